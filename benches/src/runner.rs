@@ -1,0 +1,200 @@
+//! `bench run`: import, close, reopen from disk, search, score.
+//!
+//! Invariant: what is measured is what a user of the library gets: an encrypted environment, opened anew, searched
+//! through the façade one query at a time on each thread. Bodies are not opened, as in every vector benchmark, so
+//! queries ask for no payload.
+#![expect(clippy::disallowed_methods, reason = "a measurement reads time")]
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use datasets::{Dataset, OpenError};
+use engine::{Collection, RecordId, RootKey};
+
+use crate::baseline::{Baseline, Index};
+use crate::measure::Pass;
+use crate::memory::resident_bytes;
+use crate::report::{Build, Memory, Point, Points, Report};
+use crate::stage::Stage;
+use crate::store::{self, Store};
+
+/// Each width is measured this often and the fastest pass counts, because only disturbances make a pass slower.
+const ROUNDS: usize = 3;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A file with train, test and neighbors.
+    pub dataset: PathBuf,
+    /// Neighbours to ask for and score, at least 1.
+    pub k: usize,
+    /// Widths of the graph search.
+    pub ef: Vec<usize>,
+    /// Threads that search, at least 1.
+    pub threads: usize,
+    /// Entities to spread the rows over; 0 for none.
+    pub entities: u32,
+    /// Where the store lies; a temporary directory if absent.
+    pub data: Option<PathBuf>,
+    /// Another engine to measure in turns.
+    pub baseline: Option<Baseline>,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data set cannot be read.
+    #[error("the data set cannot be read")]
+    Data(#[from] OpenError),
+    /// There is nothing to ask or nothing to score with.
+    #[error("the data set has no test queries or no neighbors")]
+    NoQueries,
+    /// `k`, `ef` or `threads` cannot be used.
+    #[error("k, ef and threads must be at least 1, and k no more than the {0} neighbors that the data set knows")]
+    Options(usize),
+    /// The other engine cannot order by dot product.
+    #[error("hnsw_rs cannot search by dot product, so there is no baseline for this data set")]
+    NoBaseline,
+    /// The store failed.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The temporary directory cannot be used.
+    #[error("the temporary directory cannot be used")]
+    Scratch(#[from] io::Error),
+}
+
+/// Runs the measurement that `options` describe. `progress` hears what is done: stage, steps done, steps in all.
+pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Result<Report, RunError> {
+    let set = datasets::open(&options.dataset)?;
+    let neighbors = set.neighbors.as_deref().filter(|_| !set.test.is_empty()).ok_or(RunError::NoQueries)?;
+    let known = neighbors.iter().map(Vec::len).min().unwrap_or(0);
+    let positive = options.k > 0 && options.threads > 0 && !options.ef.is_empty() && !options.ef.contains(&0);
+    if !positive || options.k > known {
+        return Err(RunError::Options(known));
+    }
+    let scratch = tempfile::Builder::new().prefix("lethedb-bench-").tempdir()?;
+    let place = Place {
+        data: options.data.clone().unwrap_or_else(|| scratch.path().join("data")),
+        is_kept: options.data.is_some(),
+        collection: store::collection_name(&set, options.entities),
+    };
+    let build = build(&place, &set, options.entities, progress)?;
+    let baseline = match options.baseline {
+        Some(Baseline::HnswRs) => {
+            progress(Stage::Baseline, 0, 1);
+            Some(Index::build(&set).ok_or(RunError::NoBaseline)?)
+        }
+        None => None,
+    };
+
+    let before = resident_bytes();
+    let start = Instant::now();
+    let store = place.open(&set)?;
+    let collection = store.environment.open_collection(&place.collection)?;
+    search(&collection, set.test.row(0), options.k, options.k)?;
+    let open_seconds = start.elapsed().as_secs_f64();
+    let (points, others) = measure(options, &set, neighbors, &collection, baseline.as_ref(), progress)?;
+    let rss_delta_bytes = resident_bytes().zip(before).map_or(0, |(after, before)| after - before);
+    let report = Report {
+        engine: "lethedb",
+        version: env!("CARGO_PKG_VERSION"),
+        dataset: set.name.clone(),
+        n: set.train.len(),
+        dim: set.train.dimension(),
+        metric: set.metric.to_string(),
+        k: options.k,
+        threads: options.threads,
+        encrypted: true,
+        entities: options.entities,
+        build,
+        open_seconds,
+        memory: Memory { resident_index_bytes: collection.info().resident_bytes, rss_delta_bytes },
+        disk_bytes: store.environment.disk_bytes()?,
+        points,
+        baseline: baseline.map(|_| Points { engine: "hnsw_rs", points: others }),
+    };
+    store.database.close()?;
+    Ok(report)
+}
+
+/// Where the store of a run lies.
+struct Place {
+    data: PathBuf,
+    is_kept: bool,
+    collection: String,
+}
+
+impl Place {
+    /// A store that is deleted at the end needs no secret; one that stays has the user's root key.
+    fn open(&self, set: &Dataset) -> engine::Result<Store> {
+        let root_key = if self.is_kept { RootKey::sources() } else { RootKey::bytes([0; 32]) };
+        store::open(&self.data, root_key, set)
+    }
+}
+
+/// Makes the store unless it is there, and closes it.
+fn build(
+    place: &Place,
+    set: &Dataset,
+    entities: u32,
+    progress: &mut dyn FnMut(Stage, u64, u64),
+) -> engine::Result<Build> {
+    let store = place.open(set)?;
+    let is_there = match store.environment.open_collection(&place.collection) {
+        Ok(collection) => store::holds(&collection, set)?,
+        Err(_) => false,
+    };
+    let start = Instant::now();
+    if !is_there {
+        store::fill(&store, &place.collection, set, entities, progress)?;
+    }
+    store::settle(&store, &place.collection, progress)?;
+    let seconds = (!is_there).then(|| start.elapsed().as_secs_f64());
+    store.database.close()?;
+    Ok(Build { seconds, threads: std::thread::available_parallelism().map_or(1, usize::from) })
+}
+
+/// Measures all widths, ours and the other engine's in turns, so that a disturbance of the machine meets both.
+fn measure(
+    options: &Options,
+    set: &Dataset,
+    neighbors: &[Vec<u32>],
+    collection: &Collection,
+    baseline: Option<&Index>,
+    progress: &mut dyn FnMut(Stage, u64, u64),
+) -> Result<(Vec<Point>, Vec<Point>), RunError> {
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
+    let steps = (options.ef.len() * ROUNDS) as u64;
+    for (number, &ef) in options.ef.iter().enumerate() {
+        let (mut our_best, mut other_best) = (None, None);
+        for round in 0..ROUNDS {
+            progress(Stage::Search, (number * ROUNDS + round) as u64, steps);
+            let pass = Pass::run(set, options.threads, |query| search(collection, query, options.k, ef))?;
+            keep_faster(&mut our_best, pass);
+            if let Some(index) = baseline {
+                let search = |query: &[f32]| Ok::<_, RunError>(index.search(query, options.k, ef));
+                keep_faster(&mut other_best, Pass::run(set, options.threads, search)?);
+            }
+        }
+        let point = |pass: Pass| pass.point(set, neighbors, options.k, ef);
+        ours.extend(our_best.map(point));
+        others.extend(other_best.map(point));
+    }
+    Ok((ours, others))
+}
+
+fn keep_faster(best: &mut Option<Pass>, pass: Pass) {
+    if best.as_ref().is_none_or(|best| pass.is_faster_than(best)) {
+        *best = Some(pass);
+    }
+}
+
+fn search(collection: &Collection, query: &[f32], k: usize, ef: usize) -> engine::Result<Vec<u32>> {
+    let found = collection.search(query).limit(k).ef(ef.max(k)).with_payload(false).run()?;
+    let position = |id| match id {
+        RecordId::Num(position) => u32::try_from(position).ok(),
+        RecordId::Uuid(_) => None,
+    };
+    Ok(found.iter().filter_map(|hit| position(hit.id)).collect())
+}

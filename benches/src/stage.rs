@@ -1,0 +1,26 @@
+//! What a run is busy with, for whoever watches it.
+
+/// What a run is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Storing rows.
+    Import,
+    /// Building the index.
+    Build,
+    /// Building the other engine's index.
+    Baseline,
+    /// Asking queries.
+    Search,
+}
+
+impl Stage {
+    /// The stage in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Import => "importing",
+            Self::Build => "building",
+            Self::Baseline => "baseline",
+            Self::Search => "searching",
+        }
+    }
+}

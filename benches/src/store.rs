@@ -1,0 +1,119 @@
+//! The encrypted store that a run searches: made from the data set, or found as an earlier run left it.
+//!
+//! Invariant: after [`settle`] all rows lie in one segment, with their positions as ids, whatever was there before.
+
+use std::path::Path;
+
+use datasets::{Dataset, Distance, synthetic};
+use engine::{Collection, Database, Environment, Metric, Record, RootKey, Settings};
+
+use crate::stage::Stage;
+
+/// Name of the environment that benchmarks work in.
+const ENVIRONMENT: &str = "bench";
+/// Rows stored at once.
+const BATCH_ROWS: usize = 5_000;
+/// The seed of who owns which row.
+const OWNERS_SEED: u64 = 0;
+/// Zipf's own exponent.
+const OWNERS_EXPONENT: f64 = 1.0;
+/// Memory that a row takes beside its vector, generously.
+const ROW_OVERHEAD_BYTES: usize = 1024;
+
+/// The name of the invented entity of this `rank`, counted from 0.
+pub fn entity_name(rank: u32) -> String {
+    format!("entity-{rank:07}")
+}
+
+/// An open store.
+pub struct Store {
+    /// To be closed before it is opened again.
+    pub database: Database,
+    /// Where benchmarks work.
+    pub environment: Environment,
+}
+
+/// Opens or makes the store in `data`, with room for all rows of `set` in one memtable, hence one segment.
+pub fn open(data: &Path, root_key: RootKey, set: &Dataset) -> engine::Result<Store> {
+    let rows = set.train.len().max(1);
+    let row_bytes = set.train.dimension() * size_of::<f32>() + ROW_OVERHEAD_BYTES;
+    let settings = Settings {
+        memtable_rows_max: rows,
+        memtable_bytes_max: rows.saturating_mul(row_bytes),
+        background: false,
+        ..Settings::default()
+    };
+    let database = Database::builder(data).root_key(root_key).settings(settings).open()?;
+    let environment = database.environment(ENVIRONMENT)?;
+    Ok(Store { database, environment })
+}
+
+/// The name of the collection for `set`: its file name as far as it fits, and the number of owners.
+pub fn collection_name(set: &Dataset, entities: u32) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = set.name.chars().map(safe).take(40).collect();
+    format!("b{entities}-{name}")
+}
+
+/// Whether `collection` holds `set` already: its shape, and rows sampled from it.
+pub fn holds(collection: &Collection, set: &Dataset) -> engine::Result<bool> {
+    let info = collection.info();
+    let rows = set.train.len();
+    if info.records != rows as u64 || info.metric != our_metric(set.metric) || info.dimension != set.train.dimension() {
+        return Ok(false);
+    }
+    for position in [0, rows / 3, rows / 2, rows.saturating_sub(1)] {
+        let record = collection.get(position as u64)?;
+        if record.is_none_or(|record| record.vector() != set.train.row(position)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Stores all rows of `set` in the collection `name`.
+pub fn fill(
+    store: &Store,
+    name: &str,
+    set: &Dataset,
+    entities: u32,
+    progress: &mut dyn FnMut(Stage, u64, u64),
+) -> engine::Result<()> {
+    let builder = store.environment.collection(name);
+    let collection = builder.dimension(set.train.dimension()).metric(our_metric(set.metric)).open_or_create()?;
+    let owners = match entities {
+        0 => Vec::new(),
+        entities => synthetic::owners(set.train.len(), entities, OWNERS_EXPONENT, OWNERS_SEED),
+    };
+    let record = |position: usize| {
+        let record = Record::new(position as u64, set.train.row(position).to_vec());
+        match owners.get(position) {
+            Some(owner) => record.entity(entity_name(*owner)),
+            None => record,
+        }
+    };
+    let total = set.train.len();
+    for start in (0..total).step_by(BATCH_ROWS) {
+        progress(Stage::Import, start as u64, total as u64);
+        collection.upsert((start..total.min(start + BATCH_ROWS)).map(record))?;
+    }
+    Ok(())
+}
+
+/// Puts the rows of the collection `name` into one segment.
+pub fn settle(store: &Store, name: &str, progress: &mut dyn FnMut(Stage, u64, u64)) -> engine::Result<()> {
+    progress(Stage::Build, 0, 1);
+    store.environment.flush()?;
+    if store.environment.open_collection(name)?.info().segments > 1 {
+        store.environment.compact()?;
+    }
+    Ok(())
+}
+
+fn our_metric(distance: Distance) -> Metric {
+    match distance {
+        Distance::Cosine => Metric::Cosine,
+        Distance::Dot => Metric::Dot,
+        Distance::L2 => Metric::L2,
+    }
+}

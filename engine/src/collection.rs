@@ -1,0 +1,249 @@
+//! The handle of a collection: it forwards to the walks and holds no logic of its own.
+
+use std::sync::Arc;
+
+use index::Metric;
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::permit::Permit;
+use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery};
+use crate::read;
+use crate::record::{Record, RecordId};
+use crate::search;
+use crate::state::{CollectionState, EnvironmentState};
+use crate::worker::Bell;
+use crate::write;
+
+/// A vector space: records of one dimension under one metric. Clones share the same collection.
+#[derive(Clone)]
+pub struct Collection {
+    pub(crate) env: Arc<EnvironmentState>,
+    pub(crate) state: Arc<CollectionState>,
+    pub(crate) permit: Permit,
+    pub(crate) bell: Bell,
+}
+
+/// Facts about a collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CollectionInfo {
+    /// Its name, unique in the environment.
+    pub name: String,
+    /// Numbers in a vector.
+    pub dimension: usize,
+    /// How nearness is measured.
+    pub metric: Metric,
+    /// Records that a read could return.
+    pub records: u64,
+    /// Segments on disk.
+    pub segments: u64,
+    /// Records that are in no segment yet.
+    pub memtable_records: u64,
+    /// Bytes of its segments on disk.
+    pub disk_bytes: u64,
+    /// Bytes of its loaded indexes and of its memtable.
+    pub resident_bytes: u64,
+}
+
+impl Collection {
+    /// The collection's name.
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// Facts about it now.
+    pub fn info(&self) -> CollectionInfo {
+        let view = self.state.view();
+        let manifest = self.env.manifest.lock();
+        let segments = manifest.collection(self.state.id).map(|entry| entry.segments.as_slice()).unwrap_or_default();
+        let loaded = view.segments.iter().filter_map(|view| view.segment.resident());
+        CollectionInfo {
+            name: self.state.name.clone(),
+            dimension: self.state.space.dimension(),
+            metric: self.state.metric,
+            records: view.live(),
+            segments: view.segments.len() as u64,
+            memtable_records: view.memtable.live_len() as u64,
+            disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
+            resident_bytes: (loaded.map(|index| index.resident_bytes()).sum::<usize>() + view.memtable.bytes()) as u64,
+        }
+    }
+
+    /// Stores records as one batch, all or nothing, replacing those with the same ids. Durable and visible
+    /// when this returns.
+    ///
+    /// # Errors
+    /// `Invalid` naming the record's number in the batch; `Full`, `Poisoned` from the log.
+    pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Result<AsOf> {
+        let sequence = write::upsert(&self.env, &self.state, &self.permit, records)?;
+        self.bell.ring();
+        Ok(self.stamp(sequence))
+    }
+
+    /// Deletes records by id; unknown ids are no error. The bytes go when their segment is rewritten; to
+    /// make a person unrecoverable, use [`crate::Environment::erase`].
+    pub fn delete(&self, ids: impl IntoIterator<Item = impl Into<RecordId>>) -> Result<Deleted> {
+        let ids = ids.into_iter().map(Into::into).collect();
+        let (count, sequence) = write::delete(&self.env, &self.state, &self.permit, ids)?;
+        self.bell.ring();
+        Ok(Deleted { count, as_of: self.stamp(sequence) })
+    }
+
+    /// The record with this id, with vector and payload.
+    pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<Record>> {
+        read::get(&self.env, &self.state, &self.permit, id.into())
+    }
+
+    /// Looks for the records nearest to `vector`.
+    pub fn search<'a>(&self, vector: &'a [f32]) -> Search<'a> {
+        let query = SearchQuery {
+            vector,
+            filter: None,
+            limit: 10,
+            ef: None,
+            exact: false,
+            with_payload: true,
+            with_vector: false,
+        };
+        Search { collection: self.clone(), query }
+    }
+
+    /// Counts records.
+    pub fn count(&self) -> Count {
+        Count { collection: self.clone(), filter: None }
+    }
+
+    /// Reads records in id order, page by page.
+    pub fn scroll(&self) -> Scroll {
+        let query = ScrollQuery { after: None, filter: None, limit: 100, with_payload: true, with_vector: false };
+        Scroll { collection: self.clone(), query }
+    }
+
+    fn stamp(&self, sequence: u64) -> AsOf {
+        AsOf { sequence, time_ms: self.env.shared.clock.now_ms() }
+    }
+}
+
+/// A search being put together.
+#[must_use = "call run()"]
+pub struct Search<'a> {
+    collection: Collection,
+    query: SearchQuery<'a>,
+}
+
+impl Search<'_> {
+    /// Only records that match.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.query.filter = Some(filter);
+        self
+    }
+
+    /// How many hits at most; 10 unless said otherwise.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.query.limit = limit;
+        self
+    }
+
+    /// Width of the graph search: more finds more of the true neighbours and costs more.
+    pub fn ef(mut self, ef: usize) -> Self {
+        self.query.ef = Some(ef);
+        self
+    }
+
+    /// Compare with every record instead of using the graph.
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.query.exact = exact;
+        self
+    }
+
+    /// Return payloads; on unless said otherwise.
+    pub fn with_payload(mut self, with_payload: bool) -> Self {
+        self.query.with_payload = with_payload;
+        self
+    }
+
+    /// Return vectors; off unless said otherwise.
+    pub fn with_vector(mut self, with_vector: bool) -> Self {
+        self.query.with_vector = with_vector;
+        self
+    }
+
+    /// Runs the search.
+    ///
+    /// # Errors
+    /// `Invalid` for an unusable vector, limit, ef or filter; `Corrupt` for a damaged segment.
+    pub fn run(self) -> Result<Hits> {
+        let Collection { env, state, permit, .. } = &self.collection;
+        search::search(env, state, permit, &self.query)
+    }
+}
+
+/// A count being put together.
+#[must_use = "call run()"]
+pub struct Count {
+    collection: Collection,
+    filter: Option<Filter>,
+}
+
+impl Count {
+    /// Only records that match.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Runs the count, which is exact.
+    pub fn run(self) -> Result<Counted> {
+        let Collection { env, state, permit, .. } = &self.collection;
+        read::count(env, state, permit, self.filter.as_ref())
+    }
+}
+
+/// A scroll being put together.
+#[must_use = "call run()"]
+pub struct Scroll {
+    collection: Collection,
+    query: ScrollQuery,
+}
+
+impl Scroll {
+    /// Start after this id, as the last page's `next` says.
+    pub fn after(mut self, id: impl Into<RecordId>) -> Self {
+        self.query.after = Some(id.into());
+        self
+    }
+
+    /// Only records that match.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.query.filter = Some(filter);
+        self
+    }
+
+    /// How many records at most; 100 unless said otherwise.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.query.limit = limit;
+        self
+    }
+
+    /// Return payloads; on unless said otherwise.
+    pub fn with_payload(mut self, with_payload: bool) -> Self {
+        self.query.with_payload = with_payload;
+        self
+    }
+
+    /// Return vectors; off unless said otherwise.
+    pub fn with_vector(mut self, with_vector: bool) -> Self {
+        self.query.with_vector = with_vector;
+        self
+    }
+
+    /// Reads the page.
+    ///
+    /// # Errors
+    /// `Invalid` for an unusable limit or filter; `Corrupt` for a damaged segment.
+    pub fn run(self) -> Result<Page> {
+        let Collection { env, state, permit, .. } = &self.collection;
+        read::scroll(env, state, permit, &self.query)
+    }
+}

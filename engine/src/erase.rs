@@ -1,0 +1,188 @@
+//! ERASE: job synced, entity masked → memtable survivors re-logged → one epoch → affected segments
+//! rewritten → answer.
+//!
+//! A crash leaves data unreadable rather than half erased, and the job resumes at open: before the epoch
+//! the job's own ephemeral key still opens it and it starts over; after the epoch the destroyed keys
+//! themselves say which rows have to go.
+
+use std::sync::Arc;
+
+use privacy::{EntityId, Wanted};
+use serde::Serialize;
+
+use crate::entropy::generator;
+use crate::error::{Error, Result};
+use crate::job::{self, Job};
+use crate::maintain::{move_log, remove_old_logs};
+use crate::permit::{Action, Permit};
+use crate::rewrite::{Input, rewrite};
+use crate::snapshot::SegmentView;
+use crate::state::{CollectionState, EnvironmentState};
+
+/// What an erasure did, with its times in milliseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Erasure {
+    /// Number of the job in its environment.
+    pub job: u64,
+    /// Live records that were the entity's.
+    pub records_deleted: u64,
+    /// Segments that held rows of the entity and were rewritten or removed.
+    pub segments_purged: u64,
+    /// Indexes built anew for survivors.
+    pub indexes_rebuilt: u64,
+    /// From here on no read returns a record of the entity.
+    pub hidden_at: u64,
+    /// From here on no copy of any file opens for the entity: its keys are destroyed in every anchor store.
+    pub shredded_at: u64,
+    /// From here on no live file holds a row of the entity.
+    pub purged_at: u64,
+    /// When the job ended.
+    pub completed_at: u64,
+    /// Why, as the caller said.
+    pub reason: Option<String>,
+}
+
+/// Erases every record that `entity` has in the environment, and its keys.
+pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<Erasure> {
+    permit.check(Action::Erase)?;
+    let now = || env.shared.clock.now_ms();
+    let _one = env.maintenance.lock();
+    let number = begin(env)?;
+    let (job, records_deleted) = hide(env, number, entity)?;
+    let hidden_at = now();
+    let affected = shred(env, &job)?;
+    let shredded_at = now();
+    let (segments_purged, indexes_rebuilt) = purge(env, &affected)?;
+    let purged_at = now();
+    finish(env, number)?;
+    Ok(Erasure {
+        job: number,
+        records_deleted,
+        segments_purged,
+        indexes_rebuilt,
+        hidden_at,
+        shredded_at,
+        purged_at,
+        completed_at: now(),
+        reason: None,
+    })
+}
+
+/// Finishes every job that a crash interrupted; the interrupted ones have been masked again by replay.
+pub(crate) fn resume(env: &EnvironmentState, interrupted: &[Job]) -> Result<()> {
+    let _one = env.maintenance.lock();
+    let numbers = job::numbers(&env.dir)?;
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    for job in interrupted {
+        shred(env, job)?;
+    }
+    let mut affected = Vec::new();
+    for state in env.all() {
+        for view in &state.view().segments {
+            if holds_destroyed(env, view)? || !view.segment.has_index(&env.keys)? {
+                affected.push((Arc::clone(&state), view.clone()));
+            }
+        }
+    }
+    purge(env, &affected)?;
+    numbers.into_iter().try_for_each(|number| finish(env, number))
+}
+
+/// A job number whose key is durable and was never used.
+fn begin(env: &EnvironmentState) -> Result<u64> {
+    let mut job = env.manifest.lock().next_job;
+    while env.keys.read().job_key(job).is_some() {
+        job += 1;
+    }
+    env.keys.extend(&[Wanted::Job(job)])?;
+    Ok(job)
+}
+
+/// Syncs the job, then masks the entity in every collection up to the last write given out; returns how
+/// many records that hid.
+fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, u64)> {
+    let states = env.all();
+    for view in states.iter().flat_map(|state| state.view().segments.clone()) {
+        view.segment.index(&env.keys)?;
+    }
+    let mut applied = env.apply.lock();
+    let through = {
+        let mut queue = env.queue.lock();
+        env.apply_all(&mut applied, &mut queue)?;
+        queue.next_sequence.saturating_sub(1)
+    };
+    let job = Job { number, entity: entity.clone(), through };
+    let key = env.keys.read().job_key(number).ok_or_else(|| Error::corrupt("a new job key is missing"))?;
+    job.write(&env.dir, &key, env.scope, &mut generator(&*env.shared.entropy)?)?;
+    let mut hidden = 0;
+    for state in states {
+        let mut view = (*state.view()).clone();
+        hidden += view.mask(entity, &env.keys)?;
+        state.publish(view);
+    }
+    Ok((job, hidden))
+}
+
+type Affected = Vec<(Arc<CollectionState>, SegmentView)>;
+
+/// Moves the survivors of the log, then destroys the entity's keys, the old log's and those of every
+/// affected index in one epoch. Search goes on from memory.
+fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
+    let mut affected = Vec::new();
+    for state in env.all() {
+        for view in &state.view().segments {
+            let index = view.segment.index(&env.keys)?;
+            if !index.entities.positions(&job.entity).is_empty() {
+                affected.push((Arc::clone(&state), view.clone()));
+            }
+        }
+    }
+    {
+        let mut applied = env.apply.lock();
+        let mut queue = env.queue.lock();
+        env.apply_all(&mut applied, &mut queue)?;
+        move_log(env, &mut queue)?;
+        let mut removal = env.keep(&queue)?;
+        removal.entities = vec![env.keys.read().tag(&job.entity)];
+        removal.keep_jobs.retain(|other| *other != job.number);
+        removal.keep_indexes.retain(|index| affected.iter().all(|(_, view)| view.segment.id.0 != *index));
+        env.keys.epoch(&removal)?;
+    }
+    remove_old_logs(env)?;
+    Ok(affected)
+}
+
+/// Rewrites every affected segment from its survivors; returns how many went and how many came back.
+fn purge(env: &EnvironmentState, affected: &Affected) -> Result<(u64, u64)> {
+    let (mut purged, mut rebuilt) = (0, 0);
+    for (state, old) in affected {
+        // The view's bitmap may have grown since.
+        let view = state.view();
+        let Some(now) = view.segments.iter().find(|view| view.segment.id == old.segment.id) else { continue };
+        let segments = [now.clone()];
+        let before = view.segments.len();
+        rewrite(env, state, &Input { memtable: None, segments: &segments, flushed: None })?;
+        purged += 1;
+        rebuilt += u64::from(state.view().segments.len() == before);
+    }
+    Ok((purged, rebuilt))
+}
+
+fn finish(env: &EnvironmentState, number: u64) -> Result<()> {
+    {
+        let _order = env.apply.lock();
+        env.commit(|manifest| manifest.next_job = manifest.next_job.max(number + 1))?;
+    }
+    job::remove(&env.dir, number)
+}
+
+fn holds_destroyed(env: &EnvironmentState, view: &SegmentView) -> Result<bool> {
+    for position in 0..view.segment.len {
+        if view.segment.dek(position, &env.keys)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,61 @@
+//! lethedb: the vector database that can forget.
+//!
+//! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
+//! environment; a person can be erased from live data and from old copies alike.
+//!
+//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, and
+//! `recover` for opening; `verify` and `drill` look without touching. What they share is in `state`; the
+//! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
+//! rooms below the engine return values and never call back.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod collection;
+mod database;
+mod drill;
+mod entropy;
+mod environment;
+mod erase;
+mod error;
+mod files;
+mod filter;
+mod job;
+mod keys;
+mod maintain;
+mod name;
+mod permit;
+mod query;
+mod read;
+mod record;
+mod recover;
+mod rewrite;
+mod root_key;
+mod schema;
+mod search;
+mod segment;
+mod settings;
+mod snapshot;
+mod state;
+mod verify;
+mod worker;
+mod write;
+
+pub use clock::{Clock, SystemClock};
+pub use collection::{Collection, CollectionInfo, Count, Scroll, Search};
+pub use database::{Builder, Database};
+pub use drill::{Drill, DrillReport};
+pub use entropy::{Entropy, OsEntropy};
+pub use environment::{CollectionBuilder, Environment, Erase};
+pub use erase::Erasure;
+pub use error::{Error, ErrorKind, Result};
+pub use filter::Filter;
+pub use index::Metric;
+pub use maintain::Step;
+pub use name::NAME_BYTES_MAX;
+pub use privacy::EntityId;
+pub use query::{AsOf, Counted, Counters, Deleted, Hit, Hits, Page};
+pub use record::{Record, RecordId};
+pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
+pub use settings::Settings;
+pub use verify::{Problem, VerifyReport};

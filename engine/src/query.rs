@@ -1,0 +1,131 @@
+//! What a caller asks and what comes back: plain values, filled by builders, read by the walks.
+//!
+//! Invariant: `Debug` of an answer prints ids and scores alone.
+
+use std::fmt;
+use std::ops::Deref;
+
+use serde::Serialize;
+
+use crate::filter::Filter;
+use crate::record::{Record, RecordId};
+
+/// The state of the store that an answer describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AsOf {
+    /// Every write up to here is in the answer, and no later one.
+    pub sequence: u64,
+    /// When the answer was made, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+}
+
+/// What one search cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Graph nodes whose neighbours were looked at.
+    pub hops: u64,
+    /// Codes compared with the query.
+    pub compared: u64,
+    /// Sealed vectors opened for exact distances.
+    pub reranked: u64,
+}
+
+/// One record found by a search.
+#[derive(Clone, PartialEq)]
+pub struct Hit {
+    /// The record's id.
+    pub id: RecordId,
+    /// Cosine similarity, dot product (both: higher is nearer) or Euclidean distance (lower is nearer).
+    pub score: f32,
+    /// The data subject, if the record has one.
+    pub entity: Option<String>,
+    /// The payload, if there is one and it was asked for.
+    pub payload: Option<serde_json::Value>,
+    /// The vector, if it was asked for.
+    pub vector: Option<Vec<f32>>,
+}
+
+impl fmt::Debug for Hit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hit").field("id", &self.id).field("score", &self.score).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a search, nearest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hits {
+    /// At most `limit` hits; equal distances are ordered by id.
+    pub hits: Vec<Hit>,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+    /// Whether a part of the collection could not be searched.
+    pub partial: bool,
+    /// What the search cost.
+    pub counters: Counters,
+}
+
+impl Deref for Hits {
+    type Target = [Hit];
+    fn deref(&self) -> &[Hit] {
+        &self.hits
+    }
+}
+
+impl IntoIterator for Hits {
+    type Item = Hit;
+    type IntoIter = std::vec::IntoIter<Hit>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.hits.into_iter()
+    }
+}
+
+/// One page of a scroll, in id order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// At most `limit` records.
+    pub records: Vec<Record>,
+    /// Where the next page starts after, if there is one.
+    pub next: Option<RecordId>,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+    /// Whether a part of the collection could not be read.
+    pub partial: bool,
+}
+
+/// The answer of a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// Records that match.
+    pub count: u64,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+}
+
+/// The answer of a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Deleted {
+    /// Records that were there and are not any more.
+    pub count: u64,
+    /// The state after the delete.
+    pub as_of: AsOf,
+}
+
+/// A search as the walk sees it.
+pub(crate) struct SearchQuery<'a> {
+    pub vector: &'a [f32],
+    pub filter: Option<Filter>,
+    pub limit: usize,
+    pub ef: Option<usize>,
+    pub exact: bool,
+    pub with_payload: bool,
+    pub with_vector: bool,
+}
+
+/// A scroll as the walk sees it.
+pub(crate) struct ScrollQuery {
+    pub after: Option<RecordId>,
+    pub filter: Option<Filter>,
+    pub limit: usize,
+    pub with_payload: bool,
+    pub with_vector: bool,
+}

@@ -1,0 +1,167 @@
+//! READ: permit → snapshot → rows → bodies. Get, scroll and count, without any ranking.
+
+use std::sync::Arc;
+
+use privacy::EntityId;
+use storage::id::RecordId;
+use storage::memtable::Slot;
+use storage::record::Record as StoredRecord;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::permit::{Action, Permit};
+use crate::query::{AsOf, Counted, Page, ScrollQuery};
+use crate::record::Record;
+use crate::segment::Segment;
+use crate::snapshot::View;
+use crate::state::{CollectionState, EnvironmentState};
+
+/// The stamp of an answer made from `view`.
+pub(crate) fn as_of(env: &EnvironmentState, view: &View) -> AsOf {
+    AsOf { sequence: view.sequence, time_ms: env.shared.clock.now_ms() }
+}
+
+/// The record `id`, if it exists.
+pub(crate) fn get(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    id: RecordId,
+) -> Result<Option<Record>> {
+    permit.check(Action::Read)?;
+    let view = state.view();
+    match view.memtable.get(&id) {
+        Some(Slot::Live(record)) => from_stored(record, true, true).map(Some),
+        Some(Slot::Deleted(_)) => Ok(None),
+        None => match view.locate(&id, &env.keys)? {
+            Some((found, position)) => from_segment(env, &found.segment, position, true, true),
+            None => Ok(None),
+        },
+    }
+}
+
+/// How many records match.
+pub(crate) fn count(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    filter: Option<&Filter>,
+) -> Result<Counted> {
+    permit.check(Action::Read)?;
+    let view = state.view();
+    let count = match filter.map(Filter::resolve).transpose()? {
+        None => view.live(),
+        Some(entity) => {
+            let mut count = view.memtable.of_entity(&entity).count() as u64;
+            for segment in &view.segments {
+                count += segment.of_entity(&entity, &env.keys)?.len();
+            }
+            count
+        }
+    };
+    Ok(Counted { count, as_of: as_of(env, &view) })
+}
+
+/// Where the version of a record that a read returns is.
+enum Place {
+    Memtable(Arc<StoredRecord>),
+    Segment(Arc<Segment>, u32),
+}
+
+/// One page of records in id order.
+pub(crate) fn scroll(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    query: &ScrollQuery,
+) -> Result<Page> {
+    permit.check(Action::Read)?;
+    let max = env.shared.settings.limit_max;
+    if query.limit == 0 || query.limit > max {
+        return Err(Error::invalid(format!("limit must be between 1 and {max}")));
+    }
+    let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
+    let view = state.view();
+    let mut places = first_places(env, &view, query, entity.as_ref())?;
+    let more = places.len() > query.limit;
+    places.truncate(query.limit);
+    let next = places.last().filter(|_| more).map(|(id, _)| *id);
+    let mut records = Vec::with_capacity(places.len());
+    for (_, place) in places {
+        let record = match place {
+            Place::Memtable(record) => Some(from_stored(&record, query.with_payload, query.with_vector)?),
+            Place::Segment(segment, at) => from_segment(env, &segment, at, query.with_payload, query.with_vector)?,
+        };
+        records.extend(record);
+    }
+    Ok(Page { records, next, as_of: as_of(env, &view), partial: false })
+}
+
+/// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.
+fn first_places(
+    env: &EnvironmentState,
+    view: &View,
+    query: &ScrollQuery,
+    entity: Option<&EntityId>,
+) -> Result<Vec<(RecordId, Place)>> {
+    let wanted = query.limit + 1;
+    let after = |id: &RecordId| query.after.is_none_or(|cursor| *id > cursor);
+    let start = query.after.unwrap_or(RecordId::Num(0));
+    let in_memtable = view.memtable.range(start).filter(|(id, _)| after(id)).filter_map(|(id, slot)| {
+        let record = slot.live()?;
+        let matches = entity.is_none_or(|entity| record.entity.as_ref() == Some(entity));
+        matches.then(|| (id, Place::Memtable(Arc::clone(record))))
+    });
+    let mut places: Vec<(RecordId, Place)> = in_memtable.take(wanted).collect();
+    for found in &view.segments {
+        let index = found.segment.index(&env.keys)?;
+        let matches = |position: u32| {
+            !found.dead.contains(position) && entity.is_none_or(|entity| index.entities.of(position) == Some(entity))
+        };
+        let rows = index.ids.iter_sorted(query.after.as_ref()).filter(|(id, at)| after(id) && matches(*at));
+        places.extend(rows.take(wanted).map(|(id, at)| (id, Place::Segment(Arc::clone(&found.segment), at))));
+    }
+    places.sort_unstable_by_key(|(id, _)| *id);
+    places.truncate(wanted);
+    Ok(places)
+}
+
+/// The payload text of a stored record as JSON.
+pub(crate) fn payload(text: Option<&Vec<u8>>) -> Result<Option<serde_json::Value>> {
+    text.map(|text| serde_json::from_slice(text))
+        .transpose()
+        .map_err(|_| Error::corrupt("a stored payload is not JSON"))
+}
+
+fn from_stored(record: &StoredRecord, with_payload: bool, with_vector: bool) -> Result<Record> {
+    Ok(Record {
+        id: record.id,
+        vector: if with_vector { record.vector.clone() } else { Vec::new() },
+        entity: record.entity.as_ref().map(|entity| entity.as_str().to_owned()),
+        payload: if with_payload { payload(record.payload.as_ref())? } else { None },
+        sequence: record.sequence,
+    })
+}
+
+/// The record at `position` of a segment; `None` if its entity was erased after the snapshot was taken.
+pub(crate) fn from_segment(
+    env: &EnvironmentState,
+    segment: &Segment,
+    position: u32,
+    with_payload: bool,
+    with_vector: bool,
+) -> Result<Option<Record>> {
+    let Some(body) = segment.body(position, &env.keys)? else { return Ok(None) };
+    let mut vector = Vec::new();
+    if with_vector && !segment.vector(position, &env.keys, &mut Zeroizing::new(Vec::new()), &mut vector)? {
+        return Ok(None);
+    }
+    Ok(Some(Record {
+        id: body.id,
+        vector,
+        entity: body.entity.as_ref().map(|entity| entity.as_str().to_owned()),
+        payload: if with_payload { payload(body.payload.as_ref())? } else { None },
+        sequence: body.sequence,
+    }))
+}

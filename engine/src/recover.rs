@@ -1,0 +1,214 @@
+//! OPEN: keyring → manifest → logs → then, once everything was read without fault, what a crash left is
+//! settled: stray anchors and files go, replayed writes are persisted anew, erasures are finished.
+//!
+//! Invariant: whatever error opening ends with, if it comes from reading, nothing on disk was changed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use index::Space;
+use parking_lot::{Mutex, RwLock};
+use storage::id::Sequence;
+use storage::manifest::{CollectionEntry, Manifest, read_newest};
+use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
+use storage::segment::read_tombstones;
+use storage::wal::replay;
+
+use crate::entropy::generator;
+use crate::erase;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::remove;
+use crate::job::{self, JOBS, Job};
+use crate::keys::{Home, KEYRING, Keys};
+use crate::maintain::{move_log, remove_old_logs};
+use crate::rewrite::{Input, rewrite};
+use crate::schema::metric_of;
+use crate::segment::Segment;
+use crate::snapshot::{SegmentView, View};
+use crate::state::{CollectionState, EnvironmentState, Queue, Shared, apply};
+use storage::backend::Dir;
+
+/// Makes the environment in `dir`. The keyring's first root page is the moment it exists.
+pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
+    let doing = "the environment cannot be made";
+    home.anchors_dir.make().map_err(|e| Error::io("the anchors cannot be kept", e))?;
+    for sub in [SEGMENTS, LOGS, JOBS, KEYRING] {
+        dir.sub(sub).make().map_err(|e| Error::io(doing, e))?;
+    }
+    for leftover in list(&dir).map_err(|e| Error::io(doing, e))? {
+        if storage::manifest::file_number(&leftover).is_some() {
+            remove(&dir, &leftover)?;
+        }
+    }
+    let scope = home.scope;
+    let mut rng = generator(&*shared.entropy)?;
+    let keys = Keys::create(home, |table_key| {
+        Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
+    })?;
+    Ok(assemble(name, dir, keys, shared, Manifest::first(), BTreeMap::new(), 1))
+}
+
+/// Opens the environment in `dir`.
+pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
+    let scope = home.scope;
+    let keys = Keys::open(home)?;
+    let table_key = keys.read().table_key();
+    let manifest = read_newest(&dir, &table_key, scope)?
+        .ok_or_else(|| Error::corrupt("the environment has no manifest; restore it from a backup"))?;
+    let found = list(&dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
+    let findings = examine(&manifest, &found);
+    if let Some(missing) = findings.missing.first() {
+        return Err(Error::corrupt(format!("the file {missing} is missing; restore it from a backup")));
+    }
+    let mut collections = BTreeMap::new();
+    for entry in &manifest.collections {
+        let state = load(&dir, &keys, entry)?;
+        collections.insert(entry.name.clone(), Arc::new(state));
+    }
+    let interrupted = job::interrupted(&dir, &keys)?;
+    let last = replay_logs(&dir, &keys, &manifest, &collections, &interrupted)?;
+    let env = assemble(name, dir, keys, shared, manifest, collections, last + 1);
+    settle(&env, &findings, &interrupted)?;
+    Ok(env)
+}
+
+fn assemble(
+    name: &str,
+    dir: Dir,
+    keys: Keys,
+    shared: &Arc<Shared>,
+    manifest: Manifest,
+    collections: BTreeMap<String, Arc<CollectionState>>,
+    next_sequence: Sequence,
+) -> EnvironmentState {
+    let scope = keys.read().scope();
+    EnvironmentState {
+        name: name.to_owned(),
+        scope,
+        dir,
+        keys,
+        shared: Arc::clone(shared),
+        collections: RwLock::new(collections),
+        maintenance: Mutex::new(()),
+        structure: Mutex::new(()),
+        apply: Mutex::new(next_sequence - 1),
+        queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence, closed: false }),
+        behind: AtomicBool::new(false),
+        manifest: Mutex::new(manifest),
+    }
+}
+
+fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry) -> Result<CollectionState> {
+    let metric = metric_of(entry.metric).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "a collection has a metric that this version does not know")
+    })?;
+    let (scope, seed, table_key) = {
+        let keyring = keys.read();
+        (keyring.scope(), keyring.rotation_seed(entry.id.0), keyring.table_key())
+    };
+    let space = Arc::new(Space::new(metric, entry.dimension as usize, seed.expose()));
+    let segments_dir = dir.sub(SEGMENTS);
+    let mut segments = Vec::with_capacity(entry.segments.len());
+    for segment in &entry.segments {
+        let len = u32::try_from(segment.rows)
+            .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", segment.id)))?;
+        let mut dead = match segment.tombstones {
+            Some(version) => read_tombstones(&segments_dir, segment.id, version, segment.rows, &table_key, scope)?,
+            None => Default::default(),
+        };
+        let mut opened = Segment::new(&segments_dir, segment.id, len, entry.id, &space, scope);
+        if !opened.has_index(keys)? {
+            let (index, erased) = opened.derive(keys)?;
+            opened = opened.with_index(index);
+            dead |= erased;
+        }
+        segments.push(SegmentView { segment: Arc::new(opened), dead: Arc::new(dead) });
+    }
+    let view = View { sequence: entry.flushed, segments, memtable: Default::default() };
+    Ok(CollectionState::new(entry.id, entry.name.clone(), space, view))
+}
+
+/// Applies every logged write that is in no segment yet; returns the last sequence ever given out.
+fn replay_logs(
+    dir: &Dir,
+    keys: &Keys,
+    manifest: &Manifest,
+    collections: &BTreeMap<String, Arc<CollectionState>>,
+    interrupted: &[Job],
+) -> Result<Sequence> {
+    let flushed = manifest.collections.iter().map(|entry| entry.flushed).max().unwrap_or_default();
+    let mut last = manifest.last_sequence.max(flushed);
+    let mut jobs: Vec<&Job> = interrupted.iter().collect();
+    jobs.sort_unstable_by_key(|job| job.through);
+    let mut jobs = jobs.into_iter().peekable();
+    let scope = keys.read().scope();
+    for number in &manifest.logs {
+        let key = keys
+            .read()
+            .log_key(*number)
+            .ok_or_else(|| Error::corrupt(format!("the key of log {number} is missing from the keyring")))?;
+        for (sequence, entry) in replay(&dir.sub(LOGS), *number, &key, scope)?.entries {
+            while let Some(job) = jobs.next_if(|job| job.through < sequence) {
+                mask(keys, collections, job)?;
+            }
+            last = last.max(sequence);
+            let Some(state) = collections.values().find(|state| state.id == entry.collection()) else { continue };
+            let mut view = (*state.view()).clone();
+            let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
+            if sequence > flushed {
+                apply(&mut view, sequence, entry, keys)?;
+                state.publish(view);
+            }
+        }
+    }
+    jobs.try_for_each(|job| mask(keys, collections, job))?;
+    Ok(last)
+}
+
+fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: &Job) -> Result<()> {
+    for state in collections.values() {
+        let mut view = (*state.view()).clone();
+        view.mask(&job.entity, keys)?;
+        state.publish(view);
+    }
+    Ok(())
+}
+
+fn settle(env: &EnvironmentState, findings: &Findings, interrupted: &[Job]) -> Result<()> {
+    let keep = env.keep(&env.queue.lock())?;
+    env.keys.settle(&keep)?;
+    for orphan in &findings.orphans {
+        remove(&env.dir, orphan)?;
+    }
+    if !env.manifest.lock().logs.is_empty() {
+        // What was replayed may never have reached the disk: an earlier process may have died of a failed
+        // sync, and the page cache shows bytes that the disk lacks. It is written anew before it is served.
+        {
+            let _order = env.apply.lock();
+            let mut queue = env.queue.lock();
+            if env.all().iter().all(|state| state.view().memtable.is_empty()) {
+                env.commit(|manifest| manifest.logs.clear())?;
+            } else {
+                move_log(env, &mut queue)?;
+            }
+        }
+        remove_old_logs(env)?;
+    }
+    erase::resume(env, interrupted)?;
+    rebuild(env)
+}
+
+/// Builds the indexes that are missing by design, from the rows.
+fn rebuild(env: &EnvironmentState) -> Result<()> {
+    let _one = env.maintenance.lock();
+    for state in env.all() {
+        for view in &state.view().segments {
+            if !view.segment.has_index(&env.keys)? {
+                let segments = [view.clone()];
+                rewrite(env, &state, &Input { memtable: None, segments: &segments, flushed: None })?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! SEARCH: permit + filter → snapshot → per segment: allow-bitmap → index search → merge → open and
+//! re-rank → bodies.
+//!
+//! Codes say where to look; the answer is decided by exact distances on opened vectors. Candidates are
+//! opened in the order of the least distance their error bound allows, and opening stops once that bound
+//! is past the worst of the answer so far, so only candidates whose bounds overlap are opened.
+
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use index::{Allow, Candidate, Scratch};
+use privacy::EntityId;
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+use storage::id::RecordId;
+use storage::record::Record as StoredRecord;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Filter;
+use crate::permit::{Action, Permit};
+use crate::query::{Counters, Hit, Hits, SearchQuery};
+use crate::read::{as_of, from_segment, payload};
+use crate::segment::Segment;
+use crate::snapshot::{SegmentView, View};
+use crate::state::{CollectionState, EnvironmentState};
+
+/// Width of a search where the caller names none: this, or twice the limit if that is more.
+const EF_DEFAULT: usize = 64;
+
+/// A record with its exact distance; ordered by distance, then id.
+#[derive(Clone)]
+struct Ranked {
+    distance: f32,
+    id: RecordId,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Memtable(Arc<StoredRecord>),
+    Segment(Arc<Segment>, u32),
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.distance.total_cmp(&other.distance).then(self.id.cmp(&other.id))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
+
+/// The nearest `limit` seen so far.
+struct Nearest {
+    limit: usize,
+    heap: BinaryHeap<Ranked>,
+}
+
+impl Nearest {
+    fn new(limit: usize) -> Self {
+        Self { limit, heap: BinaryHeap::with_capacity(limit + 1) }
+    }
+
+    /// Whether nothing at `distance` or further can still get in.
+    fn closed_at(&self, distance: f32) -> bool {
+        self.heap.len() == self.limit && self.heap.peek().is_some_and(|worst| distance > worst.distance)
+    }
+
+    fn push(&mut self, ranked: Ranked) {
+        if self.heap.len() < self.limit {
+            self.heap.push(ranked);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && ranked < *worst
+        {
+            *worst = ranked;
+        }
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        other.heap.into_iter().for_each(|ranked| self.push(ranked));
+        self
+    }
+}
+
+/// Runs a search.
+pub(crate) fn search(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    query: &SearchQuery<'_>,
+) -> Result<Hits> {
+    permit.check(Action::Read)?;
+    check(env, state, query)?;
+    let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
+    let view = state.view();
+    let mut nearest = Nearest::new(query.limit);
+    let mut counters = Counters::default();
+    scan_memtable(state, query.vector, &view, entity.as_ref(), &mut nearest);
+    if query.exact {
+        nearest = nearest.merge(scan_segments(env, state, query, &view, entity.as_ref(), &mut counters)?);
+    } else {
+        rank_segments(env, state, query, &view, entity.as_ref(), &mut nearest, &mut counters)?;
+    }
+    let mut hits = Vec::with_capacity(nearest.heap.len());
+    for ranked in nearest.heap.into_sorted_vec() {
+        hits.extend(hit(env, state, query, ranked)?);
+    }
+    Ok(Hits { hits, as_of: as_of(env, &view), partial: false, counters })
+}
+
+fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
+    let settings = &env.shared.settings;
+    if query.limit == 0 || query.limit > settings.limit_max {
+        return Err(Error::invalid(format!("limit must be between 1 and {}", settings.limit_max)));
+    }
+    if query.ef.is_some_and(|ef| ef == 0 || ef > settings.ef_max) {
+        return Err(Error::invalid(format!("ef must be between 1 and {}", settings.ef_max)));
+    }
+    state
+        .metric
+        .check(query.vector, state.space.dimension())
+        .map_err(|e| Error::with(ErrorKind::Invalid, "the query vector is not usable", e))
+}
+
+/// The memtable is small and in the clear: exact distances to all of it.
+fn scan_memtable(
+    state: &CollectionState,
+    vector: &[f32],
+    view: &View,
+    entity: Option<&EntityId>,
+    nearest: &mut Nearest,
+) {
+    for (id, slot) in view.memtable.iter() {
+        if let Some(record) = slot.live()
+            && entity.is_none_or(|entity| record.entity.as_ref() == Some(entity))
+        {
+            let distance = state.metric.distance(vector, &record.vector);
+            if !nearest.closed_at(distance) {
+                nearest.push(Ranked { distance, id, place: Place::Memtable(Arc::clone(record)) });
+            }
+        }
+    }
+}
+
+/// Positions that a filter leaves in one segment; `None` for all that are not dead.
+fn matching(env: &EnvironmentState, view: &SegmentView, entity: Option<&EntityId>) -> Result<Option<RoaringBitmap>> {
+    entity.map(|entity| view.of_entity(entity, &env.keys)).transpose()
+}
+
+/// Finds candidates in every segment by their codes, then decides by exact distances.
+fn rank_segments(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    view: &View,
+    entity: Option<&EntityId>,
+    nearest: &mut Nearest,
+    counters: &mut Counters,
+) -> Result<()> {
+    let prepared = state.space.query(query.vector);
+    let ef = ef_of_each(query, view.segments.len());
+    let mut scratch = env.shared.scratch.lock().pop().unwrap_or_else(Scratch::new);
+    let mut candidates: Vec<(usize, Candidate)> = Vec::new();
+    for (number, found) in view.segments.iter().enumerate() {
+        let only = matching(env, found, entity)?;
+        let allow = match &only {
+            Some(only) => Allow::Only(only),
+            None if found.dead.is_empty() => Allow::All,
+            None => Allow::Except(&found.dead),
+        };
+        let index = found.segment.index(&env.keys)?;
+        let of_segment = index.ann.search(&prepared, ef, allow, &mut scratch);
+        candidates.extend(of_segment.into_iter().map(|candidate| (number, candidate)));
+        counters.hops += scratch.counters().hops;
+        counters.compared += scratch.counters().compared;
+    }
+    env.shared.scratch.lock().push(scratch);
+    candidates.sort_unstable_by(|(_, a), (_, b)| (a.distance - a.error).total_cmp(&(b.distance - b.error)));
+    let (mut opened, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    for (number, candidate) in candidates {
+        if nearest.closed_at(candidate.distance - candidate.error) {
+            break;
+        }
+        let Some(found) = view.segments.get(number) else { continue };
+        counters.reranked += 1;
+        let ranked = rank(env, state, query.vector, &found.segment, candidate.position, &mut opened, &mut vector)?;
+        ranked.into_iter().for_each(|ranked| nearest.push(ranked));
+    }
+    Ok(())
+}
+
+/// Many small graphs need a narrower search each than one large graph (`ef / √S`).
+fn ef_of_each(query: &SearchQuery<'_>, segments: usize) -> usize {
+    let ef = query.ef.unwrap_or_else(|| EF_DEFAULT.max(query.limit.saturating_mul(2)));
+    let shared = (ef as f64 / (segments.max(1) as f64).sqrt()).ceil() as usize;
+    shared.max(query.limit.saturating_add(6)).min(ef.max(query.limit))
+}
+
+fn rank(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &[f32],
+    segment: &Arc<Segment>,
+    position: u32,
+    opened: &mut Vec<u8>,
+    vector: &mut Vec<f32>,
+) -> Result<Option<Ranked>> {
+    if !segment.vector(position, &env.keys, opened, vector)? {
+        return Ok(None);
+    }
+    let id =
+        segment.index(&env.keys)?.ids.id(position).ok_or_else(|| {
+            Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id))
+        })?;
+    let distance = state.metric.distance(query, vector);
+    Ok(Some(Ranked { distance, id, place: Place::Segment(Arc::clone(segment), position) }))
+}
+
+/// Rows that one task of an exact scan opens.
+const SCAN_ROWS: u32 = 2048;
+
+/// Opens every matching vector of every segment, in parallel.
+fn scan_segments(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    view: &View,
+    entity: Option<&EntityId>,
+    counters: &mut Counters,
+) -> Result<Nearest> {
+    let mut nearest = Nearest::new(query.limit);
+    for found in &view.segments {
+        let only = matching(env, found, entity)?;
+        let allowed = |position: &u32| match &only {
+            Some(only) => only.contains(*position),
+            None => !found.dead.contains(*position),
+        };
+        let rows = found.segment.len;
+        let scan = |task: u32| -> Result<(Nearest, u64)> {
+            let (mut opened, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+            let mut best = Nearest::new(query.limit);
+            let start = task * SCAN_ROWS;
+            let mut reranked = 0;
+            for position in (start..rows.min(start.saturating_add(SCAN_ROWS))).filter(allowed) {
+                reranked += 1;
+                let ranked = rank(env, state, query.vector, &found.segment, position, &mut opened, &mut vector)?;
+                ranked.into_iter().for_each(|ranked| best.push(ranked));
+            }
+            Ok((best, reranked))
+        };
+        let tasks = rows.div_ceil(SCAN_ROWS);
+        let parts: Vec<Result<(Nearest, u64)>> =
+            env.shared.pool.install(|| (0..tasks).into_par_iter().map(scan).collect());
+        for part in parts {
+            let (best, reranked) = part?;
+            nearest = nearest.merge(best);
+            counters.reranked += reranked;
+        }
+    }
+    Ok(nearest)
+}
+
+fn hit(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    ranked: Ranked,
+) -> Result<Option<Hit>> {
+    let score = state.metric.score(ranked.distance);
+    let id = ranked.id;
+    let of_entity = |entity: &EntityId| entity.as_str().to_owned();
+    match &ranked.place {
+        Place::Memtable(record) => Ok(Some(Hit {
+            id,
+            score,
+            entity: record.entity.as_ref().map(of_entity),
+            payload: if query.with_payload { payload(record.payload.as_ref())? } else { None },
+            vector: query.with_vector.then(|| record.vector.clone()),
+        })),
+        Place::Segment(segment, position) if !query.with_payload && !query.with_vector => {
+            let entity = segment.index(&env.keys)?.entities.of(*position).map(of_entity);
+            Ok(Some(Hit { id, score, entity, payload: None, vector: None }))
+        }
+        Place::Segment(segment, position) => {
+            let record = from_segment(env, segment, *position, query.with_payload, query.with_vector)?;
+            Ok(record.map(|record| Hit {
+                id,
+                score,
+                entity: record.entity,
+                payload: record.payload,
+                vector: query.with_vector.then_some(record.vector),
+            }))
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Plain data that tunes an engine; every limit that a caller can meet stands here with its default.
+
+use serde::Deserialize;
+
+/// Limits and tuning of a database. All sizes in bytes unless named otherwise.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Records a memtable holds before the worker writes it into a segment.
+    pub memtable_rows_max: usize,
+    /// Bytes a memtable holds before the worker writes it into a segment.
+    pub memtable_bytes_max: usize,
+    /// Records one upsert may carry.
+    pub batch_records_max: usize,
+    /// Bytes of vectors and payloads one upsert may carry.
+    pub batch_bytes_max: usize,
+    /// Largest `limit` of a search or scroll.
+    pub limit_max: usize,
+    /// Largest `ef` of a search.
+    pub ef_max: usize,
+    /// Bytes of one payload as JSON text.
+    pub payload_bytes_max: usize,
+    /// Largest dimension of a collection, at most 4096.
+    pub dimension_max: usize,
+    /// Threads that build and scan; 0 takes all cores.
+    pub threads: usize,
+    /// Whether a background thread flushes and compacts; without it, call `Environment::step`.
+    pub background: bool,
+    /// Neighbours per node in a segment's graph.
+    pub degree: usize,
+    /// Width of the search that builds a graph.
+    pub ef_construction: usize,
+    /// Segments with fewer rows are scanned instead of given a graph.
+    pub flat_below: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            memtable_rows_max: 16_384,
+            memtable_bytes_max: 64 << 20,
+            batch_records_max: 10_000,
+            batch_bytes_max: 64 << 20,
+            limit_max: 10_000,
+            ef_max: 10_000,
+            payload_bytes_max: 64 << 10,
+            dimension_max: 4096,
+            threads: 0,
+            background: true,
+            degree: 32,
+            ef_construction: 200,
+            flat_below: 1024,
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What the walks of one environment share: its directory, keys, log, manifest and views, and the locks
+//! that order them.
+//!
+//! Lock order, outermost first: `maintenance` (one rewrite, erasure or drop at a time), `structure`, `apply` (writes
+//! become visible in sequence order), `queue` (sequences are given out), `manifest`, a collection's view.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use index::{Metric, Scratch, Space};
+use parking_lot::{Mutex, RwLock};
+use privacy::{Removal, Scope, Wanted};
+use rayon::ThreadPool;
+use storage::backend::Dir;
+use storage::id::{CollectionId, Sequence};
+use storage::manifest::Manifest;
+use storage::recovery::{LOGS, SEGMENTS};
+use storage::segment::layout::tombstones_name;
+use storage::segment::write_tombstones;
+use storage::wal::{Entry, WalWriter, wal_name};
+
+use crate::clock::Clock;
+use crate::entropy::{Entropy, generator};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::remove;
+use crate::job;
+use crate::keys::Keys;
+use crate::settings::Settings;
+use crate::snapshot::View;
+
+/// What every environment of a database has in common.
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub pool: ThreadPool,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Search buffers, taken by a query and put back after it.
+    pub scratch: Mutex<Vec<Scratch>>,
+}
+
+/// A collection at run time.
+pub(crate) struct CollectionState {
+    pub id: CollectionId,
+    pub name: String,
+    pub metric: Metric,
+    pub space: Arc<Space>,
+    view: RwLock<Arc<View>>,
+}
+
+impl CollectionState {
+    pub fn new(id: CollectionId, name: String, space: Arc<Space>, view: View) -> Self {
+        Self { id, name, metric: space.metric(), space, view: RwLock::new(Arc::new(view)) }
+    }
+
+    /// The newest picture.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read())
+    }
+
+    /// Publishes a picture; the caller holds `apply`.
+    pub fn publish(&self, view: View) {
+        *self.view.write() = Arc::new(view);
+    }
+}
+
+/// Writes that have a sequence but are not visible yet.
+pub(crate) struct Queue {
+    /// The log this process writes; `None` until its first write.
+    pub log: Option<Arc<WalWriter>>,
+    pub pending: VecDeque<(Sequence, Entry)>,
+    /// The next sequence to give out while there is no log.
+    pub next_sequence: Sequence,
+    /// Whether the database was closed.
+    pub closed: bool,
+}
+
+impl Queue {
+    /// Takes the pending writes that are synced. One that a full disk refused lies below later ones that
+    /// are; asking the log for its fate, which is decided by then, leaves it out.
+    fn synced(&mut self) -> Vec<(Sequence, Entry)> {
+        let Some(log) = &self.log else { return Vec::new() };
+        let synced = log.synced();
+        let count = self.pending.iter().take_while(|(sequence, _)| *sequence <= synced).count();
+        self.pending.drain(..count).filter(|(sequence, _)| log.commit(*sequence).is_ok()).collect()
+    }
+}
+
+/// One environment at run time.
+pub(crate) struct EnvironmentState {
+    pub name: String,
+    pub scope: Scope,
+    pub dir: Dir,
+    pub keys: Keys,
+    pub shared: Arc<Shared>,
+    pub collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
+    pub maintenance: Mutex<()>,
+    /// One collection is made or dropped at a time.
+    pub structure: Mutex<()>,
+    /// Guards the last sequence whose write is visible.
+    pub apply: Mutex<Sequence>,
+    pub queue: Mutex<Queue>,
+    /// A logged write could not be made visible: what readers see is behind the log, so no more is taken.
+    pub behind: AtomicBool,
+    pub manifest: Mutex<Manifest>,
+}
+
+impl EnvironmentState {
+    pub fn segments_dir(&self) -> Dir {
+        self.dir.sub(SEGMENTS)
+    }
+
+    pub fn wal_dir(&self) -> Dir {
+        self.dir.sub(LOGS)
+    }
+
+    /// Every collection, in name order.
+    pub fn all(&self) -> Vec<Arc<CollectionState>> {
+        self.collections.read().values().cloned().collect()
+    }
+
+    /// The log, made on the first write of this process: its key is durable before its first frame.
+    pub fn open_log(&self, queue: &mut Queue) -> Result<Arc<WalWriter>> {
+        if queue.closed {
+            return Err(Error::new(ErrorKind::Closed, "the database was closed"));
+        }
+        if self.behind.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Poisoned, "a logged write could not be applied; restart to recover it"));
+        }
+        if let Some(log) = &queue.log {
+            return Ok(Arc::clone(log));
+        }
+        let log = self.new_log(queue.next_sequence)?;
+        self.commit(|manifest| manifest.logs.push(log.number()))?;
+        queue.log = Some(Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// A new log file under a number and a key that were never used. The caller names it in the manifest
+    /// before anything in it is acknowledged, so that a log that goes missing is noticed.
+    pub fn new_log(&self, next_sequence: Sequence) -> Result<Arc<WalWriter>> {
+        let mut number = self.manifest.lock().next_wal;
+        let dir = self.wal_dir();
+        let doing = "the write-ahead log cannot be made";
+        while self.keys.read().log_key(number).is_some()
+            || dir.exists(&wal_name(number)).map_err(|e| Error::io(doing, e))?
+        {
+            number += 1;
+        }
+        self.keys.extend(&[Wanted::Log(number)])?;
+        let key = self.keys.read().log_key(number).ok_or_else(|| Error::corrupt("a new log key is missing"))?;
+        let synced = next_sequence.saturating_sub(1);
+        let writer =
+            WalWriter::create(&dir, number, key, self.scope, next_sequence, synced).map_err(|e| Error::io(doing, e))?;
+        Ok(Arc::new(writer))
+    }
+
+    /// Makes every synced write visible, in sequence order; `applied` is the content of `apply`.
+    pub fn apply_synced(&self, applied: &mut Sequence) -> Result<()> {
+        let ready = self.queue.lock().synced();
+        self.apply_ready(applied, ready)
+    }
+
+    /// Waits until every queued write is synced, then makes them visible. The caller holds `apply` and the
+    /// queue, so that afterwards readers see exactly what the log holds.
+    pub fn apply_all(&self, applied: &mut Sequence, queue: &mut Queue) -> Result<()> {
+        if let (Some(log), Some((last, _))) = (&queue.log, queue.pending.back()) {
+            log.commit(*last)?;
+        }
+        let ready = queue.synced();
+        self.apply_ready(applied, ready)
+    }
+
+    fn apply_ready(&self, applied: &mut Sequence, ready: Vec<(Sequence, Entry)>) -> Result<()> {
+        let mut changed: BTreeMap<CollectionId, (Arc<CollectionState>, View)> = BTreeMap::new();
+        let collections = self.all();
+        for (sequence, entry) in ready {
+            let id = entry.collection();
+            // A collection dropped meanwhile takes its late writes with it.
+            let Some(state) = collections.iter().find(|state| state.id == id) else { continue };
+            let (_, view) = changed.entry(id).or_insert_with(|| (Arc::clone(state), (*state.view()).clone()));
+            apply(view, sequence, entry, &self.keys).inspect_err(|_| self.behind.store(true, Ordering::Release))?;
+            *applied = (*applied).max(sequence);
+        }
+        for (state, view) in changed.into_values() {
+            state.publish(view);
+        }
+        Ok(())
+    }
+
+    /// Commits a new manifest made by `edit` from the present one. Rows that died since the last manifest
+    /// are written down first, so that no log is needed to know them dead.
+    pub fn commit(&self, edit: impl FnOnce(&mut Manifest)) -> Result<()> {
+        let mut rng = generator(&*self.shared.entropy)?;
+        let table_key = self.keys.read().table_key();
+        let mut current = self.manifest.lock();
+        let doing = "the manifest cannot be written";
+        let mut next = current
+            .edit(|next| {
+                edit(next);
+                next.next_wal = next.logs.iter().fold(next.next_wal, |after, log| after.max(log + 1));
+            })
+            .map_err(|e| Error::with(ErrorKind::Conflict, doing, e))?;
+        let mut replaced = Vec::new();
+        for state in self.all() {
+            let Some(entry) = next.collection_mut(state.id) else { continue };
+            for view in &state.view().segments {
+                let Some(segment) = entry.segments.iter_mut().find(|s| s.id == view.segment.id) else { continue };
+                if segment.dead == view.dead.len() {
+                    continue;
+                }
+                replaced.extend(segment.tombstones.map(|version| (segment.id, version)));
+                let version = segment.tombstones.map_or(0, |version| version + 1);
+                // A manifest that could not be written may have left this version behind.
+                remove(&self.segments_dir(), &tombstones_name(segment.id, version))?;
+                write_tombstones(
+                    &self.segments_dir(),
+                    segment.id,
+                    version,
+                    &view.dead,
+                    &table_key,
+                    self.scope,
+                    &mut rng,
+                )
+                .map_err(|e| Error::io("deleted rows cannot be written down", e))?;
+                segment.tombstones = Some(version);
+                segment.dead = view.dead.len();
+            }
+        }
+        next.write(&self.dir, &table_key, self.scope, &mut rng).map_err(|e| Error::io(doing, e))?;
+        *current = next;
+        drop(current);
+        for (segment, version) in replaced {
+            remove(&self.segments_dir(), &tombstones_name(segment, version))?;
+        }
+        self.remove_older_manifests()
+    }
+
+    fn remove_older_manifests(&self) -> Result<()> {
+        let number = self.manifest.lock().number;
+        storage::manifest::remove_older(&self.dir, number)
+            .map_err(|e| Error::io("an old manifest cannot be removed", e))
+    }
+
+    /// Which ephemeral keys an epoch keeps: those of live logs, live segments' indexes and jobs. The queue
+    /// stays locked until the epoch is over, so that no log is made whose key the epoch would not know.
+    pub fn keep(&self, queue: &Queue) -> Result<Removal> {
+        let keep_jobs = job::numbers(&self.dir)?;
+        let manifest = self.manifest.lock();
+        let mut keep_logs = manifest.logs.clone();
+        keep_logs.extend(queue.log.as_ref().map(|log| log.number()));
+        let segments = manifest.collections.iter().flat_map(|entry| &entry.segments);
+        let keep_indexes = segments.map(|segment| segment.id.0).collect();
+        Ok(Removal { keep_logs, keep_indexes, keep_jobs, ..Removal::default() })
+    }
+}
+
+/// Applies one logged write to a view.
+pub(crate) fn apply(view: &mut View, sequence: Sequence, entry: Entry, keys: &Keys) -> Result<()> {
+    match entry {
+        Entry::Put { records, .. } => records.into_iter().try_for_each(|record| view.put(record, keys))?,
+        Entry::Delete { ids, .. } => ids.into_iter().try_for_each(|id| view.delete(id, sequence, keys))?,
+    }
+    view.sequence = view.sequence.max(sequence);
+    Ok(())
+}

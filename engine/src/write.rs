@@ -1,0 +1,158 @@
+//! WRITE: permit → validate → consent → log (sealed, synced) → memtable → answer.
+//!
+//! Everything that can be refused is refused before the log, because what is logged is replayed. A write
+//! becomes visible only once its frame is synced, so no reader sees what a crash could take back.
+
+use std::collections::BTreeMap;
+
+use privacy::EntityId;
+use storage::id::{RecordId, Sequence};
+use storage::record::Record as StoredRecord;
+use storage::wal::Entry;
+
+use crate::entropy::generator;
+use crate::error::{Error, ErrorKind, Result};
+use crate::maintain;
+use crate::permit::{Action, Permit};
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::state::{CollectionState, EnvironmentState};
+
+/// Stores `records` as one batch, all or nothing; the last of several with one id wins.
+pub(crate) fn upsert(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    records: impl IntoIterator<Item = Record>,
+) -> Result<Sequence> {
+    permit.check(Action::Write)?;
+    let records = validate(&env.shared.settings, state, records)?;
+    if records.is_empty() {
+        return Ok(*env.apply.lock());
+    }
+    let collection = state.id;
+    log(env, state, |sequence| {
+        let with_sequence = |mut record: StoredRecord| {
+            record.sequence = sequence;
+            record
+        };
+        Entry::Put { collection, records: records.into_iter().map(with_sequence).collect() }
+    })
+}
+
+/// Deletes the records with these ids; returns how many existed, and the sequence.
+pub(crate) fn delete(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    mut ids: Vec<RecordId>,
+) -> Result<(u64, Sequence)> {
+    permit.check(Action::Write)?;
+    if ids.len() > env.shared.settings.batch_records_max {
+        return Err(too_many(env.shared.settings.batch_records_max));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let view = state.view();
+    let mut present = Vec::with_capacity(ids.len());
+    for id in ids {
+        if view.contains(&id, &env.keys)? {
+            present.push(id);
+        }
+    }
+    let count = present.len() as u64;
+    if present.is_empty() {
+        return Ok((0, *env.apply.lock()));
+    }
+    let collection = state.id;
+    Ok((count, log(env, state, |_| Entry::Delete { collection, ids: present })?))
+}
+
+fn log(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Sequence) -> Entry) -> Result<Sequence> {
+    // What applying the write will look at is loaded first: after the log there is no way back.
+    for view in &state.view().segments {
+        view.segment.index(&env.keys)?;
+    }
+    maintain::hold_back(env, state)?;
+    let mut rng = generator(&*env.shared.entropy)?;
+    let (log, sequence) = {
+        let mut queue = env.queue.lock();
+        let log = env.open_log(&mut queue)?;
+        let (sequence, entry) = log.append(entry, &mut rng)?;
+        queue.pending.push_back((sequence, entry));
+        queue.next_sequence = sequence + 1;
+        (log, sequence)
+    };
+    log.commit(sequence).inspect_err(|_| env.queue.lock().pending.retain(|(other, _)| *other != sequence))?;
+    let mut applied = env.apply.lock();
+    env.apply_synced(&mut applied)?;
+    Ok(sequence)
+}
+
+fn too_many(max: usize) -> Error {
+    Error::invalid(format!("a batch may hold at most {max} records; send it in parts"))
+}
+
+fn validate(
+    settings: &Settings,
+    state: &CollectionState,
+    records: impl IntoIterator<Item = Record>,
+) -> Result<Vec<StoredRecord>> {
+    let mut bytes = 0usize;
+    let mut checked = Vec::new();
+    for (at, record) in records.into_iter().enumerate() {
+        if at >= settings.batch_records_max {
+            return Err(too_many(settings.batch_records_max));
+        }
+        let record = check(settings, state, record, at)?;
+        bytes = bytes.saturating_add(record.bytes());
+        if bytes > settings.batch_bytes_max {
+            return Err(Error::invalid(format!(
+                "a batch may hold at most {} bytes; send it in parts",
+                settings.batch_bytes_max
+            )));
+        }
+        checked.push(record);
+    }
+    // The last one with an id wins; the order of the others is kept.
+    let last: BTreeMap<RecordId, usize> = checked.iter().enumerate().map(|(at, record)| (record.id, at)).collect();
+    if last.len() < checked.len() {
+        let mut at = 0;
+        checked.retain(|record| {
+            at += 1;
+            last.get(&record.id) == Some(&(at - 1))
+        });
+    }
+    Ok(checked)
+}
+
+fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize) -> Result<StoredRecord> {
+    state.metric.check(&record.vector, state.space.dimension()).map_err(|e| {
+        Error::with(ErrorKind::Invalid, format!("the vector of record number {at} of the batch is not usable"), e)
+    })?;
+    let entity = record
+        .entity
+        .map(|id| {
+            EntityId::new(id).map_err(|e| {
+                Error::with(
+                    ErrorKind::Invalid,
+                    format!("the entity of record number {at} of the batch is not usable"),
+                    e,
+                )
+            })
+        })
+        .transpose()?;
+    let payload = record
+        .payload
+        .as_ref()
+        .map(serde_json::to_vec)
+        .transpose()
+        .map_err(|_| Error::invalid(format!("the payload of record number {at} of the batch is not JSON")))?;
+    if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
+        return Err(Error::invalid(format!(
+            "the payload of record number {at} of the batch is over {} bytes",
+            settings.payload_bytes_max
+        )));
+    }
+    Ok(StoredRecord { id: record.id, sequence: 0, entity, vector: record.vector, payload })
+}

@@ -1,0 +1,203 @@
+//! The space of a collection: how its vectors become 8-bit codes, and how an inner product of codes
+//! becomes an estimate of a distance with a bound on its error.
+//!
+//! With R the rotation, d' the width, κ = 32 and Δ = 1/(κ√d'): a vector of norm n has the code z =
+//! clamp(round(R x / (nΔ)), ±127), so that nΔz ≈ R x. After the rotation a coordinate of R x / n
+//! has standard deviation 1/√d', and the code covers four of them. A query q has the code y =
+//! round(R q / a) with a = max|R q|/127. Then ⟨x, q⟩ ≈ n·Δ·a·⟨z, y⟩.
+//!
+//! Invariant: a code is a pure function of vector, dimension and seed, equal on every processor.
+
+use super::rotation::Rotation;
+use crate::kernel::{Kernels, kernels};
+use crate::metric::{MAX_DIMENSION, Metric};
+use zeroize::Zeroizing;
+
+/// κ: code units per standard deviation of a rotated coordinate, so that codes reach about four of
+/// them. A power of two because vectors of few equal components rotate onto a grid whose step is a
+/// power of two, too: codes then meet it exactly, where any other step would round all coordinates
+/// away from zero together.
+const UNITS: f32 = 32.0;
+
+/// Δ·√d': the length of one code unit relative to a coordinate's standard deviation.
+pub const STEP: f32 = 1.0 / UNITS;
+
+/// The rounding error of a stored code, relative to the vector's norm: Δ√(d'/12) = 1/(κ√12), the
+/// root mean square of a uniform error of one unit in each coordinate.
+const ROUNDING: f32 = STEP * 0.288_675_13;
+
+/// Vectors shorter than this get the code of the zero vector: `f32` cannot resolve their direction.
+/// [`Metric::check`] admits them only where direction does not matter.
+const MIN_NORM: f32 = 1e-19;
+
+/// How far beyond its code a clipped coordinate may lie, in code units. Beyond four standard
+/// deviations a Gaussian falls off like an exponential with a mean of a quarter of one; this is
+/// five times that.
+const EXCESS: f32 = UNITS * 1.25;
+
+/// The quantised vector space of one collection: metric, dimension and secret rotation.
+pub struct Space {
+    metric: Metric,
+    dimension: usize,
+    stride: usize,
+    rotation: Rotation,
+    kernels: &'static Kernels,
+}
+
+/// A query, rotated and quantised once and usable against all codes of the same [`Space`].
+pub struct Query {
+    pub(crate) code: Zeroizing<Vec<i8>>,
+    pub(crate) kernels: &'static Kernels,
+    metric: Metric,
+    /// Δ·a: what one unit of an inner product of codes is worth per unit of the row's norm. For the
+    /// cosine the query is normalised first.
+    scale: f32,
+    norm: f32,
+    /// Three standard deviations of an estimated inner product, for norms of one.
+    spread: f32,
+}
+
+impl Space {
+    /// The space of a collection. `dimension` is 1..=[`MAX_DIMENSION`] (clamped); the same seed
+    /// gives the same codes.
+    pub fn new(metric: Metric, dimension: usize, seed: &[u8; 32]) -> Self {
+        let dimension = dimension.clamp(1, MAX_DIMENSION);
+        let stride = dimension.next_multiple_of(64);
+        Self { metric, dimension, stride, rotation: Rotation::new(stride, seed), kernels: kernels() }
+    }
+
+    /// The collection's metric.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Components of a vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Bytes of a code: the dimension rounded up to a multiple of 64, so that rows fill cache
+    /// lines.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The instruction set that compares codes here, for reports.
+    pub fn instruction_set(&self) -> &'static str {
+        self.kernels.name
+    }
+
+    pub(crate) fn kernels(&self) -> &'static Kernels {
+        self.kernels
+    }
+
+    /// Writes the code of `vector` (`dimension` components) into `code` (`stride` bytes) and
+    /// returns the vector's norm. Of slices with other lengths the common part counts.
+    pub fn encode(&self, vector: &[f32], code: &mut [i8]) -> f32 {
+        let (rotated, norm) = self.rotate(vector);
+        let per_unit = if norm < MIN_NORM { 0.0 } else { UNITS * (self.stride as f32).sqrt() / norm };
+        for (code, &x) in code.iter_mut().zip(rotated.iter()) {
+            *code = round(x * per_unit);
+        }
+        norm
+    }
+
+    /// Prepares a query (`dimension` components).
+    pub fn query(&self, vector: &[f32]) -> Query {
+        let (mut rotated, mut norm) = self.rotate(vector);
+        if self.metric == Metric::Cosine && norm >= MIN_NORM {
+            rotated.iter_mut().for_each(|x| *x /= norm);
+            norm = 1.0;
+        }
+        let greatest = rotated.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let width = (self.stride as f32).sqrt();
+        let unit = if norm < MIN_NORM { f32::MAX } else { greatest / 127.0 };
+        let code: Zeroizing<Vec<i8>> = Zeroizing::new(rotated.iter().map(|x| round(x / unit)).collect());
+        let error: f32 =
+            rotated.iter().zip(code.iter()).map(|(x, &y)| ((x - unit * f32::from(y)) / norm).powi(2)).sum();
+        Query {
+            code,
+            kernels: self.kernels,
+            metric: self.metric,
+            scale: if norm < MIN_NORM { 0.0 } else { STEP / width * unit },
+            norm,
+            spread: if norm < MIN_NORM { 1.0 } else { 3.0 * (ROUNDING * ROUNDING + error).sqrt() / width },
+        }
+    }
+
+    /// The rotated vector, `stride` coordinates, and its norm.
+    fn rotate(&self, vector: &[f32]) -> (Zeroizing<Vec<f32>>, f32) {
+        let mut rotated = Zeroizing::new(vec![0.0; 2 * self.stride]);
+        let (x, scratch) = rotated.split_at_mut(self.stride);
+        for (to, &from) in x.iter_mut().zip(vector) {
+            *to = from;
+        }
+        let norm = norm(x);
+        self.rotation.apply(x, scratch);
+        rotated.truncate(self.stride);
+        (rotated, norm)
+    }
+}
+
+impl Query {
+    /// Estimate of the distance to a row of norm `norm` whose code has the inner product `dot` with
+    /// the query's.
+    #[inline]
+    pub(crate) fn estimate(&self, dot: i32, norm: f32) -> f32 {
+        let product = self.scale * dot as f32;
+        match self.metric {
+            Metric::Cosine => 1.0 - product,
+            Metric::Dot => -(norm * product),
+            Metric::L2 => norm * norm + self.norm * self.norm - 2.0 * norm * product,
+        }
+    }
+
+    /// Half-width of the interval around an estimate that holds the exact distance to a row: three
+    /// standard deviations of the rounding errors of both codes, which the rotation makes
+    /// independent of the directions compared, and what the row's clipped coordinates may hide.
+    pub(crate) fn error(&self, code: &[i8], norm: f32) -> f32 {
+        let rounding = if norm < MIN_NORM { 1.0 } else { self.spread };
+        let product = self.norm * rounding + self.scale * EXCESS * self.clipped(code);
+        match self.metric {
+            Metric::Cosine => product,
+            Metric::Dot => norm * product,
+            // The norms' own rounding counts too: for near duplicates it is all there is.
+            Metric::L2 => 2.0 * norm * product + 4.0 * f32::EPSILON * (norm * norm + self.norm * self.norm),
+        }
+    }
+
+    /// Sum of the query's codes, without signs, where the row's are clipped. For most rows there
+    /// are none, which one pass that compilers vectorise finds out.
+    fn clipped(&self, code: &[i8]) -> f32 {
+        let is_clipped = |z: &i8| z.unsigned_abs() >= 127;
+        if !code.chunks(64).any(|chunk| chunk.iter().fold(false, |any, z| any | is_clipped(z))) {
+            return 0.0;
+        }
+        let pairs = code.iter().zip(self.code.iter());
+        pairs.filter(|(z, _)| is_clipped(z)).map(|(_, y)| f32::from(y.unsigned_abs())).sum()
+    }
+
+    pub(crate) fn needs_norm(&self) -> bool {
+        self.metric != Metric::Cosine
+    }
+}
+
+/// The nearest code, ties to even; 0 for what is not a number.
+fn round(x: f32) -> i8 {
+    // Adding 1.5·2^23 leaves no fraction bits, so the addition itself rounds; unlike
+    // `round_ties_even` it needs no call on processors without SSE4.1.
+    const SHIFT: f32 = 12_582_912.0;
+    ((x.clamp(-127.0, 127.0) + SHIFT) - SHIFT) as i8
+}
+
+/// Euclidean norm in double precision, summed in sixteen fixed lanes: fast, and the same on every
+/// processor.
+fn norm(x: &[f32]) -> f32 {
+    let mut lanes = [0.0_f64; 16];
+    for chunk in x.as_chunks::<16>().0 {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(x) * f64::from(x);
+        }
+    }
+    lanes.iter().sum::<f64>().sqrt() as f32
+}

@@ -1,0 +1,47 @@
+//! The memory of a search, kept by its thread from query to query.
+//!
+//! Invariant: a search starts by resetting what it uses, so nothing of one query reaches the
+//! results of another; after the first queries none of it allocates.
+
+use super::pool::Pool;
+use super::visited::Visited;
+
+/// Working memory of searches, for one thread at a time; usable with segments of any size.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) visited: Visited,
+    /// Positions to expand, and the results where everything is allowed.
+    pub(super) walk: Pool,
+    /// Allowed positions, where not everything is.
+    pub(super) allowed: Pool,
+    /// Positions to compare next, and their distances.
+    pub(super) positions: Vec<u32>,
+    pub(super) distances: Vec<f32>,
+    pub(super) counters: Counters,
+}
+
+/// What one search did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Lists of neighbours read.
+    pub hops: u64,
+    /// Codes compared with the query.
+    pub compared: u64,
+}
+
+impl Scratch {
+    /// Fresh working memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the last search with this scratch did.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Starts the counting of a search.
+    pub(crate) fn reset_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+}

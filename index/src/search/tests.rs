@@ -1,0 +1,100 @@
+//! Both ways of searching against brute force over the same estimates.
+
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+use super::{Allow, Scratch, scan, walk};
+use crate::Codes;
+use crate::graph::{BuildParams, build};
+use crate::metric::Metric;
+use crate::quantize::{Query, Space};
+use crate::samples::{clusters, codes, order};
+use proptest::prelude::*;
+use roaring::RoaringBitmap;
+
+/// Allowed positions by (estimate, position).
+fn brute_force(codes: &Codes, query: &Query, allow: Allow<'_>) -> Vec<u32> {
+    let mut all: Vec<(f32, u32)> = (0..codes.len() as u32)
+        .filter(|&position| allow.contains(position))
+        .map(|position| (codes.distance(query, position).0, position))
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    all.into_iter().map(|(_, position)| position).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_scan_finds_exactly_the_nearest(
+        n in 0_usize..300,
+        ef in 1_usize..50,
+        members in proptest::collection::vec(0_u32..400, 0..80),
+        seed in 0_u64..50,
+    ) {
+        let space = Space::new(Metric::L2, 12, &[2; 32]);
+        let vectors = clusters(n, 12, seed);
+        let codes = codes(&space, &vectors);
+        let query = space.query(&clusters(1, 12, seed + 1000)[0]);
+        let bitmap: RoaringBitmap = members.into_iter().collect();
+        let mut scratch = Scratch::new();
+        for allow in [Allow::All, Allow::Except(&bitmap), Allow::Only(&bitmap)] {
+            let found: Vec<u32> = scan(&codes, &query, ef, allow, &mut scratch).iter().map(|(position, _)| position).collect();
+            let mut expected = brute_force(&codes, &query, allow);
+            prop_assert_eq!(allow.count(n as u32), expected.len() as u64);
+            expected.truncate(ef);
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn a_walk_as_wide_as_the_segment_finds_everything_in_order() {
+    for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
+        let space = Space::new(metric, 20, &[2; 32]);
+        let codes = codes(&space, &clusters(800, 20, 8));
+        let params = BuildParams { degree: 12, ef_construction: 30, ..BuildParams::default() };
+        let graph = build(&space, &codes, &order(800), &params);
+        let odd: RoaringBitmap = (0..800).filter(|position| position % 2 == 1).collect();
+        let mut scratch = Scratch::new();
+        for vector in clusters(20, 20, 9) {
+            let query = space.query(&vector);
+            for allow in [Allow::All, Allow::Only(&odd), Allow::Except(&odd)] {
+                let pool = walk(&graph, &codes, &query, (800, 800), allow, &mut scratch);
+                let found: Vec<u32> = pool.iter().map(|(position, _)| position).collect();
+                assert_eq!(found, brute_force(&codes, &query, allow));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_walk_compares_few_and_counts_them() {
+    let space = Space::new(Metric::Cosine, 16, &[2; 32]);
+    let codes = codes(&space, &clusters(3000, 16, 8));
+    let graph = build(&space, &codes, &order(3000), &BuildParams::default());
+    let mut scratch = Scratch::new();
+    let query = space.query(&clusters(1, 16, 77)[0]);
+    walk(&graph, &codes, &query, (20, 20), Allow::All, &mut scratch);
+    let counters = scratch.counters();
+    assert!((20..200).contains(&counters.hops) && (20..1500).contains(&counters.compared), "{counters:?}");
+}
+
+/// The memory a warm scratch holds does not grow or move with further queries.
+#[test]
+fn warm_searches_reuse_their_memory() {
+    let space = Space::new(Metric::Cosine, 16, &[2; 32]);
+    let codes = codes(&space, &clusters(2000, 16, 8));
+    let graph = build(&space, &codes, &order(2000), &BuildParams::default());
+    let some: RoaringBitmap = (0..1500).collect();
+    let mut scratch = Scratch::new();
+    let mut held = Vec::new();
+    for round in 0..30 {
+        let query = space.query(&clusters(1, 16, 100 + round % 10)[0]);
+        for allow in [Allow::All, Allow::Only(&some)] {
+            walk(&graph, &codes, &query, (50, 80), allow, &mut scratch);
+            scan(&codes, &query, 50, allow, &mut scratch);
+        }
+        held.push((scratch.positions.as_ptr(), scratch.distances.as_ptr(), scratch.positions.capacity()));
+    }
+    assert!(held[10..].iter().all(|memory| *memory == held[10]));
+}

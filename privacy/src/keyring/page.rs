@@ -1,0 +1,257 @@
+//! The plaintext of pages and frames: deterministic CBOR (RFC 8949 §4.2: shortest integers, definite lengths).
+//!
+//! ```text
+//! root    [[table, order, rotation, tags], new_keys, files, [[key, generation, offset, length], …]]
+//! bucket  [entries, [key id, …]]
+//! frame   [entries, files]
+//! entries [[tag, generation, blind, [[collection, key id, dek], …]], …]       files [[code, number, key], …]
+//! ```
+//!
+//! Invariant: every list of named things is in strictly rising order, so equal contents have equal bytes. Decoding
+//! is total, allocates no more than its input justifies, and refuses anything after the end.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use minicbor::encode::{self, Write};
+use minicbor::{Decoder, Encoder, decode};
+use zeroize::Zeroizing;
+
+use super::bucket::{Bucket, Place};
+use super::entry::{Entry, EntryKey, FileKey, Tag};
+use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, TagKey};
+
+/// The bytes are no page of this kind.
+#[derive(Debug)]
+pub(super) struct Malformed;
+
+impl From<decode::Error> for Malformed {
+    fn from(_: decode::Error) -> Self {
+        Malformed
+    }
+}
+
+/// The environment's keys that no epoch removes, so that older data files still open.
+pub(super) struct Durable {
+    pub table: Arc<SectionKey>,
+    pub order: Arc<OrderKey>,
+    pub rotation: RotationSeed,
+    pub tags: TagKey,
+}
+
+/// Ephemeral keys by file.
+pub(super) type Files = BTreeMap<FileKey, Arc<SectionKey>>;
+
+/// The content of a root page.
+pub(super) struct RootContent {
+    pub durable: Durable,
+    pub new_keys: SectionKey,
+    pub files: Files,
+    pub places: Vec<Place>,
+}
+
+/// The content of a frame: keys to add.
+#[derive(Default)]
+pub(super) struct Additions {
+    pub entries: BTreeMap<Tag, Entry>,
+    pub files: Files,
+}
+
+/// Grows without leaving copies of keys in freed memory.
+#[derive(Default)]
+struct Sink(Zeroizing<Vec<u8>>);
+
+impl Write for Sink {
+    type Error = Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            let mut grown = Zeroizing::new(Vec::with_capacity(2 * (self.0.len() + bytes.len()) + 1024));
+            grown.extend_from_slice(&self.0);
+            self.0 = grown;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+type Written = Result<(), encode::Error<Infallible>>;
+
+fn written(content: impl FnOnce(&mut Encoder<Sink>) -> Written) -> Zeroizing<Vec<u8>> {
+    let mut encoder = Encoder::new(Sink::default());
+    let result = content(&mut encoder);
+    debug_assert!(result.is_ok(), "memory takes every write");
+    encoder.into_writer().0
+}
+
+/// The plaintext of a root page. Places come from the buckets, all of which must have been written.
+pub(super) fn encode_root<'a>(
+    durable: &Durable,
+    new_keys: &SectionKey,
+    files: &Files,
+    places: impl ExactSizeIterator<Item = &'a Place>,
+) -> Zeroizing<Vec<u8>> {
+    written(|e| {
+        e.array(4)?.array(4)?;
+        e.bytes(durable.table.expose())?.bytes(durable.order.expose())?;
+        e.bytes(durable.rotation.expose())?.bytes(durable.tags.expose())?;
+        e.bytes(new_keys.expose())?;
+        encode_files(e, files)?;
+        e.array(places.len() as u64)?;
+        for place in places {
+            e.array(4)?.bytes(place.key.expose())?;
+            e.u64(place.generation)?.u64(place.offset)?.u64(place.length)?;
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
+    decoded(bytes, |d| {
+        fixed(d, 4)?;
+        fixed(d, 4)?;
+        let durable = Durable {
+            table: Arc::new(SectionKey::from_bytes(array(d)?)),
+            order: Arc::new(OrderKey::from_bytes(array(d)?)),
+            rotation: RotationSeed::from_bytes(array(d)?),
+            tags: TagKey::from_bytes(array(d)?),
+        };
+        let new_keys = SectionKey::from_bytes(array(d)?);
+        let files = decode_files(d)?;
+        let mut places = Vec::new();
+        for _ in 0..length(d)? {
+            fixed(d, 4)?;
+            let key = Arc::new(SectionKey::from_bytes(array(d)?));
+            places.push(Place { key, generation: d.u64()?, offset: d.u64()?, length: d.u64()? });
+        }
+        Ok(RootContent { durable, new_keys, files, places })
+    })
+}
+
+/// The plaintext of a bucket's page.
+pub(super) fn encode_bucket(bucket: &Bucket) -> Zeroizing<Vec<u8>> {
+    written(|e| {
+        e.array(2)?;
+        encode_entries(e, &bucket.entries)?;
+        e.array(bucket.graves.len() as u64)?;
+        bucket.graves.iter().try_for_each(|id| e.bytes(&id.0).map(drop))
+    })
+}
+
+/// The entries and graves of a bucket's page; its place is the caller's to fill in.
+pub(super) fn decode_bucket(bytes: &[u8]) -> Result<Bucket, Malformed> {
+    decoded(bytes, |d| {
+        fixed(d, 2)?;
+        let mut bucket = Bucket::default();
+        bucket.entries = decode_entries(d)?;
+        for _ in 0..length(d)? {
+            let id = KeyId(array(d)?);
+            rising(bucket.graves.last(), &id)?;
+            bucket.graves.insert(id);
+        }
+        Ok(bucket)
+    })
+}
+
+/// The plaintext of a frame.
+pub(super) fn encode_additions(additions: &Additions) -> Zeroizing<Vec<u8>> {
+    written(|e| {
+        e.array(2)?;
+        encode_entries(e, &additions.entries)?;
+        encode_files(e, &additions.files)
+    })
+}
+
+pub(super) fn decode_additions(bytes: &[u8]) -> Result<Additions, Malformed> {
+    decoded(bytes, |d| {
+        fixed(d, 2)?;
+        Ok(Additions { entries: decode_entries(d)?, files: decode_files(d)? })
+    })
+}
+
+fn encode_entries(e: &mut Encoder<Sink>, entries: &BTreeMap<Tag, Entry>) -> Written {
+    e.array(entries.len() as u64)?;
+    for (tag, entry) in entries {
+        e.array(4)?.bytes(tag.as_bytes())?.u64(entry.generation)?.bytes(entry.blind.expose())?;
+        e.array(entry.keys.len() as u64)?;
+        for key in &entry.keys {
+            e.array(3)?.bytes(&key.collection)?.bytes(&key.id.0)?.bytes(key.dek.expose())?;
+        }
+    }
+    Ok(())
+}
+
+fn decode_entries(d: &mut Decoder<'_>) -> Result<BTreeMap<Tag, Entry>, Malformed> {
+    let mut entries = BTreeMap::new();
+    for _ in 0..length(d)? {
+        fixed(d, 4)?;
+        let tag = Tag::from_bytes(array(d)?);
+        rising(entries.last_key_value().map(|(last, _)| last), &tag)?;
+        let (generation, blind) = (d.u64()?, Arc::new(Blind::from_bytes(array(d)?)));
+        let mut keys: Vec<EntryKey> = Vec::new();
+        for _ in 0..length(d)? {
+            fixed(d, 3)?;
+            let collection = array(d)?;
+            rising(keys.last().map(|key| &key.collection), &collection)?;
+            let (id, dek) = (KeyId(array(d)?), Arc::new(Dek::from_bytes(array(d)?)));
+            keys.push(EntryKey { collection, id, dek });
+        }
+        entries.insert(tag, Entry { generation, blind, keys });
+    }
+    Ok(entries)
+}
+
+fn encode_files(e: &mut Encoder<Sink>, files: &Files) -> Written {
+    e.array(files.len() as u64)?;
+    for (file, key) in files {
+        let (code, number) = match file {
+            FileKey::Log(number) => (0, number),
+            FileKey::Index(number) => (1, number),
+            FileKey::Job(number) => (2, number),
+        };
+        e.array(3)?.u8(code)?.u64(*number)?.bytes(key.expose())?;
+    }
+    Ok(())
+}
+
+fn decode_files(d: &mut Decoder<'_>) -> Result<Files, Malformed> {
+    let mut files = Files::new();
+    for _ in 0..length(d)? {
+        fixed(d, 3)?;
+        let file = match (d.u8()?, d.u64()?) {
+            (0, number) => FileKey::Log(number),
+            (1, number) => FileKey::Index(number),
+            (2, number) => FileKey::Job(number),
+            _ => return Err(Malformed),
+        };
+        rising(files.last_key_value().map(|(last, _)| last), &file)?;
+        files.insert(file, Arc::new(SectionKey::from_bytes(array(d)?)));
+    }
+    Ok(files)
+}
+
+fn decoded<T>(bytes: &[u8], content: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>) -> Result<T, Malformed> {
+    let mut decoder = Decoder::new(bytes);
+    let value = content(&mut decoder)?;
+    if decoder.position() == bytes.len() { Ok(value) } else { Err(Malformed) }
+}
+
+fn length(d: &mut Decoder<'_>) -> Result<u64, Malformed> {
+    d.array()?.ok_or(Malformed)
+}
+
+fn fixed(d: &mut Decoder<'_>, expected: u64) -> Result<(), Malformed> {
+    if length(d)? == expected { Ok(()) } else { Err(Malformed) }
+}
+
+fn array<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], Malformed> {
+    d.bytes()?.try_into().map_err(|_| Malformed)
+}
+
+fn rising<T: Ord>(last: Option<&T>, next: &T) -> Result<(), Malformed> {
+    if last.is_none_or(|last| last < next) { Ok(()) } else { Err(Malformed) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! Keys, sealing and the keyring of lethedb: what makes bytes unreadable, and what makes them stay so.
+//!
+//! This crate computes. State, change and randomness come in; pages, bytes and decisions go out. It touches no
+//! file, network, thread, clock or operating-system entropy, so every promise it makes is tested without a disk.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`entity`] | whose data it is |
+//! | [`secret`] | the keys: wiped on drop, unprintable |
+//! | [`root`] | how a person writes down a root key, and where one may come from |
+//! | [`seal`] | the two sealings: rows (XAES-256-GCM) and sections (Cobblestone-256) |
+//! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
+//!
+//! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
+//! no page of that epoch, and older pages need an anchor that the epoch destroys. Not promised: anything against
+//! someone who copied root key, anchor and pages before the erasure, or who reads the memory of a running process.
+
+#![forbid(unsafe_code)]
+
+pub mod entity;
+pub mod keyring;
+pub mod root;
+pub mod seal;
+pub mod secret;
+
+pub use entity::{EntityError, EntityId};
+pub use keyring::{
+    AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
+    RootHeader, Tag, Wanted,
+};
+pub use root::{ParseError, RootKeySource, format_root_key, parse_root_key};
+pub use seal::{
+    OpenError, ROW_OVERHEAD, RowContext, RowField, Scope, SectionContext, SectionKind, SectionReader, open_row,
+    open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
+};
+pub use secret::{Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, SectionKey, TagKey};

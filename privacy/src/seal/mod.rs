@@ -1,0 +1,20 @@
+//! Sealing: authenticated encryption of the two shapes of data this engine has.
+//!
+//! ```text
+//! row      XAES-256-GCM      nonce 24 | ciphertext | tag 16                      a key per blob, no state
+//! section  Cobblestone-256   salt 24 | commitment 32 | chunk 0 | chunk 1 | …     commits to its key, random access
+//! ```
+//!
+//! Both derive a fresh AES-256-GCM key per message from 192 random bits, so no counter has to survive a restart, a
+//! restored backup or a cloned directory. What a blob is bound to is written by [`context`](RowContext); the cipher
+//! itself is known to `gcm` and `row` alone, so that another backend can stand beside it.
+
+mod context;
+mod gcm;
+mod row;
+mod section;
+
+pub use context::{RowContext, RowField, Scope, SectionContext, SectionKind};
+pub use gcm::OpenError;
+pub use row::{ROW_OVERHEAD, open_row, open_row_into, seal_row};
+pub use section::{SectionReader, open_section, open_section_into, seal_section, sealed_section_len, section_len};

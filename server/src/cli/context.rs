@@ -1,0 +1,74 @@
+//! What every command is given: the settings, the terminal, and the database and environment they name.
+
+use std::path::PathBuf;
+
+use engine::{Database, Environment, RootKey};
+
+use super::failure::Failure;
+use super::terminal::{Output, Terminal};
+use crate::config::{Config, Flags};
+
+/// Arguments of every command.
+#[derive(clap::Args)]
+pub struct Common {
+    /// Settings file [default: lethedb.toml, if there is one].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data directory [default: lethedb-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Keep the anchors here instead of inside the data directory: on a volume outside copies and backups.
+    #[arg(long, global = true, value_name = "DIR")]
+    anchor_dir: Option<PathBuf>,
+    /// Environment to work in [default: default].
+    #[arg(long, global = true, value_name = "NAME")]
+    env: Option<String>,
+    /// How to print results.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Settings and terminal of a running command.
+pub struct Context {
+    /// From all sources, flags first.
+    pub config: Config,
+    /// Where results go.
+    pub terminal: Terminal,
+    /// The data directory, if the command line names it.
+    pub data: Option<PathBuf>,
+}
+
+impl Context {
+    /// Reads the settings.
+    pub fn new(common: Common) -> Result<Self, Failure> {
+        let flags = Flags {
+            file: common.config,
+            data: common.data.clone(),
+            environment: common.env,
+            anchor_dir: common.anchor_dir,
+        };
+        Ok(Self { config: Config::load(&flags)?, terminal: Terminal::new(common.output), data: common.data })
+    }
+
+    /// Opens the database; without `create` it must exist.
+    pub fn database(&self, create: bool) -> Result<Database, Failure> {
+        let store = &self.config.store;
+        let mut builder = Database::builder(&store.data)
+            .root_key(RootKey::sources())
+            .settings(self.config.engine.clone())
+            .create(create);
+        if let Some(dir) = &store.anchor_dir {
+            builder = builder.anchor_dir(dir.clone());
+        }
+        let database = builder.open()?;
+        if let Some(notice) = database.root_key_notice() {
+            self.terminal.note(notice)?;
+        }
+        Ok(database)
+    }
+
+    /// Opens the environment in `database`; it must exist.
+    pub fn environment(&self, database: &Database) -> Result<Environment, Failure> {
+        Ok(database.open_environment(&self.config.store.environment)?)
+    }
+}

@@ -1,0 +1,77 @@
+//! `lethedb search`: nearest records, from a shell.
+
+use engine::{Collection, Filter, RecordId};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::terminal::table;
+use crate::json::{self, HitAnswer};
+
+/// Arguments of `search`.
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("query").required(true)))]
+pub struct Args {
+    /// Collection to search.
+    #[arg(long, value_name = "NAME")]
+    collection: String,
+    /// What to search for, as a JSON list of numbers.
+    #[arg(long, value_name = "JSON", group = "query", allow_hyphen_values = true)]
+    vector: Option<String>,
+    /// Search for what lies near this record.
+    #[arg(long, value_name = "ID", group = "query")]
+    id: Option<RecordId>,
+    /// How many records to find.
+    #[arg(long, default_value_t = 10)]
+    limit: usize,
+    /// Width of the graph search: more finds better and takes longer.
+    #[arg(long)]
+    ef: Option<usize>,
+    /// Compare with every record instead of asking the graph.
+    #[arg(long)]
+    exact: bool,
+    /// Only records of this data subject.
+    #[arg(long)]
+    entity: Option<String>,
+}
+
+/// Searches once.
+pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let database = context.database(false)?;
+    let collection = context.environment(&database)?.open_collection(&args.collection)?;
+    let vector = query(&collection, args)?;
+    let mut search = collection.search(&vector).limit(args.limit).exact(args.exact);
+    if let Some(ef) = args.ef {
+        search = search.ef(ef);
+    }
+    if let Some(entity) = &args.entity {
+        search = search.filter(Filter::entity(entity));
+    }
+    let found = search.run()?;
+    if found.partial {
+        context.terminal.note("Damaged segments were left out; run `lethedb verify`.")?;
+    }
+    let hits: Vec<HitAnswer> = found.into_iter().map(HitAnswer::from).collect();
+    let rows: Vec<_> = hits.iter().map(row).collect();
+    context.terminal.show(&hits, table(["id", "score", "entity", "payload"], &rows))?;
+    Ok(database.close()?)
+}
+
+fn query(collection: &Collection, args: &Args) -> Result<Vec<f32>, Failure> {
+    if let Some(id) = args.id {
+        let record = collection.get(id)?;
+        let record = record.ok_or_else(|| Failure::Usage("there is no record with this id".into()))?;
+        return Ok(record.vector().to_vec());
+    }
+    let text = args.vector.as_deref().unwrap_or_default();
+    json::parse(text.as_bytes()).map_err(|error| Failure::Usage(format!("--vector: {error}")))
+}
+
+fn row(hit: &HitAnswer) -> [String; 4] {
+    let payload = hit.payload.as_ref().map(ToString::to_string);
+    [
+        hit.id.to_string(),
+        format!("{:.4}", hit.score),
+        hit.entity.clone().unwrap_or_default(),
+        payload.unwrap_or_default(),
+    ]
+}

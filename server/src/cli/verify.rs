@@ -1,0 +1,33 @@
+//! `lethedb verify`: is every stored byte what was written?
+
+use super::context::Context;
+use super::failure::Failure;
+use super::terminal::table;
+
+/// Arguments of `verify`: none of its own.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Re-authenticates the environment's files.
+pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
+    let database = context.database(false)?;
+    let report = context.environment(&database)?.verify()?;
+    let mut text = format!(
+        "{} segments with {} rows and {} logs, {} bytes: {}",
+        report.segments,
+        report.rows,
+        report.logs,
+        report.bytes,
+        if report.problems.is_empty() { "all as written" } else { "DAMAGED" }
+    );
+    if !report.problems.is_empty() {
+        let rows: Vec<_> = report.problems.iter().map(|problem| [problem.file.clone(), problem.what.clone()]).collect();
+        text = format!("{text}\n{}", table(["file", "problem"], &rows));
+    }
+    context.terminal.show(&report, text)?;
+    database.close()?;
+    match report.problems.len() {
+        0 => Ok(()),
+        problems => Err(Failure::Damaged(problems)),
+    }
+}

@@ -1,0 +1,190 @@
+//! Where settings come from: flag over `LETHEDB__SECTION__KEY` over file over default.
+//!
+//! Invariant: an unknown section or key is an error, never ignored, so that a misspelt limit cannot silently not apply.
+//! It stands at the bottom of this crate because both the command line and the server read it.
+#![expect(clippy::disallowed_methods, reason = "settings are the server's own file, read through figment")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use engine::Settings;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// Read from the working directory when no file is named.
+const FILE_NAME: &str = "lethedb.toml";
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the data lies.
+    pub store: Store,
+    /// What the server accepts.
+    pub server: Server,
+    /// Limits and tuning of the engine.
+    pub engine: Settings,
+}
+
+/// Where the data lies.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The environment that commands work in, and that the server takes where a request names none.
+    pub environment: String,
+    /// Where the anchors lie instead of inside the data directory: a volume outside copies and backups.
+    pub anchor_dir: Option<PathBuf>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { data: "lethedb-data".into(), environment: "default".into(), anchor_dir: None }
+    }
+}
+
+/// What the server accepts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The address to listen on; only loopback is allowed while there are neither TLS nor keys.
+    pub listen: SocketAddr,
+    /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
+    pub hosts: Vec<String>,
+    /// Largest request body in bytes.
+    pub body_bytes_max: usize,
+    /// Open connections; further ones wait unaccepted.
+    pub connections_max: usize,
+    /// Requests that work in the engine at once; further ones wait.
+    pub requests_max: usize,
+    /// How long a request may wait for its turn before it is refused, in seconds.
+    pub wait_seconds: u64,
+    /// How long a client may take to send the head of a request, in seconds.
+    pub head_seconds: u64,
+    /// How long a client may take to send a body, in seconds.
+    pub body_seconds: u64,
+    /// How long running requests may take to finish at shutdown, in seconds.
+    pub drain_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 6333)),
+            hosts: Vec::new(),
+            body_bytes_max: 64 << 20,
+            connections_max: 1024,
+            requests_max: 64,
+            wait_seconds: 5,
+            head_seconds: 10,
+            body_seconds: 30,
+            drain_seconds: 30,
+        }
+    }
+}
+
+/// What the command line says; each given value outranks every other source.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The settings file.
+    pub file: Option<PathBuf>,
+    /// `store.data`
+    pub data: Option<PathBuf>,
+    /// `store.environment`
+    pub environment: Option<String>,
+    /// `store.anchor_dir`
+    pub anchor_dir: Option<PathBuf>,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The named settings file is not there.
+    #[error("there is no settings file at {0}")]
+    Missing(PathBuf),
+    /// A value is of the wrong kind, or its name is unknown.
+    #[error("a setting cannot be used: {0}")]
+    Invalid(#[from] Box<figment::Error>),
+}
+
+impl Config {
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    /// A named file that is missing, an unknown name, or a value of the wrong kind.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let file = match &flags.file {
+            Some(file) if !file.is_file() => return Err(ConfigError::Missing(file.clone())),
+            Some(file) => Some(file.as_path()),
+            None => Some(Path::new(FILE_NAME)).filter(|file| file.is_file()),
+        };
+        let file = file.map_or_else(Figment::new, |file| Figment::from(Toml::file_exact(file)));
+        let sources = file.merge(Env::prefixed("LETHEDB__").split("__"));
+        flags.over(sources).extract().map_err(|error| Box::new(error).into())
+    }
+}
+
+impl Flags {
+    fn over(&self, sources: Figment) -> Figment {
+        let sources = set(sources, "store.data", self.data.as_ref());
+        let sources = set(sources, "store.environment", self.environment.as_ref());
+        set(sources, "store.anchor_dir", self.anchor_dir.as_ref())
+    }
+}
+
+fn set(sources: Figment, key: &str, value: Option<impl Serialize>) -> Figment {
+    match value {
+        Some(value) => sources.merge(Serialized::default(key, value)),
+        None => sources,
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::result_large_err,
+    reason = "tests fail by panicking, and figment's jail fixes the error"
+)]
+mod tests {
+    use figment::Jail;
+
+    use super::*;
+
+    #[test]
+    fn a_flag_outranks_the_environment_which_outranks_the_file_which_outranks_the_default() {
+        Jail::expect_with(|jail| {
+            let load = |flags: &Flags| Config::load(flags).unwrap();
+            assert_eq!(load(&Flags::default()).server.body_bytes_max, 64 << 20);
+
+            jail.create_file(FILE_NAME, "[server]\nbody_bytes_max = 1\nrequests_max = 2\n[engine]\nef_max = 77")?;
+            assert_eq!(load(&Flags::default()).server.body_bytes_max, 1);
+            assert_eq!(load(&Flags::default()).engine.ef_max, 77);
+
+            jail.set_env("LETHEDB__SERVER__BODY_BYTES_MAX", "3");
+            jail.set_env("LETHEDB__SERVER__LISTEN", "127.0.0.1:7000");
+            jail.set_env("LETHEDB__STORE__DATA", "/from/environment");
+            let config = load(&Flags::default());
+            assert_eq!((config.server.body_bytes_max, config.server.requests_max), (3, 2));
+            assert_eq!(config.store.data, Path::new("/from/environment"));
+
+            assert_eq!(config.server.listen.port(), 7000);
+
+            let flags = Flags { data: Some("/from/flag".into()), ..Flags::default() };
+            assert_eq!(load(&flags).store.data, Path::new("/from/flag"));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_misspelt_key_and_a_missing_file_are_errors() {
+        Jail::expect_with(|jail| {
+            jail.set_env("LETHEDB__SERVER__BODY_BYTE_MAX", "3");
+            assert!(matches!(Config::load(&Flags::default()), Err(ConfigError::Invalid(_))));
+            let flags = Flags { file: Some("absent.toml".into()), ..Flags::default() };
+            assert!(matches!(Config::load(&flags), Err(ConfigError::Missing(_))));
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! What an erasure did, as JSON and as text.
+
+use std::fmt;
+
+use engine::Erasure;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::time::rfc3339;
+
+/// What was erased. An entity that nothing is stored about gives the same answer with zeros.
+#[derive(Serialize, ToSchema)]
+pub struct EraseAnswer {
+    /// The data subject, as the request names it.
+    entity_id: String,
+    /// Records of all collections.
+    records_deleted: u64,
+    /// Segments rewritten without the records.
+    segments_purged: u64,
+    /// Indexes rebuilt without the records.
+    indexes_rebuilt: u64,
+    /// From here no read returned the entity. RFC 3339, UTC, like all times.
+    hidden_at: String,
+    /// From here its keys were gone.
+    shredded_at: String,
+    /// From here its ciphertext was gone from the live files.
+    purged_at: String,
+    /// From here the erasure was recorded as done.
+    completed_at: String,
+}
+
+impl EraseAnswer {
+    /// The JSON form of `erasure`, which the engine gives without the id.
+    pub fn new(entity_id: String, erasure: &Erasure) -> Self {
+        Self {
+            entity_id,
+            records_deleted: erasure.records_deleted,
+            segments_purged: erasure.segments_purged,
+            indexes_rebuilt: erasure.indexes_rebuilt,
+            hidden_at: rfc3339(erasure.hidden_at),
+            shredded_at: rfc3339(erasure.shredded_at),
+            purged_at: rfc3339(erasure.purged_at),
+            completed_at: rfc3339(erasure.completed_at),
+        }
+    }
+}
+
+impl fmt::Display for EraseAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "records deleted   {}", self.records_deleted)?;
+        writeln!(f, "segments purged   {}", self.segments_purged)?;
+        writeln!(f, "indexes rebuilt   {}", self.indexes_rebuilt)?;
+        writeln!(f, "hidden            {}", self.hidden_at)?;
+        writeln!(f, "keys shredded     {}", self.shredded_at)?;
+        writeln!(f, "bytes purged      {}", self.purged_at)?;
+        write!(f, "completed         {}", self.completed_at)
+    }
+}

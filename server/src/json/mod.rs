@@ -1,0 +1,13 @@
+//! Our JSON: how it is read, and the forms that the command line and REST share.
+//!
+//! Leaves first: [`strict`] parsing, [`time`]s, then the forms of a [`record`] and of an [`erasure`].
+
+mod erasure;
+mod record;
+mod strict;
+mod time;
+
+pub use erasure::EraseAnswer;
+pub use record::{HitAnswer, Id, RecordAnswer, RecordBody};
+pub use strict::{JsonError, Object, parse};
+pub use time::AsOfAnswer;

@@ -1,0 +1,161 @@
+//! Vector spaces: make, list, describe, drop.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use engine::{CollectionInfo, ErrorKind, Metric};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::{Body, answer};
+use super::error::{Problem, Refusal, Refused};
+use super::state::App;
+use super::tenant::{Header, Tenant};
+
+/// A vector space to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionBody {
+    /// Numbers in a vector, from 1 to 4096.
+    dimension: usize,
+    /// What near means.
+    #[schema(value_type = MetricName)]
+    metric: Metric,
+}
+
+/// How the schema shows a metric.
+#[derive(ToSchema)]
+#[schema(as = Metric, rename_all = "lowercase")]
+#[allow(dead_code, reason = "read by the schema alone")]
+pub enum MetricName {
+    /// Cosine similarity: higher is nearer.
+    Cosine,
+    /// Dot product: higher is nearer.
+    Dot,
+    /// Euclidean distance: lower is nearer.
+    L2,
+}
+
+/// A vector space as it stands.
+#[derive(Serialize, ToSchema)]
+pub struct CollectionAnswer {
+    name: String,
+    dimension: usize,
+    #[schema(value_type = MetricName)]
+    metric: Metric,
+    /// Records that a search can find.
+    records: u64,
+    /// Immutable sets of rows.
+    segments: u64,
+    /// Records that are in no segment yet.
+    memtable_records: u64,
+    /// Size of its files.
+    disk_bytes: u64,
+    /// Memory that its loaded indexes take.
+    resident_bytes: u64,
+}
+
+impl From<CollectionInfo> for CollectionAnswer {
+    fn from(info: CollectionInfo) -> Self {
+        Self {
+            name: info.name,
+            dimension: info.dimension,
+            metric: info.metric,
+            records: info.records,
+            segments: info.segments,
+            memtable_records: info.memtable_records,
+            disk_bytes: info.disk_bytes,
+            resident_bytes: info.resident_bytes,
+        }
+    }
+}
+
+/// All vector spaces of an environment.
+#[derive(Serialize, ToSchema)]
+pub struct CollectionsAnswer {
+    collections: Vec<CollectionAnswer>,
+}
+
+/// Lists the collections of the environment.
+#[utoipa::path(get, path = "/v1/collections", tag = "collections", params(Header), responses(
+    (status = 200, description = "as it stands", body = CollectionsAnswer),
+    Refused,
+))]
+pub async fn list(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
+    app.run(move |database| {
+        let collections = tenant.open(database)?.collections().into_iter().map(CollectionAnswer::from).collect();
+        Ok(answer(StatusCode::OK, &CollectionsAnswer { collections }))
+    })
+    .await
+}
+
+/// Makes a collection, and its environment if that does not exist. Repeating it changes nothing.
+#[utoipa::path(put, path = "/v1/collections/{collection}", tag = "collections", params(
+    ("collection" = String, Path, description = "1 to 64 letters, digits, `_` or `-`, a letter or digit first"),
+    Header,
+), request_body = CollectionBody, responses(
+    (status = 201, description = "made", body = CollectionAnswer),
+    (status = 200, description = "it was there, with this dimension and metric", body = CollectionAnswer),
+    Refused,
+))]
+pub async fn put(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+    Body(body): Body<CollectionBody>,
+) -> Result<Response, Problem> {
+    let Path(name) = path?;
+    app.run(move |database| {
+        let environment = tenant.open_or_create(database)?;
+        let wanted = || environment.collection(&name).dimension(body.dimension).metric(body.metric);
+        let (status, collection) = match wanted().create() {
+            Err(error) if error.kind() == ErrorKind::Conflict => (StatusCode::OK, wanted().open_or_create()?),
+            created => (StatusCode::CREATED, created?),
+        };
+        Ok(answer(status, &CollectionAnswer::from(collection.info())))
+    })
+    .await
+}
+
+/// Describes a collection.
+#[utoipa::path(get, path = "/v1/collections/{collection}", tag = "collections", params(
+    ("collection" = String, Path), Header,
+), responses(
+    (status = 200, description = "as it stands", body = CollectionAnswer),
+    Refused,
+))]
+pub async fn get(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(name) = path?;
+    app.run(move |database| {
+        let collection = tenant.open(database)?.open_collection(&name)?;
+        Ok(answer(StatusCode::OK, &CollectionAnswer::from(collection.info())))
+    })
+    .await
+}
+
+/// Drops a collection with all its records.
+#[utoipa::path(delete, path = "/v1/collections/{collection}", tag = "collections", params(
+    ("collection" = String, Path), Header,
+), responses(
+    (status = 204, description = "dropped"),
+    Refused,
+))]
+pub async fn delete(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(name) = path?;
+    app.run(move |database| {
+        if !tenant.open(database)?.drop_collection(&name)? {
+            return Err(Problem::new(Refusal::NotFound, "there is no such collection"));
+        }
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}

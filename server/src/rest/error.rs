@@ -1,0 +1,237 @@
+//! Every refusal as `application/problem+json` (RFC 9457).
+//!
+//! Invariant: `code` is stable and for programs, `detail` is for people, and neither repeats what a client sent:
+//! answers end in logs of proxies and clients.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::extract::rejection::PathRejection;
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use engine::ErrorKind;
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::json::JsonError;
+
+const MEDIA_TYPE: &str = "application/problem+json";
+const NOT_FOUND: &str = "There is no such thing";
+
+/// What REST refuses by itself, before or beside the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The body is not JSON.
+    InvalidJson,
+    /// The body is JSON of another shape.
+    InvalidBody,
+    /// A part of the path cannot be read.
+    InvalidPath,
+    /// The record id is neither a number nor a UUID.
+    InvalidId,
+    /// A header cannot be read.
+    InvalidHeader,
+    /// The named collection or record does not exist.
+    NotFound,
+    /// Nothing lives at this path.
+    UnknownRoute,
+    /// The path does not know this method.
+    WrongMethod,
+    /// The client took too long to send its body.
+    SlowBody,
+    /// The body is over the limit.
+    LargeBody,
+    /// The body is not declared as plain JSON.
+    MediaType,
+    /// `Host` names another machine.
+    ForeignHost,
+    /// No turn came within the waiting time.
+    Overloaded,
+    /// A fault of this program.
+    Internal,
+}
+
+impl Refusal {
+    fn facts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
+            Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid_body", "The body does not have the expected shape"),
+            Self::InvalidPath => (StatusCode::BAD_REQUEST, "invalid_path", "The path cannot be read"),
+            Self::InvalidId => (StatusCode::BAD_REQUEST, "invalid_id", "The record id is not usable"),
+            Self::InvalidHeader => (StatusCode::BAD_REQUEST, "invalid_header", "A header cannot be read"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", NOT_FOUND),
+            Self::UnknownRoute => (StatusCode::NOT_FOUND, "unknown_route", "Nothing lives at this path"),
+            Self::WrongMethod => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not know this method")
+            }
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body took too long to arrive"),
+            Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is over the limit"),
+            Self::MediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not declared as JSON")
+            }
+            Self::ForeignHost => {
+                (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "The request is meant for another host")
+            }
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is busy"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
+        }
+    }
+}
+
+/// A refusal as RFC 9457 has it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// `urn:lethedb:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The same for every problem of this code.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// Stable, for programs.
+    code: &'static str,
+}
+
+/// A problem.
+#[derive(IntoResponses)]
+#[response(status = "default", content_type = "application/problem+json")]
+#[allow(dead_code, reason = "read by the API description alone")]
+pub struct Refused(Problem);
+
+impl Problem {
+    /// A problem that REST itself found. `detail` holds nothing that the client sent.
+    pub fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
+        let (status, code, title) = refusal.facts();
+        Self::of(status, code, title, detail.into())
+    }
+
+    fn of(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Self {
+        Self { kind: format!("urn:lethedb:problem:{code}"), title, status: status.as_u16(), detail, code }
+    }
+}
+
+impl From<engine::Error> for Problem {
+    fn from(error: engine::Error) -> Self {
+        let (status, title) = status_and_title(error.kind());
+        if status.is_server_error() {
+            tracing::error!(kind = error.kind().as_str(), %error, "the engine failed");
+        }
+        Self::of(status, error.kind().as_str(), title, error.to_string())
+    }
+}
+
+fn status_and_title(kind: ErrorKind) -> (StatusCode, &'static str) {
+    match kind {
+        ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "The request is not usable"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, NOT_FOUND),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, "It exists in another shape"),
+        ErrorKind::Denied => (StatusCode::FORBIDDEN, "The caller may not do this"),
+        ErrorKind::Erased => (StatusCode::GONE, "The data was erased"),
+        ErrorKind::ConsentRevoked => (StatusCode::CONFLICT, "The data subject withdrew consent"),
+        ErrorKind::BudgetExhausted => (StatusCode::FORBIDDEN, "The privacy budget is spent"),
+        ErrorKind::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "A key is not available"),
+        ErrorKind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Something else holds what is needed"),
+        ErrorKind::Full => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
+        ErrorKind::Poisoned => (StatusCode::SERVICE_UNAVAILABLE, "A sync failed; writes wait for a restart"),
+        ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "Stored bytes are damaged"),
+        ErrorKind::Unsupported => (StatusCode::NOT_IMPLEMENTED, "This build cannot do it"),
+        ErrorKind::Closed => (StatusCode::SERVICE_UNAVAILABLE, "The database is closed"),
+        // `Io`, and kinds that a later engine adds.
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "The operating system refused an operation"),
+    }
+}
+
+impl From<JsonError> for Problem {
+    fn from(error: JsonError) -> Self {
+        let refusal = match error {
+            JsonError::Syntax { .. } => Refusal::InvalidJson,
+            JsonError::Shape { .. } => Refusal::InvalidBody,
+        };
+        Self::new(refusal, error.to_string())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(_: PathRejection) -> Self {
+        Self::new(Refusal::InvalidPath, "a part of the path is not percent-encoded UTF-8")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Turns the plain refusals of the layers below (router, body limit) into problems, so that there is one kind of error.
+pub async fn only_problems(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (refusal, detail) = match status {
+        StatusCode::NOT_FOUND => (Refusal::UnknownRoute, "the API is described at /openapi.json"),
+        StatusCode::METHOD_NOT_ALLOWED => (Refusal::WrongMethod, "the header Allow lists the methods it knows"),
+        StatusCode::PAYLOAD_TOO_LARGE => (Refusal::LargeBody, "split the request, or raise server.body_bytes_max"),
+        _ => (Refusal::Internal, "no further detail"),
+    };
+    let mut problem = Problem::new(refusal, detail).into_response();
+    if let Some(methods) = response.headers().get(ALLOW) {
+        problem.headers_mut().insert(ALLOW, methods.clone());
+    }
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_contract() {
+        let table = [
+            (ErrorKind::Invalid, 400),
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::Conflict, 409),
+            (ErrorKind::Denied, 403),
+            (ErrorKind::Erased, 410),
+            (ErrorKind::ConsentRevoked, 409),
+            (ErrorKind::BudgetExhausted, 403),
+            (ErrorKind::KeyUnavailable, 503),
+            (ErrorKind::Busy, 503),
+            (ErrorKind::Full, 507),
+            (ErrorKind::Poisoned, 503),
+            (ErrorKind::Corrupt, 500),
+            (ErrorKind::Io, 500),
+            (ErrorKind::Unsupported, 501),
+            (ErrorKind::Closed, 503),
+        ];
+        for (kind, status) in table {
+            assert_eq!(status_and_title(kind).0.as_u16(), status, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_has_the_five_members() {
+        let response = Problem::new(Refusal::Overloaded, "later").into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[CONTENT_TYPE], MEDIA_TYPE);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        let text = serde_json::to_value(Problem::new(Refusal::InvalidId, "no")).unwrap_or_default();
+        let expected = serde_json::json!({
+            "type": "urn:lethedb:problem:invalid_id", "title": "The record id is not usable",
+            "status": 400, "detail": "no", "code": "invalid_id",
+        });
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,21 @@
+//! REST: HTTP in, calls of the engine's façade, JSON out.
+//!
+//! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
+//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`records`], [`search`], [`admin`]; the [`router`]
+//! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
+//! Nothing here touches the data but through the engine, whose façade must suffice.
+
+mod admin;
+mod body;
+mod collections;
+mod connections;
+mod error;
+mod health;
+mod records;
+mod router;
+mod search;
+mod state;
+mod tenant;
+
+pub use connections::{ServeError, check_address, serve};
+pub use state::App;

@@ -1,0 +1,108 @@
+//! Records: store, get, delete.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use engine::{Record, RecordId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::{Body, answer};
+use super::error::{Problem, Refusal, Refused};
+use super::state::App;
+use super::tenant::{Header, Tenant};
+use crate::json::{AsOfAnswer, Id, Object, RecordAnswer, RecordBody};
+
+/// Records to store.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpsertBody {
+    /// Stored together or not at all; each replaces the record of the same id.
+    #[schema(value_type = Vec<RecordBody>)]
+    records: Vec<Object<RecordBody>>,
+}
+
+/// What was stored.
+#[derive(Serialize, ToSchema)]
+pub struct UpsertAnswer {
+    /// How many records the request held.
+    upserted: usize,
+    as_of: AsOfAnswer,
+}
+
+/// Records to delete.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteBody {
+    /// Ids that do not exist are passed over.
+    #[schema(value_type = Vec<Id>)]
+    ids: Vec<RecordId>,
+}
+
+/// What was deleted.
+#[derive(Serialize, ToSchema)]
+pub struct DeleteAnswer {
+    /// How many of the ids existed.
+    deleted: u64,
+    as_of: AsOfAnswer,
+}
+
+/// Stores records; they are durable and can be found once this answers.
+#[utoipa::path(put, path = "/v1/collections/{collection}/records", tag = "records",
+    params(("collection" = String, Path), Header), request_body = UpsertBody,
+    responses((status = 200, description = "stored", body = UpsertAnswer), Refused))]
+pub async fn put(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+    Body(body): Body<UpsertBody>,
+) -> Result<Response, Problem> {
+    let Path(collection) = path?;
+    app.run(move |database| {
+        let upserted = body.records.len();
+        let collection = tenant.open(database)?.open_collection(&collection)?;
+        let as_of = collection.upsert(body.records.into_iter().map(|record| Record::from(record.0)))?;
+        Ok(answer(StatusCode::OK, &UpsertAnswer { upserted, as_of: as_of.into() }))
+    })
+    .await
+}
+
+/// Gives one record with its vector and payload.
+#[utoipa::path(get, path = "/v1/collections/{collection}/records/{id}", tag = "records",
+    params(("collection" = String, Path), ("id" = String, Path, description = "a number or a UUID"), Header),
+    responses((status = 200, description = "the record", body = RecordAnswer), Refused))]
+pub async fn get(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path((collection, id)) = path?;
+    let Ok(id) = id.parse::<RecordId>() else {
+        return Err(Problem::new(Refusal::InvalidId, "a record id is a number from 0 to 2^64 - 1 or a UUID"));
+    };
+    app.run(move |database| {
+        let found = tenant.open(database)?.open_collection(&collection)?.get(id)?;
+        let record = found.ok_or_else(|| Problem::new(Refusal::NotFound, "there is no such record"))?;
+        Ok(answer(StatusCode::OK, &RecordAnswer::from(record)))
+    })
+    .await
+}
+
+/// Deletes records by id. Their bytes go when their segments are rewritten; to erase a person, erase the entity.
+#[utoipa::path(post, path = "/v1/collections/{collection}/records/delete", tag = "records",
+    params(("collection" = String, Path), Header), request_body = DeleteBody,
+    responses((status = 200, description = "deleted", body = DeleteAnswer), Refused))]
+pub async fn delete(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+    Body(body): Body<DeleteBody>,
+) -> Result<Response, Problem> {
+    let Path(collection) = path?;
+    app.run(move |database| {
+        let deleted = tenant.open(database)?.open_collection(&collection)?.delete(body.ids)?;
+        Ok(answer(StatusCode::OK, &DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() }))
+    })
+    .await
+}

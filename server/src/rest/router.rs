@@ -1,0 +1,96 @@
+//! The routes, what lies in front of them, and their description in OpenAPI.
+//!
+//! Invariant: every route is described, which a test checks; no request path is logged, because it can name a person.
+
+use std::net::IpAddr;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::{Level, Span};
+use utoipa::OpenApi;
+
+use super::error::{Problem, Refusal, only_problems};
+use super::state::App;
+use super::{admin, collections, health, records, search};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "lethedb", description = "The vector database that can forget."),
+    paths(
+        health::livez,
+        health::readyz,
+        collections::list,
+        collections::put,
+        collections::get,
+        collections::delete,
+        records::put,
+        records::get,
+        records::delete,
+        search::search,
+        search::scroll,
+        search::count,
+        admin::delete,
+        admin::post,
+    )
+)]
+struct Description;
+
+/// All routes, with limits, log and problems around them.
+pub fn router(app: App) -> Router {
+    let body_bytes_max = app.config().server.body_bytes_max;
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(|| async { Json(Description::openapi()) }))
+        .route("/v1/collections", get(collections::list))
+        .route("/v1/collections/{collection}", put(collections::put).get(collections::get).delete(collections::delete))
+        .route("/v1/collections/{collection}/records", put(records::put))
+        .route("/v1/collections/{collection}/records/{id}", get(records::get))
+        .route("/v1/collections/{collection}/records/delete", post(records::delete))
+        .route("/v1/collections/{collection}/search", post(search::search))
+        .route("/v1/collections/{collection}/scroll", post(search::scroll))
+        .route("/v1/collections/{collection}/count", post(search::count))
+        .route("/v1/admin/entity/{id}", delete(admin::delete))
+        .route("/v1/admin/entity/erase", post(admin::post))
+        .layer(RequestBodyLimitLayer::new(body_bytes_max))
+        .layer(from_fn(only_problems))
+        .layer(from_fn_with_state(app.clone(), only_our_host))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
+        .with_state(app)
+}
+
+/// Refuses requests that were meant for another host: a web page may resolve its own name to this machine and would
+/// otherwise read everything through its visitor's browser (DNS rebinding).
+async fn only_our_host(State(app): State<App>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).or(request.uri().host());
+    if host.is_some_and(|host| is_ours(host, &app.config().server.hosts)) {
+        return next.run(request).await;
+    }
+    let detail = "Host must be localhost, a loopback address, or a name listed in server.hosts";
+    Problem::new(Refusal::ForeignHost, detail).into_response()
+}
+
+fn is_ours(host: &str, names: &[String]) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.is_loopback())
+        || names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+}
+
+/// One line a request: method, route and duration, and never the path itself.
+fn span(request: &Request) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    tracing::info_span!("request", method = %request.method(), route)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! The routes as a client meets them, over a real engine in a scratch directory.
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, StatusCode};
+use engine::{Database, RootKey};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::*;
+use crate::config::Config;
+
+/// A server without connections.
+struct Server {
+    _data: TempDir,
+    routes: Router,
+}
+
+impl Server {
+    fn new(config: Config) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let database = Database::builder(data.path().join("data")).root_key(RootKey::bytes([7; 32])).open().unwrap();
+        database.environment("default").unwrap();
+        Self { _data: data, routes: router(App::new(database, config)) }
+    }
+
+    async fn send(&self, request: Request) -> (StatusCode, Value, Response<()>) {
+        let (parts, body) = self.routes.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let value = serde_json::from_slice(&bytes).unwrap_or(Value::String(String::from_utf8(bytes.into()).unwrap()));
+        (parts.status, value, Response::from_parts(parts, ()))
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = request(method, path).header("Content-Type", "application/json");
+        let (status, value, _) = self.send(request.body(Body::from(body.to_string())).unwrap()).await;
+        (status, value)
+    }
+
+    /// Sends a raw JSON body to the search of `docs`.
+    async fn search(&self, body: &str) -> (StatusCode, Value) {
+        let request = request(Method::POST, "/v1/collections/docs/search").header("Content-Type", "application/json");
+        let (status, value, _) = self.send(request.body(Body::from(body.to_owned())).unwrap()).await;
+        (status, value)
+    }
+
+    /// With a collection `docs` and three records in it.
+    async fn with_docs(config: Config) -> Self {
+        let server = Self::new(config);
+        let docs = json!({"dimension": 2, "metric": "cosine"});
+        assert_eq!(server.ask(Method::PUT, "/v1/collections/docs", docs).await.0, StatusCode::CREATED);
+        let records = json!({"records": [
+            {"id": 1, "entity": "ada", "vector": [1.0, 0.0], "payload": {"n": 1}},
+            {"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": [0.0, 1.0]},
+            {"id": u64::MAX, "entity": "bob", "vector": [-1.0, 0.25]},
+        ]});
+        let (status, answer) = server.ask(Method::PUT, "/v1/collections/docs/records", records).await;
+        assert_eq!((status, &answer["upserted"]), (StatusCode::OK, &json!(3)), "{answer}");
+        server
+    }
+}
+
+fn request(method: Method, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header(HOST, "localhost:6333")
+}
+
+#[track_caller]
+fn is_problem((status, problem): &(StatusCode, Value), expected: u16, code: &str) {
+    assert_eq!((status.as_u16(), problem["code"].as_str()), (expected, Some(code)), "{problem}");
+    assert_eq!(problem["status"], expected);
+    assert_eq!(problem["type"], format!("urn:lethedb:problem:{code}"));
+    assert!(problem["title"].is_string() && problem["detail"].is_string());
+}
+
+#[tokio::test]
+async fn every_described_route_exists_and_every_route_is_described() {
+    let server = Server::new(Config::default());
+    let (status, description) = server.ask(Method::GET, "/openapi.json", Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut operations = 0;
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let path = path.replace("{collection}", "docs").replace("{id}", "1");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = server.ask(method.clone(), &path, json!({})).await.1;
+            let code = answer["code"].as_str().unwrap_or_default();
+            assert!(!["unknown_route", "method_not_allowed"].contains(&code), "{method} {path}");
+            operations += 1;
+        }
+    }
+    // All routes of `router` but the description itself.
+    assert_eq!(operations, 14);
+}
+
+#[tokio::test]
+async fn records_come_back_as_they_went_in() {
+    let server = Server::with_docs(Config::default()).await;
+    let (status, record) = server.ask(Method::GET, "/v1/collections/docs/records/1", Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(record, json!({"id": 1, "entity": "ada", "vector": [1.0, 0.0], "payload": {"n": 1}}));
+    let path = "/v1/collections/docs/records/67e55044-10b1-426f-9247-bb680e5fe0c8";
+    assert_eq!(server.ask(Method::GET, path, Value::Null).await.1["vector"], json!([0.0, 1.0]));
+
+    let (_, found) = server.search(r#"{"vector": [1, 0], "limit": 2}"#).await;
+    assert_eq!(found["hits"][0]["id"], 1, "{found}");
+    assert_eq!(found["hits"].as_array().unwrap().len(), 2);
+    assert_eq!(found["partial"], false);
+    assert!(found["as_of"]["sequence"].is_u64() && found["as_of"]["time"].as_str().unwrap().ends_with('Z'));
+    assert!(found["hits"][0].get("vector").is_none());
+    let (_, found) = server.search(r#"{"vector": [1, 0], "filter": {"entity": "bob"}, "with_vector": true}"#).await;
+    assert_eq!(found["hits"][0]["id"], u64::MAX);
+    assert_eq!(found["hits"][0]["vector"], json!([-1.0, 0.25]));
+
+    let (_, page) = server.ask(Method::POST, "/v1/collections/docs/scroll", json!({"limit": 2})).await;
+    assert_eq!((page["records"].as_array().unwrap().len(), &page["next"]), (2, &json!(u64::MAX)), "{page}");
+    let (_, page) = server.ask(Method::POST, "/v1/collections/docs/scroll", json!({"after": page["next"]})).await;
+    assert_eq!((page["records"].as_array().unwrap().len(), &page["next"]), (1, &Value::Null), "{page}");
+
+    let (_, answer) = server.ask(Method::POST, "/v1/collections/docs/records/delete", json!({"ids": [1, 5]})).await;
+    assert_eq!(answer["deleted"], 1);
+    let gone = server.ask(Method::GET, "/v1/collections/docs/records/1", Value::Null).await;
+    is_problem(&gone, 404, "not_found");
+}
+
+#[tokio::test]
+async fn an_erased_entity_is_gone() {
+    let server = Server::with_docs(Config::default()).await;
+    let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/ada", Value::Null).await;
+    assert_eq!((status, &answer["entity_id"], &answer["records_deleted"]), (StatusCode::OK, &json!("ada"), &json!(1)));
+    for time in ["hidden_at", "shredded_at", "purged_at", "completed_at"] {
+        assert!(answer[time].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{answer}");
+    }
+    let body = json!({"entity": "bob", "reason": "asked for it"});
+    let (status, answer) = server.ask(Method::POST, "/v1/admin/entity/erase", body).await;
+    assert_eq!((status, &answer["records_deleted"]), (StatusCode::OK, &json!(1)));
+    let (_, count) = server.ask(Method::POST, "/v1/collections/docs/count", json!({})).await;
+    assert_eq!(count["count"], 1);
+}
+
+#[tokio::test]
+async fn bad_bodies_are_problems_that_echo_nothing() {
+    let server = Server::with_docs(Config::default()).await;
+    let deep = format!(r#"{{"vector": {}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let table = [
+        ("", "invalid_json"),
+        ("{", "invalid_json"),
+        (r#"{"vector": [1, 0]} s3cr3t"#, "invalid_json"),
+        (r#"{"vector": [NaN, 0]}"#, "invalid_json"),
+        (r#"{"vector": [Infinity, 0]}"#, "invalid_json"),
+        (r#"{"vector": [1e999, 0]}"#, "invalid_json"),
+        (r#"{"vector": [1e39, 0]}"#, "invalid"),
+        (r#"{"vector": [1, 0, 0]}"#, "invalid"),
+        (r#"{"vector": []}"#, "invalid"),
+        (r#"{"vector": [0, 0]}"#, "invalid"),
+        (r#"{"vector": ["s3cr3t", 0]}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "limit": 0}"#, "invalid"),
+        (r#"{"vector": [1, 0], "limit": 1000000000}"#, "invalid"),
+        (r#"{"vector": [1, 0], "limit": -1}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "limit": 99999999999999999999}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "limit": "s3cr3t"}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "s3cr3t": 1}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "filter": {"s3cr3t": 1}}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "vector": [1, 0]}"#, "invalid_body"),
+        (r#"["s3cr3t"]"#, "invalid_body"),
+        (deep.as_str(), "invalid_body"),
+    ];
+    for (body, code) in table {
+        let answer = server.search(body).await;
+        is_problem(&answer, 400, code);
+        assert!(!answer.1.to_string().contains("s3cr3t"), "{}", answer.1);
+    }
+}
+
+#[tokio::test]
+async fn names_never_become_paths() {
+    let server = Server::with_docs(Config::default()).await;
+    for name in ["..%2Fdocs", "%2E%2E%2F%2E%2E", "a%00b", "%C3%A9", "-a", "a%20b", &"x".repeat(65)] {
+        let answer = server.ask(Method::GET, &format!("/v1/collections/{name}"), Value::Null).await;
+        is_problem(&answer, 400, "invalid");
+    }
+    let answer = server.ask(Method::GET, "/v1/collections/%FF", Value::Null).await;
+    is_problem(&answer, 400, "invalid_path");
+    for id in ["x", "-1", "18446744073709551616", "1.0", "..%2F"] {
+        let answer = server.ask(Method::GET, &format!("/v1/collections/docs/records/{id}"), Value::Null).await;
+        is_problem(&answer, 400, "invalid_id");
+    }
+    for (name, expected, code) in
+        [("../x", 400, "invalid"), ("absent", 404, "not_found"), ("\u{e9}", 400, "invalid_header")]
+    {
+        let request = request(Method::GET, "/v1/collections").header("Lethe-Environment", name);
+        let (status, problem, _) = server.send(request.body(Body::empty()).unwrap()).await;
+        is_problem(&(status, problem), expected, code);
+    }
+}
+
+#[tokio::test]
+async fn http_itself_is_refused_with_problems_too() {
+    let mut config = Config::default();
+    config.server.body_bytes_max = 100;
+    let server = Server::with_docs(Config::default()).await;
+    is_problem(&server.ask(Method::GET, "/v2", Value::Null).await, 404, "unknown_route");
+    is_problem(&server.ask(Method::GET, "/v1/collections/absent", Value::Null).await, 404, "not_found");
+    let request_ = request(Method::PATCH, "/v1/collections/docs").body(Body::empty()).unwrap();
+    let (status, problem, response) = server.send(request_).await;
+    is_problem(&(status, problem), 405, "method_not_allowed");
+    assert!(response.headers().contains_key("allow"));
+    for kind in [Some("text/plain"), None] {
+        let mut request = request(Method::POST, "/v1/collections/docs/count");
+        if let Some(kind) = kind {
+            request = request.header("Content-Type", kind);
+        }
+        let (status, problem, _) = server.send(request.body(Body::from("{}")).unwrap()).await;
+        is_problem(&(status, problem), 415, "unsupported_media_type");
+    }
+    let other_shape = json!({"dimension": 3, "metric": "cosine"});
+    is_problem(&server.ask(Method::PUT, "/v1/collections/docs", other_shape).await, 409, "conflict");
+
+    let small = Server::new(config);
+    let answer = small.ask(Method::PUT, "/v1/collections/docs/records", json!("x".repeat(200))).await;
+    is_problem(&answer, 413, "body_too_large");
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_refused() {
+    let mut config = Config::default();
+    config.server.hosts = vec!["db.internal".into()];
+    let server = Server::new(config);
+    for (host, expected) in [
+        ("localhost", 200),
+        ("LOCALHOST:6333", 200),
+        ("127.0.0.1:6333", 200),
+        ("[::1]:6333", 200),
+        ("db.internal:80", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+    ] {
+        let request = Request::builder().uri("/livez").header(HOST, host).body(Body::empty()).unwrap();
+        assert_eq!(server.send(request).await.0.as_u16(), expected, "{host}");
+    }
+    let without = Request::builder().uri("/livez").body(Body::empty()).unwrap();
+    assert_eq!(server.send(without).await.0.as_u16(), 421);
+}

@@ -1,0 +1,73 @@
+//! What all requests share: the database, the limits, and the queue in front of the engine.
+//!
+//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once. The place in the
+//! queue belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::response::Response;
+use engine::Database;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::error::{Problem, Refusal};
+use crate::config::Config;
+
+/// The shared state; a cheap clone.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    config: Config,
+    turns: Arc<Semaphore>,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// State for serving `database` within the limits of `config`.
+    pub fn new(database: Database, config: Config) -> Self {
+        let turns = Arc::new(Semaphore::new(config.server.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { shared: Arc::new(Shared { database, config, turns, draining: AtomicBool::new(false) }) }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// From now on the server is not ready: it finishes what runs and goes.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether new requests are welcome.
+    pub fn is_ready(&self) -> bool {
+        !self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Runs `work` when its turn comes.
+    ///
+    /// # Errors
+    /// `overloaded` if no turn came in time, `internal` if the work panicked, else what `work` says.
+    pub async fn run(
+        &self,
+        work: impl FnOnce(&Database) -> Result<Response, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
+        let Ok(Ok(turn)) = timeout(wait, Arc::clone(&self.shared.turns).acquire_owned()).await else {
+            return Err(Problem::new(Refusal::Overloaded, "no turn came within the waiting time; try again later"));
+        };
+        let database = self.shared.database.clone();
+        let done = spawn_blocking(move || {
+            let _turn = turn;
+            work(&database)
+        });
+        done.await.unwrap_or_else(|_| Err(Problem::new(Refusal::Internal, "the request was not finished")))
+    }
+}

@@ -1,0 +1,324 @@
+//! The numbered list of live files: an environment's state is what its newest manifest says.
+//!
+//! A manifest is whole and never changed; an edit is a new one with the next number, made durable beside the others and
+//! given its name without replacing any. The highest number wins. If it does not open, that is an error and never a
+//! reason to look at an older one. What is written has been checked, and so is what is read.
+//!
+//! ```text
+//! magic 8 │ format 2 │ number 8 │ crc32c 4 │ sealed CBOR (RFC 8949), deterministic
+//! ```
+
+use std::collections::HashSet;
+use std::io;
+
+use minicbor::{Decode, Encode};
+use privacy::{OpenError, Scope, SectionContext, SectionKey, SectionKind, open_section, seal_section};
+use rand_core::CryptoRng;
+
+use crate::backend::Dir;
+use crate::codec::Malformed;
+use crate::id::{CollectionId, SegmentId, Sequence};
+
+/// The newest manifest format this build reads, and the one it writes.
+pub const FORMAT: u16 = 1;
+
+const MAGIC: &[u8; 8] = b"lethman\0";
+const HEADER_LEN: usize = 22;
+
+/// One state of an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Manifest {
+    /// Its number; the first is 1.
+    #[n(0)]
+    pub number: u64,
+    /// The next segment gets this number.
+    #[n(1)]
+    pub next_segment: u64,
+    /// The next log gets this number.
+    #[n(2)]
+    pub next_wal: u64,
+    /// The next erasure job gets this number.
+    #[n(3)]
+    pub next_job: u64,
+    /// No write before this manifest has a higher number.
+    #[n(4)]
+    pub last_sequence: Sequence,
+    /// Live logs in the order to replay them. A log is named here before its first frame is acknowledged.
+    #[n(5)]
+    pub logs: Vec<u64>,
+    /// The collections. A dropped one is simply not here.
+    #[n(6)]
+    pub collections: Vec<CollectionEntry>,
+}
+
+/// A collection and its segments.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CollectionEntry {
+    /// Its random name, for ever.
+    #[n(0)]
+    pub id: CollectionId,
+    /// Its name for users, unique in the environment.
+    #[n(1)]
+    pub name: String,
+    /// Numbers in each vector, at least 1.
+    #[n(2)]
+    pub dimension: u32,
+    /// The metric's code, which storage does not interpret.
+    #[n(3)]
+    pub metric: u8,
+    /// The last write before it was made; older log entries are not its own.
+    #[n(4)]
+    pub created_sequence: Sequence,
+    /// Writes up to this one are in its segments.
+    #[n(5)]
+    pub flushed: Sequence,
+    /// The engine's own settings, which storage does not interpret.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub schema: Vec<u8>,
+    /// Its segments, in the order they were put here.
+    #[n(7)]
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// A segment and its files.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SegmentEntry {
+    /// Its number.
+    #[n(0)]
+    pub id: SegmentId,
+    /// Its rows, at least one.
+    #[n(1)]
+    pub rows: u64,
+    /// Which version of its tombstones counts; none if all rows live.
+    #[n(2)]
+    pub tombstones: Option<u64>,
+    /// How many rows these tombstones mark.
+    #[n(3)]
+    pub dead: u64,
+    /// Length of its `.rec`.
+    #[n(4)]
+    pub rec_bytes: u64,
+    /// Length of its `.idx` when written.
+    #[n(5)]
+    pub idx_bytes: u64,
+}
+
+/// A manifest that contradicts itself is neither written nor believed: what it contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("inconsistent {0}")]
+pub struct Inconsistent(pub &'static str);
+
+/// Why the newest manifest could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The bytes are not what was written.
+    #[error("{file} is damaged: {what}")]
+    Damaged {
+        /// Its name.
+        file: String,
+        /// The part that makes no sense.
+        what: &'static str,
+    },
+    /// It is sealed under another key or for another environment.
+    #[error("{file} does not open under this key")]
+    WrongKey {
+        /// Its name.
+        file: String,
+    },
+    /// Written by a later version of lethedb.
+    #[error("manifest format {found} is newer than {max}, the newest known")]
+    NewerFormat {
+        /// The version in the file.
+        found: u16,
+        /// The newest version this build reads.
+        max: u16,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Manifest {
+    /// The first manifest of an environment: nothing in it, and every counter at 1.
+    pub fn first() -> Self {
+        Self {
+            number: 1,
+            next_segment: 1,
+            next_wal: 1,
+            next_job: 1,
+            last_sequence: 0,
+            logs: Vec::new(),
+            collections: Vec::new(),
+        }
+    }
+
+    /// The next manifest: this one, changed.
+    ///
+    /// # Errors
+    /// [`Inconsistent`] if the change contradicts the rest.
+    pub fn edit(&self, change: impl FnOnce(&mut Self)) -> Result<Self, Inconsistent> {
+        let mut next = self.clone();
+        change(&mut next);
+        next.number = self.number.checked_add(1).ok_or(Inconsistent("manifest number"))?;
+        next.check()?;
+        Ok(next)
+    }
+
+    /// The collection of this id.
+    pub fn collection(&self, id: CollectionId) -> Option<&CollectionEntry> {
+        self.collections.iter().find(|collection| collection.id == id)
+    }
+
+    /// The collection of this id, inside [`Manifest::edit`].
+    pub fn collection_mut(&mut self, id: CollectionId) -> Option<&mut CollectionEntry> {
+        self.collections.iter_mut().find(|collection| collection.id == id)
+    }
+
+    /// The collection of this name.
+    pub fn collection_named(&self, name: &str) -> Option<&CollectionEntry> {
+        self.collections.iter().find(|collection| collection.name == name)
+    }
+
+    /// All segments of all collections.
+    pub fn segments(&self) -> impl Iterator<Item = (&CollectionEntry, &SegmentEntry)> {
+        self.collections
+            .iter()
+            .flat_map(|collection| collection.segments.iter().map(move |segment| (collection, segment)))
+    }
+
+    /// Makes this manifest durable and the newest.
+    ///
+    /// # Errors
+    /// Those of the backend; [`io::ErrorKind::AlreadyExists`] if there is one of this number, and
+    /// [`io::ErrorKind::InvalidInput`] if it is [`Inconsistent`].
+    pub fn write(
+        &self,
+        dir: &Dir,
+        table_key: &SectionKey,
+        scope: Scope,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> io::Result<()> {
+        self.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let plaintext = minicbor::to_vec(self).map_err(io::Error::other)?;
+        let mut bytes = header(self.number).to_vec();
+        bytes.extend(seal_section(table_key, &context(scope, self.number), &plaintext, rng));
+        dir.write_new(&file_name(self.number), &bytes)
+    }
+
+    fn check(&self) -> Result<(), Inconsistent> {
+        let ensure = |holds: bool, what| {
+            if holds { Ok(()) } else { Err(Inconsistent(what)) }
+        };
+        ensure(self.number > 0, "manifest number")?;
+        ensure(self.logs.is_sorted_by(|a, b| a < b), "log order")?;
+        ensure(self.logs.last().is_none_or(|&last| last < self.next_wal), "log number")?;
+        let (mut ids, mut names, mut segments) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for collection in &self.collections {
+            ensure(ids.insert(collection.id), "collection id")?;
+            ensure(!collection.name.is_empty() && names.insert(&collection.name), "collection name")?;
+            ensure(collection.dimension > 0, "dimension")?;
+            ensure(collection.created_sequence <= self.last_sequence, "creation sequence")?;
+            ensure(collection.flushed <= self.last_sequence, "flushed sequence")?;
+        }
+        for (_, segment) in self.segments() {
+            ensure(segments.insert(segment.id), "segment id")?;
+            ensure(segment.id.0 < self.next_segment, "segment number")?;
+            ensure((1..=u64::from(u32::MAX)).contains(&segment.rows), "row count")?;
+            ensure(segment.dead <= segment.rows, "dead rows")?;
+            ensure(segment.tombstones.is_some() == (segment.dead > 0), "tombstones")?;
+        }
+        Ok(())
+    }
+}
+
+/// The manifest of the highest number; `None` if there is none.
+///
+/// # Errors
+/// [`ManifestError`] if that one does not open.
+pub fn read_newest(dir: &Dir, table_key: &SectionKey, scope: Scope) -> Result<Option<Manifest>, ManifestError> {
+    let Some(number) = dir.list()?.iter().filter_map(|name| file_number(name)).max() else {
+        return Ok(None);
+    };
+    let file = file_name(number);
+    let bytes = dir.read(&file)?;
+    let damaged = |what| ManifestError::Damaged { file: file.clone(), what };
+    let sealed = check_header(&bytes, number, &damaged)?;
+    let plaintext = open_section(table_key, &context(scope, number), sealed).map_err(|error| match error {
+        OpenError::WrongKey => ManifestError::WrongKey { file: file.clone() },
+        OpenError::Damaged | OpenError::TooShort => damaged("contents"),
+    })?;
+    let manifest = decode(&plaintext).map_err(|Malformed(what)| damaged(what))?;
+    if manifest.number != number {
+        return Err(damaged("number"));
+    }
+    Ok(Some(manifest))
+}
+
+/// Removes every manifest below `number`, which must be durable.
+///
+/// # Errors
+/// Those of the backend.
+pub fn remove_older(dir: &Dir, number: u64) -> io::Result<()> {
+    for name in dir.list()? {
+        if file_number(&name).is_some_and(|found| found < number) {
+            dir.remove(&name)?;
+        }
+    }
+    dir.sync_dir()
+}
+
+/// Name of the manifest with this number; names sort as numbers do.
+pub fn file_name(number: u64) -> String {
+    format!("MANIFEST-{number:020}")
+}
+
+/// The number in a manifest's name; `None` for any other name.
+pub fn file_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("MANIFEST-")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
+fn decode(plaintext: &[u8]) -> Result<Manifest, Malformed> {
+    let mut decoder = minicbor::Decoder::new(plaintext);
+    let manifest: Manifest = decoder.decode().map_err(|_| Malformed("contents"))?;
+    if decoder.position() != plaintext.len() {
+        return Err(Malformed("trailing bytes"));
+    }
+    manifest.check().map_err(|Inconsistent(what)| Malformed(what))?;
+    Ok(manifest)
+}
+
+fn header(number: u64) -> [u8; HEADER_LEN] {
+    let mut out = [0; HEADER_LEN];
+    out[..8].copy_from_slice(MAGIC);
+    out[8..10].copy_from_slice(&FORMAT.to_le_bytes());
+    out[10..18].copy_from_slice(&number.to_le_bytes());
+    let checksum = crc32c::crc32c(&out[..18]);
+    out[18..].copy_from_slice(&checksum.to_le_bytes());
+    out
+}
+
+/// Checks the header and returns what follows it. Magic, format and checksum keep their places in every format to come.
+fn check_header<'a>(
+    bytes: &'a [u8],
+    number: u64,
+    damaged: &impl Fn(&'static str) -> ManifestError,
+) -> Result<&'a [u8], ManifestError> {
+    let (head, sealed) = bytes.split_first_chunk::<HEADER_LEN>().ok_or_else(|| damaged("header"))?;
+    let checksum = crc32c::crc32c(&head[..18]).to_le_bytes();
+    if !head.starts_with(MAGIC) || head[18..] != checksum {
+        return Err(damaged("header"));
+    }
+    let format = u16::from_le_bytes([head[8], head[9]]);
+    if format > FORMAT {
+        return Err(ManifestError::NewerFormat { found: format, max: FORMAT });
+    }
+    if *head != header(number) { Err(damaged("header")) } else { Ok(sealed) }
+}
+
+fn context(scope: Scope, number: u64) -> SectionContext {
+    SectionContext { scope, kind: SectionKind::Manifest, file: number, place: 0 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Manifests: round trips, damage, contradictions, and which one wins.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fixtures::{SCOPE, damaged, dir, key, rng};
+
+fn segments() -> impl Strategy<Value = Vec<SegmentEntry>> {
+    let segment = (1u64..1000, any::<bool>(), any::<u32>(), any::<u32>());
+    prop::collection::vec(segment, 0..5).prop_map(|segments| {
+        let entry = |(rows, all_live, rec, idx): (u64, bool, u32, u32)| SegmentEntry {
+            id: SegmentId(0),
+            rows,
+            tombstones: (!all_live).then_some(rows + 7),
+            dead: if all_live { 0 } else { rows },
+            rec_bytes: rec.into(),
+            idx_bytes: idx.into(),
+        };
+        segments.into_iter().map(entry).collect()
+    })
+}
+
+prop_compose! {
+    fn collections()(
+        id: [u8; 16], dimension in 1u32..5000, metric: u8, schema: Vec<u8>, segments in segments(),
+        (flushed, created_sequence) in (0u64..100, 0u64..100),
+    ) -> CollectionEntry {
+        let name = format!("{id:?}");
+        CollectionEntry { id: CollectionId(id), name, dimension, metric, created_sequence, flushed, schema, segments }
+    }
+}
+
+prop_compose! {
+    fn manifests()(
+        number in 1u64.., logs in prop::collection::btree_set(0u64..50, 0..4),
+        mut collections in prop::collection::vec(collections(), 0..4),
+    ) -> Manifest {
+        let mut next_segment = 1;
+        for segment in collections.iter_mut().flat_map(|collection| &mut collection.segments) {
+            segment.id = SegmentId(next_segment);
+            next_segment += 1;
+        }
+        let logs = logs.into_iter().collect();
+        Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, logs, collections }
+    }
+}
+
+fn write(dir: &Dir, manifest: &Manifest) -> io::Result<()> {
+    manifest.write(dir, &key(1), SCOPE, &mut rng(manifest.number))
+}
+
+fn newest(dir: &Dir) -> Result<Option<Manifest>, ManifestError> {
+    read_newest(dir, &key(1), SCOPE)
+}
+
+fn small() -> Manifest {
+    let segment =
+        SegmentEntry { id: SegmentId(1), rows: 9, tombstones: Some(1), dead: 2, rec_bytes: 500, idx_bytes: 300 };
+    let collection = CollectionEntry {
+        id: CollectionId([7; 16]),
+        name: "docs".into(),
+        dimension: 3,
+        metric: 1,
+        created_sequence: 0,
+        flushed: 4,
+        schema: vec![1, 2],
+        segments: vec![segment],
+    };
+    Manifest {
+        number: 3,
+        next_segment: 2,
+        next_wal: 6,
+        next_job: 1,
+        last_sequence: 8,
+        logs: vec![4, 5],
+        collections: vec![collection],
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn manifests_round_trip(manifest in manifests()) {
+        let dir = dir();
+        write(&dir, &manifest).unwrap();
+        prop_assert_eq!(newest(&dir).unwrap(), Some(manifest));
+    }
+
+    /// Whoever holds the key and writes anything at all gets an error or a manifest that passes every check.
+    #[test]
+    fn any_plaintext_decodes_or_fails(manifest in manifests(), bytes: Vec<u8>, at: prop::sample::Index, bit in 0u8..8) {
+        let _ = decode(&bytes);
+        let mut bytes = minicbor::to_vec(&manifest).unwrap();
+        prop_assert!(decode(&bytes[..at.index(bytes.len())]).is_err());
+        prop_assert!(decode(&[&bytes[..], &[0]].concat()).is_err());
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        if let Ok(other) = decode(&bytes) {
+            prop_assert_eq!(other.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn names_sort_as_numbers_do(a: u64, b: u64) {
+        prop_assert_eq!(file_name(a).cmp(&file_name(b)), a.cmp(&b));
+        prop_assert_eq!(file_number(&file_name(a)), Some(a));
+    }
+}
+
+#[test]
+fn every_damage_is_noticed() {
+    let dir = dir();
+    write(&dir, &small()).unwrap();
+    let name = file_name(3);
+    for bad in damaged(&dir.read(&name).unwrap()) {
+        dir.remove(&name).unwrap();
+        dir.write_new(&name, &bad).unwrap();
+        let found = newest(&dir);
+        assert!(matches!(found, Err(ManifestError::Damaged { .. } | ManifestError::WrongKey { .. })));
+    }
+}
+
+#[test]
+fn the_highest_number_wins_or_nothing_does() {
+    let dir = dir();
+    assert!(newest(&dir).unwrap().is_none());
+    let third = small();
+    let fourth = third.edit(|next| next.collections.clear()).unwrap();
+    assert_eq!(fourth.number, 4);
+    write(&dir, &fourth).unwrap();
+    write(&dir, &third).unwrap();
+    assert_eq!(newest(&dir).unwrap(), Some(fourth.clone()));
+    assert_eq!(write(&dir, &fourth).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+
+    // An older manifest under a newer number, and a newest one that is no manifest: neither falls back.
+    let old = dir.read(&file_name(3)).unwrap();
+    dir.write_new(&file_name(5), &old).unwrap();
+    assert!(matches!(newest(&dir), Err(ManifestError::Damaged { file, .. }) if file == file_name(5)));
+    dir.remove(&file_name(5)).unwrap();
+
+    remove_older(&dir, 4).unwrap();
+    assert_eq!(dir.list().unwrap(), [file_name(4)]);
+    assert!(matches!(read_newest(&dir, &key(2), SCOPE), Err(ManifestError::WrongKey { .. })));
+    let elsewhere = Scope { environment: [9; 16], ..SCOPE };
+    assert!(read_newest(&dir, &key(1), elsewhere).is_err());
+}
+
+#[test]
+fn a_manifest_has_the_number_of_its_file() {
+    let dir = dir();
+    let plaintext = minicbor::to_vec(small()).unwrap();
+    let mut bytes = header(5).to_vec();
+    bytes.extend(seal_section(&key(1), &context(SCOPE, 5), &plaintext, &mut rng(1)));
+    dir.write_new(&file_name(5), &bytes).unwrap();
+    assert!(matches!(newest(&dir), Err(ManifestError::Damaged { what: "number", .. })));
+}
+
+#[test]
+fn a_newer_format_says_so() {
+    let dir = dir();
+    let mut bytes = header(1);
+    bytes[8] = 9;
+    let checksum = crc32c::crc32c(&bytes[..18]).to_le_bytes();
+    bytes[18..].copy_from_slice(&checksum);
+    dir.write_new(&file_name(1), &bytes).unwrap();
+    assert!(matches!(newest(&dir), Err(ManifestError::NewerFormat { found: 9, max: FORMAT })));
+}
+
+#[test]
+fn names_that_are_not_ours_are_not_manifests() {
+    for name in ["MANIFEST-1", "MANIFEST-+0000000000000000001", "MANIFEST-00000000000000000001.tmp", "manifest"] {
+        assert_eq!(file_number(name), None, "{name}");
+    }
+}
+
+type Lie<'a> = &'a dyn Fn(&mut Manifest);
+
+#[test]
+fn contradictions_are_neither_made_nor_written() {
+    let first = |m: &mut Manifest| m.collections[0].segments[0].clone();
+    let lies: [(&str, Lie<'_>); 11] = [
+        ("log order", &|m| m.logs = vec![5, 4]),
+        ("log number", &|m| m.next_wal = 5),
+        ("segment number", &|m| m.next_segment = 1),
+        ("segment id", &|m| {
+            let twin = first(m);
+            m.collections[0].segments.push(twin);
+        }),
+        ("collection id", &|m| m.collections.push(m.collections[0].clone())),
+        ("collection name", &|m| {
+            let twin = CollectionEntry { id: CollectionId([8; 16]), ..m.collections[0].clone() };
+            m.collections.push(twin);
+        }),
+        ("dimension", &|m| m.collections[0].dimension = 0),
+        ("flushed sequence", &|m| m.collections[0].flushed = 9),
+        ("row count", &|m| m.collections[0].segments[0].rows = 1 << 32),
+        ("dead rows", &|m| m.collections[0].segments[0].dead = 10),
+        ("tombstones", &|m| m.collections[0].segments[0].tombstones = None),
+    ];
+    for (what, lie) in lies {
+        assert_eq!(small().edit(lie), Err(Inconsistent(what)));
+        let mut manifest = small();
+        lie(&mut manifest);
+        assert_eq!(write(&dir(), &manifest).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(decode(&minicbor::to_vec(&manifest).unwrap()), Err(Malformed(what)));
+    }
+}
+
+#[test]
+fn collections_are_found_and_edited() {
+    let next = small()
+        .edit(|next| {
+            next.last_sequence = 20;
+            if let Some(docs) = next.collection_mut(CollectionId([7; 16])) {
+                docs.flushed = 20;
+            }
+        })
+        .unwrap();
+    let docs = next.collection_named("docs").unwrap();
+    assert_eq!((next.number, docs.flushed, next.collection(docs.id)), (4, 20, Some(docs)));
+    assert_eq!(next.collection(CollectionId([1; 16])), None);
+    assert_eq!(next.segments().count(), 1);
+    let last = Manifest { number: u64::MAX, ..Manifest::first() };
+    assert_eq!(last.edit(|_| ()), Err(Inconsistent("manifest number")));
+}
