@@ -191,3 +191,23 @@ fn a_store_that_may_not_be_made_is_not_found() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(!path.exists());
 }
+
+#[test]
+fn the_lock_outlives_the_database_handle_but_not_close() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = on_disk(dir.path()).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.collection("docs").dimension(3).open_or_create().unwrap();
+    drop(db);
+    docs.upsert(records(1, 3)).unwrap();
+    assert_eq!(on_disk(dir.path()).open().err().unwrap().kind(), ErrorKind::Busy);
+    drop((env, docs));
+    let db = on_disk(dir.path()).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.open_collection("docs").unwrap();
+    db.close().unwrap();
+    assert_eq!(docs.upsert(records(1, 3)).err().unwrap().kind(), ErrorKind::Closed);
+    assert_eq!(env.flush().err().unwrap().kind(), ErrorKind::Closed);
+    assert_eq!(env.erase("owner-1").run().err().unwrap().kind(), ErrorKind::Closed);
+    assert!(on_disk(dir.path()).open().is_ok());
+}

@@ -134,6 +134,7 @@ impl Builder {
             pool,
             clock: self.clock,
             entropy: self.entropy,
+            lock: Mutex::new(Some(lock)),
             scratch: Mutex::default(),
         });
         let (open, bell) = (Open::default(), Bell::default());
@@ -151,7 +152,6 @@ impl Builder {
                 notice: found.notice,
                 shared,
                 bell,
-                lock: Mutex::new(Some(lock)),
             }),
         })
     }
@@ -242,7 +242,6 @@ struct Inner {
     notice: Option<String>,
     shared: Arc<Shared>,
     bell: Bell,
-    lock: Mutex<Option<Box<dyn Send + Sync>>>,
 }
 
 impl Database {
@@ -303,20 +302,20 @@ impl Database {
     /// Handles that are left answer `Closed` to writes.
     pub fn close(self) -> Result<()> {
         *self.inner.worker.lock() = None;
-        for env in self.inner.environments.lock().values() {
-            // A rewrite that runs ends first.
-            let _one = env.maintenance.lock();
-            env.queue.lock().closed = true;
-        }
-        *self.inner.lock.lock() = None;
-        Ok(())
+        let environments = self.inner.environments.lock();
+        // What runs ends first: a rewrite holds `maintenance`, a write that is being logged the queue.
+        let _rewrites: Vec<_> = environments.values().map(|env| env.maintenance.lock()).collect();
+        let queues: Vec<_> = environments.values().map(|env| env.queue.lock()).collect();
+        let synced = queues.iter().try_for_each(|queue| queue.sync());
+        *self.inner.shared.lock.lock() = None;
+        synced
     }
 
     fn find(&self, name: &str, create: bool) -> Result<Environment> {
         name::check(name, "environment")?;
         let inner = &self.inner;
         let mut environments = inner.environments.lock();
-        if inner.lock.lock().is_none() {
+        if inner.shared.lock.lock().is_none() {
             return Err(Error::new(ErrorKind::Closed, "the database was closed"));
         }
         let state = match environments.get(name) {

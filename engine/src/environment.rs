@@ -68,6 +68,7 @@ impl Environment {
         name::check(name, "collection")?;
         let env = &self.state;
         let (_one, _other) = (env.maintenance.lock(), env.structure.lock());
+        env.check_open()?;
         let Some(state) = env.collections.read().get(name).cloned() else { return Ok(false) };
         {
             let mut applied = env.apply.lock();
@@ -208,6 +209,7 @@ impl CollectionBuilder {
             .filter(|dimension| (1..=max).contains(dimension))
             .ok_or_else(|| Error::invalid(format!("a new collection needs a dimension between 1 and {max}")))?;
         let _one = env.structure.lock();
+        env.check_open()?;
         let existing = env.collections.read().get(&self.name).cloned();
         if let Some(state) = existing {
             if or_open {

@@ -47,6 +47,7 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
     permit.check(Action::Erase)?;
     let now = || env.shared.clock.now_ms();
     let _one = env.maintenance.lock();
+    env.check_open()?;
     let number = begin(env)?;
     let (job, records_deleted) = hide(env, number, entity)?;
     let hidden_at = now();

@@ -42,6 +42,7 @@ pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
         return Ok(Step::Flushed);
     }
     let _one = env.maintenance.lock();
+    env.check_open()?;
     for state in env.all() {
         let view = state.view();
         let sizes: Vec<Size> = view.segments.iter().map(size).collect();
@@ -59,6 +60,7 @@ pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
 pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     flush(env)?;
     let _one = env.maintenance.lock();
+    env.check_open()?;
     for state in env.all() {
         let segments = state.view().segments.clone();
         if segments.len() > 1 || segments.iter().any(|view| !view.dead.is_empty()) {
@@ -76,6 +78,7 @@ pub(crate) fn hold_back(env: &EnvironmentState, state: &CollectionState) -> Resu
 /// Writes every memtable into a segment and lets the logs behind them go.
 pub(crate) fn flush(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
+    env.check_open()?;
     let (flushed, memtables) = {
         let mut applied = env.apply.lock();
         let mut queue = env.queue.lock();

@@ -93,7 +93,7 @@ fn assemble(
         maintenance: Mutex::new(()),
         structure: Mutex::new(()),
         apply: Mutex::new(next_sequence - 1),
-        queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence, closed: false }),
+        queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),
         manifest: Mutex::new(manifest),
     }

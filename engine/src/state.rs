@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub pool: ThreadPool,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// The lock on the data directory: it lives as long as any handle, or until the database is closed.
+    pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
     /// Search buffers, taken by a query and put back after it.
     pub scratch: Mutex<Vec<Scratch>>,
 }
@@ -71,11 +73,17 @@ pub(crate) struct Queue {
     pub pending: VecDeque<(Sequence, Entry)>,
     /// The next sequence to give out while there is no log.
     pub next_sequence: Sequence,
-    /// Whether the database was closed.
-    pub closed: bool,
 }
 
 impl Queue {
+    /// Waits until every queued write is synced.
+    pub fn sync(&self) -> Result<()> {
+        match (&self.log, self.pending.back()) {
+            (Some(log), Some((last, _))) => Ok(log.commit(*last)?),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the pending writes that are synced. One that a full disk refused lies below later ones that
     /// are; asking the log for its fate, which is decided by then, leaves it out.
     fn synced(&mut self) -> Vec<(Sequence, Entry)> {
@@ -106,6 +114,14 @@ pub(crate) struct EnvironmentState {
 }
 
 impl EnvironmentState {
+    /// Fails with `Closed` once the database was closed, and with it the lock on the directory given up.
+    pub fn check_open(&self) -> Result<()> {
+        match *self.shared.lock.lock() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::Closed, "the database was closed")),
+        }
+    }
+
     pub fn segments_dir(&self) -> Dir {
         self.dir.sub(SEGMENTS)
     }
@@ -121,9 +137,7 @@ impl EnvironmentState {
 
     /// The log, made on the first write of this process: its key is durable before its first frame.
     pub fn open_log(&self, queue: &mut Queue) -> Result<Arc<WalWriter>> {
-        if queue.closed {
-            return Err(Error::new(ErrorKind::Closed, "the database was closed"));
-        }
+        self.check_open()?;
         if self.behind.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Poisoned, "a logged write could not be applied; restart to recover it"));
         }
@@ -164,9 +178,7 @@ impl EnvironmentState {
     /// Waits until every queued write is synced, then makes them visible. The caller holds `apply` and the
     /// queue, so that afterwards readers see exactly what the log holds.
     pub fn apply_all(&self, applied: &mut Sequence, queue: &mut Queue) -> Result<()> {
-        if let (Some(log), Some((last, _))) = (&queue.log, queue.pending.back()) {
-            log.commit(*last)?;
-        }
+        queue.sync()?;
         let ready = queue.synced();
         self.apply_ready(applied, ready)
     }

@@ -65,7 +65,6 @@ pub fn distance(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
         Metric::Cosine => 1.0 - dot / (norm(a) * norm(b)),
         Metric::Dot => -dot,
         Metric::L2 => pairs().map(|(x, y)| (x - y).powi(2)).sum(),
-        _ => f64::NAN,
     }
 }
 

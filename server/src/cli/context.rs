@@ -10,6 +10,7 @@ use crate::config::{Config, Flags};
 
 /// Arguments of every command.
 #[derive(clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// Settings file [default: lethedb.toml, if there is one].
     #[arg(long, global = true, value_name = "FILE")]

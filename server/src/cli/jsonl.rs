@@ -216,12 +216,15 @@ mod tests {
         let good = "{\"id\": 1, \"vector\": [1, 2]}\n";
         for (bad, expected) in [
             ("s3cr3t", "not valid JSON at line 2, column 1"),
-            ("{\"id\": 2, \"vector\": [1, NaN]}", "not valid JSON at line 2, column 26"),
+            ("{\"id\": 2, \"vector\": [1, NaN]}", "not valid JSON at line 2, column 25"),
             ("{\"id\": 2, \"vector\": [1, 1e39]}", "line 2: the vector holds a number that no 32-bit float can hold"),
             ("{\"id\": 2, \"vector\": [1]}", "line 2: the vector has 1 numbers, those before have 2"),
-            ("{\"id\": 2, \"vector\": [1, 2], \"s3cr3t\": 1}", "an unknown member at line 2, column 39"),
+            ("{\"id\": 2, \"vector\": [1, 2], \"s3cr3t\": 1}", "an unknown member at line 2, column 36"),
             ("{\"vector\": [1, 2]}", "`id` is missing at line 2, column 18"),
-            ("{\"id\": -2, \"vector\": [1, 2]}", "a wrong value in `id` at line 2, column 9"),
+            (
+                "{\"id\": -2, \"vector\": [1, 2]}",
+                "a wrong value in `id`: a whole number from 0 or a UUID is expected at line 2, column 9",
+            ),
         ] {
             let text: &'static str = format!("{good}{bad}\n{good}").leak();
             assert_eq!(error(text, None), expected);

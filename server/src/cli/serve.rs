@@ -1,5 +1,6 @@
 //! `lethedb serve`: the REST server, from opening the database to closing it.
 
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
 use serde_json::json;
@@ -24,7 +25,8 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     }
     rest::check_address(context.config.server.listen)?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(io::stderr().is_terminal()).init();
 
     let database = context.database(true)?;
     database.environment(&context.config.store.environment)?;

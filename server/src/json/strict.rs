@@ -145,6 +145,8 @@ fn fault(place: &str, message: &str) -> String {
     }
     let expected = message.rsplit_once(", expected ").map(|(_, words)| words.split(" at line").next().unwrap_or(words));
     let wanted = match expected {
+        _ if message.starts_with("data did not match any variant") => ": a whole number from 0 or a UUID is expected",
+        Some(words) if words.starts_with("one of `") => return format!("a wrong value{at}: {words} is expected"),
         Some("f32" | "f64") => ": a number is expected",
         Some("usize" | "u64" | "u32") => ": a whole number from 0 is expected",
         Some("a boolean") => ": true or false is expected",

@@ -24,7 +24,7 @@ pub struct EraseBody {
 }
 
 /// Erases an entity: its records, their codes, graph, log entries and keys. Answers when all is done.
-#[utoipa::path(delete, path = "/v1/admin/entity/{id}", tag = "admin",
+#[utoipa::path(delete, operation_id = "erase_entity", path = "/v1/admin/entity/{id}", tag = "admin",
     params(("id" = String, Path, description = "the entity, percent-encoded"), Header),
     responses((status = 200, description = "erased", body = EraseAnswer), Refused))]
 pub async fn delete(
@@ -36,8 +36,13 @@ pub async fn delete(
     erase(app, tenant, EraseBody { entity, reason: None }).await
 }
 
+/// Erases the entity whose id is `erase`: for it alone the path of [`delete`] is that of [`post`].
+pub async fn delete_erase(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
+    erase(app, tenant, EraseBody { entity: "erase".into(), reason: None }).await
+}
+
 /// Erases an entity whose id stands in the body, where no proxy logs it.
-#[utoipa::path(post, path = "/v1/admin/entity/erase", tag = "admin", params(Header), request_body = EraseBody,
+#[utoipa::path(post, operation_id = "erase_entity_in_body", path = "/v1/admin/entity/erase", tag = "admin", params(Header), request_body = EraseBody,
     responses((status = 200, description = "erased", body = EraseAnswer), Refused))]
 pub async fn post(State(app): State<App>, tenant: Tenant, Body(body): Body<EraseBody>) -> Result<Response, Problem> {
     erase(app, tenant, body).await

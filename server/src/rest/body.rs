@@ -3,6 +3,7 @@
 //! Invariant: a body is read only if it is declared as plain JSON, within the size and time limits, and parsed strictly
 //! on a thread where long work is allowed.
 
+use std::error::Error;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,6 +12,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use http_body_util::LengthLimitError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
@@ -50,9 +52,15 @@ async fn read(request: Request, app: &App) -> Result<Bytes, Problem> {
     match timeout(Duration::from_secs(server.body_seconds), body).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Err(_) => Err(Problem::new(Refusal::SlowBody, "send it faster, or raise server.body_seconds")),
-        // Whatever else breaks a body breaks the connection too, so that nobody reads the answer.
-        Ok(Err(_)) => Err(Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max")),
+        Ok(Err(error)) if is_over_limit(&error) => {
+            Err(Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max"))
+        }
+        Ok(Err(_)) => Err(Problem::new(Refusal::BrokenBody, "it ended early, or its chunks cannot be read")),
     }
+}
+
+fn is_over_limit(error: &(dyn Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(is_over_limit)
 }
 
 fn is_plain_json(headers: &HeaderMap) -> bool {

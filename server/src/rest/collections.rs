@@ -78,7 +78,7 @@ pub struct CollectionsAnswer {
 }
 
 /// Lists the collections of the environment.
-#[utoipa::path(get, path = "/v1/collections", tag = "collections", params(Header), responses(
+#[utoipa::path(get, operation_id = "list_collections", path = "/v1/collections", tag = "collections", params(Header), responses(
     (status = 200, description = "as it stands", body = CollectionsAnswer),
     Refused,
 ))]
@@ -91,7 +91,7 @@ pub async fn list(State(app): State<App>, tenant: Tenant) -> Result<Response, Pr
 }
 
 /// Makes a collection, and its environment if that does not exist. Repeating it changes nothing.
-#[utoipa::path(put, path = "/v1/collections/{collection}", tag = "collections", params(
+#[utoipa::path(put, operation_id = "put_collection", path = "/v1/collections/{collection}", tag = "collections", params(
     ("collection" = String, Path, description = "1 to 64 letters, digits, `_` or `-`, a letter or digit first"),
     Header,
 ), request_body = CollectionBody, responses(
@@ -119,7 +119,7 @@ pub async fn put(
 }
 
 /// Describes a collection.
-#[utoipa::path(get, path = "/v1/collections/{collection}", tag = "collections", params(
+#[utoipa::path(get, operation_id = "describe_collection", path = "/v1/collections/{collection}", tag = "collections", params(
     ("collection" = String, Path), Header,
 ), responses(
     (status = 200, description = "as it stands", body = CollectionAnswer),
@@ -139,7 +139,7 @@ pub async fn get(
 }
 
 /// Drops a collection with all its records.
-#[utoipa::path(delete, path = "/v1/collections/{collection}", tag = "collections", params(
+#[utoipa::path(delete, operation_id = "drop_collection", path = "/v1/collections/{collection}", tag = "collections", params(
     ("collection" = String, Path), Header,
 ), responses(
     (status = 204, description = "dropped"),

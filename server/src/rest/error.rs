@@ -42,6 +42,8 @@ pub enum Refusal {
     SlowBody,
     /// The body is over the limit.
     LargeBody,
+    /// The body did not arrive as HTTP demands.
+    BrokenBody,
     /// The body is not declared as plain JSON.
     MediaType,
     /// `Host` names another machine.
@@ -67,6 +69,7 @@ impl Refusal {
             }
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body took too long to arrive"),
             Self::LargeBody => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is over the limit"),
+            Self::BrokenBody => (StatusCode::BAD_REQUEST, "broken_body", "The body did not arrive whole"),
             Self::MediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not declared as JSON")
             }

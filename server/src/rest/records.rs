@@ -49,7 +49,7 @@ pub struct DeleteAnswer {
 }
 
 /// Stores records; they are durable and can be found once this answers.
-#[utoipa::path(put, path = "/v1/collections/{collection}/records", tag = "records",
+#[utoipa::path(put, operation_id = "upsert_records", path = "/v1/collections/{collection}/records", tag = "records",
     params(("collection" = String, Path), Header), request_body = UpsertBody,
     responses((status = 200, description = "stored", body = UpsertAnswer), Refused))]
 pub async fn put(
@@ -69,7 +69,7 @@ pub async fn put(
 }
 
 /// Gives one record with its vector and payload.
-#[utoipa::path(get, path = "/v1/collections/{collection}/records/{id}", tag = "records",
+#[utoipa::path(get, operation_id = "fetch_record", path = "/v1/collections/{collection}/records/{id}", tag = "records",
     params(("collection" = String, Path), ("id" = String, Path, description = "a number or a UUID"), Header),
     responses((status = 200, description = "the record", body = RecordAnswer), Refused))]
 pub async fn get(
@@ -90,7 +90,7 @@ pub async fn get(
 }
 
 /// Deletes records by id. Their bytes go when their segments are rewritten; to erase a person, erase the entity.
-#[utoipa::path(post, path = "/v1/collections/{collection}/records/delete", tag = "records",
+#[utoipa::path(post, operation_id = "delete_records", path = "/v1/collections/{collection}/records/delete", tag = "records",
     params(("collection" = String, Path), Header), request_body = DeleteBody,
     responses((status = 200, description = "deleted", body = DeleteAnswer), Refused))]
 pub async fn delete(

@@ -58,7 +58,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/scroll", post(search::scroll))
         .route("/v1/collections/{collection}/count", post(search::count))
         .route("/v1/admin/entity/{id}", delete(admin::delete))
-        .route("/v1/admin/entity/erase", post(admin::post))
+        .route("/v1/admin/entity/erase", post(admin::post).delete(admin::delete_erase))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_our_host))
@@ -69,12 +69,18 @@ pub fn router(app: App) -> Router {
 /// Refuses requests that were meant for another host: a web page may resolve its own name to this machine and would
 /// otherwise read everything through its visitor's browser (DNS rebinding).
 async fn only_our_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).or(request.uri().host());
-    if host.is_some_and(|host| is_ours(host, &app.config().server.hosts)) {
+    if is_for_us(&request, &app.config().server.hosts) {
         return next.run(request).await;
     }
     let detail = "Host must be localhost, a loopback address, or a name listed in server.hosts";
     Problem::new(Refusal::ForeignHost, detail).into_response()
+}
+
+/// Whether every host that `request` names is ours, and it names one.
+fn is_for_us(request: &Request, names: &[String]) -> bool {
+    let named = request.headers().get_all(HOST).iter().map(|value| value.to_str().unwrap_or_default());
+    let mut hosts = named.chain(request.uri().host()).peekable();
+    hosts.peek().is_some() && hosts.all(|host| is_ours(host, names))
 }
 
 fn is_ours(host: &str, names: &[String]) -> bool {

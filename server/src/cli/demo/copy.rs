@@ -3,12 +3,9 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
-
-/// The directory with the anchors, which belong on another volume than copies.
-const ANCHORS: &str = "anchors";
 
 /// Makes `dir` and its parents.
 pub fn create_dir(dir: &Path) -> io::Result<()> {
@@ -26,28 +23,28 @@ pub fn write_root_key(path: &Path) -> io::Result<()> {
     options.open(path)?.write_all(key.as_bytes())
 }
 
-/// Copies the data directory `from` to `to`, without its anchors. Returns how many bytes were copied.
-pub fn copy_without_anchors(from: &Path, to: &Path) -> io::Result<u64> {
-    fs::create_dir_all(to)?;
-    let mut bytes = 0;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        if entry.file_name() != ANCHORS {
-            bytes += copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-    }
-    Ok(bytes)
+/// Where a data directory keeps its anchors; they belong on another volume than copies.
+pub fn anchors(data: &Path) -> PathBuf {
+    data.join("anchors")
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<u64> {
-    if !from.is_dir() {
-        return fs::copy(from, to);
-    }
+/// Copies the directory `from` to `to`, which must not exist, but not what lies at `without`. Returns how many bytes it
+/// took.
+pub fn copy(from: &Path, to: &Path, without: Option<&Path>) -> io::Result<u64> {
     fs::create_dir(to)?;
     let mut bytes = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        bytes += copy(&entry.path(), &to.join(entry.file_name()))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if without == Some(from.as_path()) {
+            continue;
+        }
+        bytes += if from.is_dir() { copy(&from, &to, without)? } else { fs::copy(&from, &to)? };
     }
     Ok(bytes)
+}
+
+/// Removes `dir` with everything in it.
+pub fn remove(dir: &Path) -> io::Result<()> {
+    fs::remove_dir_all(dir)
 }

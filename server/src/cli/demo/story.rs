@@ -178,10 +178,19 @@ impl Story {
 
     fn copy(&mut self, environment: &Environment) -> Result<(), Failure> {
         self.say("Copy: the whole directory except its anchors, as a backup would")?;
-        let bytes = copy::copy_without_anchors(&self.live, &self.copied)
-            .map_err(|error| Failure::Io("the directory cannot be copied", error))?;
+        let uncopied = |error| Failure::Io("the directory cannot be copied", error);
+        let anchors = copy::anchors(&self.live);
+        let bytes = copy::copy(&self.live, &self.copied, Some(&anchors)).map_err(uncopied)?;
         self.report.copied_bytes = bytes;
         self.tell(format_args!("{bytes} bytes copied"))?;
+
+        let control = self.live.with_extension("control");
+        copy::copy(&self.live, &control, None).map_err(uncopied)?;
+        let opened = self.open(&control)?;
+        self.tell("a copy with its anchors opens by itself; this one is deleted again:")?;
+        self.check_count(&opened.open_environment(ENVIRONMENT)?, self.lexicon.len())?;
+        opened.close()?;
+        copy::remove(&control).map_err(uncopied)?;
         let opened = self.open_records(environment, true)?;
         self.tell(format_args!("with the live keyring it yields {opened} records, all of them as stored"))
     }
@@ -249,8 +258,10 @@ impl Story {
     }
 
     fn open_the_copy(&mut self) -> Result<(), Failure> {
-        self.say("Open the old copy by itself, with the same root key")?;
-        let opened = self.open(&self.copied).and_then(|copy| copy.open_environment(ENVIRONMENT));
+        self.say("Open the old copy with the same root key and all anchors that are left")?;
+        let builder = Database::builder(&self.copied).root_key(RootKey::file(&self.root_key));
+        let opened = builder.anchor_dir(copy::anchors(&self.live)).open();
+        let opened = opened.and_then(|copy| copy.open_environment(ENVIRONMENT));
         match opened {
             Ok(_) => Err(Failure::Check("the old copy should not open".into())),
             Err(error) => {

@@ -1,0 +1,310 @@
+//! The real `lethedb serve` as a client meets it: bad input gets the right problem and changes nothing, a
+//! second process is told who holds the data, and SIGKILL loses no acknowledged write.
+//!
+//! A test target of the server's package, so that cargo builds the binary for it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "starts the real server and talks to it over loopback")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+const ROOT_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+fn lethedb(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lethedb"));
+    command.env("LETHEDB_ROOT_KEY", ROOT_KEY).env("LETHEDB__ENGINE__MEMTABLE_ROWS_MAX", "300").current_dir(data);
+    command
+}
+
+/// A server that dies with its handle.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        let mut child = lethedb(data)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit("//").next().unwrap().trim_matches(['"', '}']).to_owned();
+        let address = address.rsplit(' ').next().unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Option<(u16, String, String)> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        // A server that refuses early closes before it has read everything; its answer counts all the same.
+        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        let mut answer = String::new();
+        if let (Err(_), Err(_) | Ok(0)) = (sent, stream.read_to_string(&mut answer)) {
+            return None;
+        }
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, head.to_ascii_lowercase(), body.to_owned()))
+    }
+
+    fn json(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let text = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (status, _, body) = self.send(method, path, "Content-Type: application/json\r\n", &text)?;
+        Some((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
+    }
+
+    fn ok(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.json(method, path, body).expect("an answer");
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    fn ids(&self) -> BTreeSet<u64> {
+        let mut ids = BTreeSet::new();
+        let mut after = Value::Null;
+        loop {
+            let mut body = json!({ "limit": 5000, "with_payload": false });
+            if !after.is_null() {
+                body["after"] = after;
+            }
+            let page = self.ok("POST", "/v1/collections/docs/scroll", &body);
+            ids.extend(page["records"].as_array().unwrap().iter().map(|record| record["id"].as_u64().unwrap()));
+            after = page["next"].clone();
+            if after.is_null() {
+                return ids;
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const BATCH: u64 = 5;
+
+fn batch(first: u64) -> Value {
+    let record = |id: u64| {
+        let vector: Vec<f64> = (0..8).map(|i| ((id * 13 + i * 7) % 31) as f64 - 15.5).collect();
+        json!({ "id": id, "vector": vector, "entity": format!("owner-{}", id % 17), "payload": { "n": id } })
+    };
+    json!({ "records": (first..first + BATCH).map(record).collect::<Vec<_>>() })
+}
+
+#[test]
+fn sigkill_loses_no_acknowledged_write() {
+    const WRITERS: u64 = 4;
+    const CYCLES: u64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let next = AtomicU64::new(1);
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let mut whole = 0;
+    for cycle in 0..=CYCLES {
+        let mut server = Server::start(dir.path());
+        server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "cosine" }));
+        let present = server.ids();
+        for first in acknowledged.lock().unwrap().iter() {
+            assert!((*first..first + BATCH).all(|id| present.contains(&id)), "an acknowledged batch is gone");
+        }
+        let tried = next.load(Ordering::Relaxed);
+        for first in (1..tried).step_by(BATCH as usize) {
+            let found = (first..first + BATCH).filter(|id| present.contains(id)).count() as u64;
+            assert!(found == 0 || found == BATCH, "a batch came back in part");
+            whole += u64::from(found == BATCH && cycle == CYCLES);
+        }
+        if cycle == CYCLES {
+            break;
+        }
+        // Killed after a number of acknowledgements, so that kills meet every stage of log and flush.
+        let deadline = acknowledged.lock().unwrap().len() as u64 + 5 + cycle * 7 % 60;
+        std::thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    loop {
+                        let first = next.fetch_add(BATCH, Ordering::Relaxed);
+                        match server.json("PUT", "/v1/collections/docs/records", &batch(first)) {
+                            Some((200, _)) => acknowledged.lock().unwrap().insert(first),
+                            Some((status, answer)) => panic!("{status} {answer}"),
+                            None => break,
+                        };
+                    }
+                });
+            }
+            while (acknowledged.lock().unwrap().len() as u64) < deadline {
+                std::thread::yield_now();
+            }
+            assert!(Command::new("kill").args(["-9", &server.child.id().to_string()]).status().unwrap().success());
+        });
+        server.child.wait().unwrap();
+    }
+    let acknowledged = acknowledged.lock().unwrap().len();
+    println!("{CYCLES} kills, {acknowledged} acknowledged batches of {BATCH}, {whole} batches present");
+    assert!(whole >= acknowledged as u64);
+    let verified = lethedb(dir.path()).args(["verify", "--data"]).arg(dir.path()).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[test]
+fn sigterm_ends_with_success_and_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" }));
+    server.ok("PUT", "/v1/collections/docs/records", &batch(1));
+    assert!(Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap().success());
+    assert!(server.child.wait().unwrap().success());
+    assert_eq!(Server::start(dir.path()).ids().len(), 5);
+}
+
+#[test]
+fn a_second_process_is_told_the_pid_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    let second = lethedb(dir.path()).args(["verify", "--data"]).arg(dir.path()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let message = String::from_utf8(second.stderr).unwrap();
+    assert!(message.contains(&server.child.id().to_string()), "{message}");
+}
+
+#[test]
+fn a_person_is_erased_over_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "cosine" }));
+    server.ok("PUT", "/v1/collections/docs/records", &batch(17));
+    let filter = json!({ "filter": { "entity": "owner-0" } });
+    assert_eq!(server.ok("POST", "/v1/collections/docs/count", &filter)["count"], 1);
+    let erased = server.ok("POST", "/v1/admin/entity/erase", &json!({ "entity": "owner-0", "reason": "request 7" }));
+    assert_eq!((&erased["records_deleted"], &erased["entity_id"]), (&json!(1), &json!("owner-0")));
+    assert_eq!(server.ok("POST", "/v1/collections/docs/count", &filter)["count"], 0);
+    assert_eq!(server.json("GET", "/v1/collections/docs/records/17", &Value::Null).unwrap().0, 404);
+    assert_eq!(server.ok("DELETE", "/v1/admin/entity/owner-1", &Value::Null)["records_deleted"], 1);
+    assert_eq!(server.ids().len(), 3);
+}
+
+/// Words of a request that no answer may repeat.
+const SECRETS: [&str; 3] = ["s3cret-person", "s3cret-payload", "123.456"];
+
+#[test]
+fn bad_input_gets_its_problem_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 3, "metric": "cosine" }));
+    let good = json!({ "records": [{ "id": 1, "vector": [1, 2, 3] }] });
+    server.ok("PUT", "/v1/collections/docs/records", &good);
+    let records = "/v1/collections/docs/records";
+    let search = "/v1/collections/docs/search";
+    let put = |vector: &str| {
+        format!(
+            r#"{{"records":[{{"id":9,"entity":"s3cret-person","payload":{{"a":"s3cret-payload"}},"vector":{vector}}}]}}"#
+        )
+    };
+    let cases: Vec<(&str, &str, String, u16)> = vec![
+        ("PUT", records, r#"{"records":[{"id":9,"entity":"s3cret-person","#.into(), 400),
+        ("PUT", records, "not json s3cret-payload".into(), 400),
+        ("PUT", records, r#"["s3cret-payload"]"#.into(), 400),
+        ("PUT", records, put("[123.456, 2]"), 400),
+        ("PUT", records, put("[123.456, NaN, 1]"), 400),
+        ("PUT", records, put("[123.456, Infinity, 1]"), 400),
+        ("PUT", records, put("[123.456, 1e999, 1]"), 400),
+        ("PUT", records, put("[123.456, 1e39, 1]"), 400),
+        ("PUT", records, put("[0, 0, 0]"), 400),
+        ("PUT", records, put("[]"), 400),
+        ("PUT", records, put("\"s3cret-payload\""), 400),
+        ("PUT", records, r#"{"records":[{"id":-1,"vector":[1,2,3]}]}"#.into(), 400),
+        ("PUT", records, r#"{"records":[{"id":"s3cret-person","vector":[1,2,3]}]}"#.into(), 400),
+        ("PUT", records, r#"{"records":[{"id":9,"vector":[1,2,3],"s3cret-payload":1}]}"#.into(), 400),
+        ("PUT", records, format!(r#"{{"records":[{{"id":9,"vector":[1,2,3],"entity":"{}"}}]}}"#, "x".repeat(257)), 400),
+        ("PUT", records, r#"{"records":[{"id":8,"vector":[1,2,3]},{"id":9,"vector":[1,2]}]}"#.into(), 400),
+        (
+            "PUT",
+            records,
+            format!(r#"{{"records":[{{"id":9,"vector":[1,2,3],"payload":"{}"}}]}}"#, "y".repeat(70_000)),
+            400,
+        ),
+        ("POST", search, r#"{"vector":[1,2,3],"limit":0}"#.into(), 400),
+        ("POST", search, r#"{"vector":[1,2,3],"limit":1000000}"#.into(), 400),
+        ("POST", search, r#"{"vector":[1,2,3],"limit":-3}"#.into(), 400),
+        ("POST", search, r#"{"vector":[1,2,3],"ef":0}"#.into(), 400),
+        ("POST", search, r#"{"vector":[0,0,0]}"#.into(), 400),
+        ("POST", search, r#"{"vector":[123.456,2]}"#.into(), 400),
+        ("POST", search, r#"{"vector":[1,2,3],"filter":{"entity":"s3cret-person","must":[]}}"#.into(), 400),
+        ("POST", search, r#"{"vector":[1,2,3],"filter":{"entity":""}}"#.into(), 400),
+        ("POST", "/v1/collections/unknown/search", r#"{"vector":[1,2,3]}"#.into(), 404),
+        ("PUT", "/v1/collections/unknown/records", put("[1,2,3]"), 404),
+        ("PUT", "/v1/collections/..%2Fescape", r#"{"dimension":3,"metric":"cosine"}"#.into(), 400),
+        ("PUT", "/v1/collections/a%00b", r#"{"dimension":3,"metric":"cosine"}"#.into(), 400),
+        ("PUT", "/v1/collections/docs", r#"{"dimension":4,"metric":"cosine"}"#.into(), 409),
+        ("PUT", "/v1/collections/new", r#"{"dimension":0,"metric":"cosine"}"#.into(), 400),
+        ("PUT", "/v1/collections/new", r#"{"dimension":99999,"metric":"cosine"}"#.into(), 400),
+        ("PUT", "/v1/collections/new", r#"{"dimension":3,"metric":"s3cret-payload"}"#.into(), 400),
+        ("GET", "/v1/collections/docs/records/s3cret-person", String::new(), 400),
+        ("GET", "/v1/collections/docs/records/77", String::new(), 404),
+        ("GET", "/nowhere/s3cret-person", String::new(), 404),
+        ("PATCH", "/v1/collections/docs", String::new(), 405),
+        ("DELETE", "/v1/collections/unknown", String::new(), 404),
+    ];
+    let disk_before = tree(dir.path());
+    for (method, path, body, expected) in cases {
+        let answer = server.send(method, path, "Content-Type: application/json\r\n", body.as_bytes());
+        check_problem(&format!("{method} {path} {body:.80}"), answer, expected);
+    }
+    let text = server.send("PUT", records, "Content-Type: text/plain\r\n", put("[1,2,3]").as_bytes());
+    check_problem("text/plain", text, 415);
+    let large = vec![b' '; 65 << 20];
+    check_problem("large", server.send("PUT", records, "Content-Type: application/json\r\n", &large), 413);
+    for name in ["../up", "a\\u0000b"] {
+        let headers = format!("Lethe-Environment: {name}\r\n");
+        check_problem(name, server.send("GET", "/v1/collections", &headers, b""), 400);
+    }
+    let absent = server.send("GET", "/v1/collections", "Lethe-Environment: absent\r\n", b"");
+    check_problem("absent environment", absent, 404);
+    assert_eq!(server.ids(), BTreeSet::from([1]));
+    assert_eq!(tree(dir.path()), disk_before);
+    assert!(!dir.path().join("escape").exists() && !dir.path().join("env/absent").exists());
+}
+
+fn check_problem(case: &str, answer: Option<(u16, String, String)>, expected: u16) {
+    let (status, head, body) = answer.unwrap_or_else(|| panic!("{case}: no answer"));
+    assert_eq!(status, expected, "{case}: {body}");
+    assert!(head.contains("application/problem+json"), "{case}: {head}");
+    let problem: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{case}: {body}"));
+    assert_eq!(problem["status"], expected, "{case}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{case}: {body}");
+    for secret in SECRETS {
+        assert!(!body.contains(secret), "{case}: the answer repeats the request: {body}");
+    }
+}
+
+/// Paths and lengths of all files below `path`.
+fn tree(path: &Path) -> BTreeSet<(String, u64)> {
+    let mut files = BTreeSet::new();
+    for entry in std::fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            files.extend(tree(&entry.path()));
+        } else {
+            files.insert((entry.path().display().to_string(), entry.metadata().unwrap().len()));
+        }
+    }
+    files
+}
