@@ -159,8 +159,11 @@ impl Builder {
     fn data_dir(&self) -> Result<Dir> {
         match &self.backend {
             Some(backend) => Ok(Dir::root(Arc::clone(backend))),
-            None if !self.create && !self.path.is_dir() => Err(missing(&self.path)),
-            None => open_disk(&self.path),
+            None if self.create => open_disk(&self.path),
+            None => {
+                let disk = Disk::open_existing(&self.path).map_err(|_| missing(&self.path))?;
+                Ok(Dir::root(Arc::new(disk)))
+            }
         }
     }
 }

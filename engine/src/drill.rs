@@ -45,7 +45,8 @@ pub struct Drill {
 /// Opens environment `env` inside the data directory `copy`.
 pub(crate) fn drill(env: &Arc<EnvironmentState>, permit: &Permit, copy: &Path) -> Result<Drill> {
     permit.check(Action::Operate)?;
-    let disk = Disk::open(copy).map_err(|e| Error::with(ErrorKind::NotFound, "the copy cannot be opened", e))?;
+    let disk =
+        Disk::open_existing(copy).map_err(|e| Error::with(ErrorKind::NotFound, "the copy cannot be opened", e))?;
     let dir = Dir::root(Arc::new(disk)).sub(&format!("env/{}", env.name));
     let table_key = env.keys.read().table_key();
     let manifest = read_newest(&dir, &table_key, env.scope)?

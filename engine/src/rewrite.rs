@@ -83,7 +83,7 @@ fn gather(env: &EnvironmentState, input: &Input<'_>) -> Result<Vec<Row>> {
     for row in &mut rows {
         row.order = order_key.order_hash(&id_bytes(&row.id));
     }
-    rows.sort_unstable_by(|a, b| (a.order, a.id).cmp(&(b.order, b.id)));
+    rows.sort_unstable_by_key(|row| (row.order, row.id));
     Ok(rows)
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: a root key is never made for a store that exists, because such a key could open nothing and
 //! would hide the loss of the right one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use privacy::{RootKey as Key, format_root_key, parse_root_key};
 use storage::key_file::{create_key_file, read_key_file};
@@ -72,7 +72,7 @@ impl RootKey {
             Source::Auto => auto(entropy, new_store),
             Source::Ordered => match (variable(ROOT_KEY_VARIABLE), variable(ROOT_KEY_FILE_VARIABLE)) {
                 (Some(_), _) => from_variable(ROOT_KEY_VARIABLE),
-                (None, Some(path)) => from_file(&PathBuf::from(path.as_str())),
+                (None, Some(path)) => from_file(Path::new(path.as_str())),
                 (None, None) => auto(entropy, new_store),
             },
         }
@@ -97,7 +97,7 @@ fn from_variable(name: &str) -> Result<Found> {
     parse(&text, &format!("the variable {name}"))
 }
 
-fn from_file(path: &PathBuf) -> Result<Found> {
+fn from_file(path: &Path) -> Result<Found> {
     let text = read_key_file(path).map_err(|e| {
         Error::with(ErrorKind::KeyUnavailable, format!("the root key file {} cannot be read", path.display()), e)
     })?;
@@ -134,7 +134,7 @@ fn auto_path() -> Result<PathBuf> {
     Ok(base.join("lethedb").join("root.key"))
 }
 
-fn make(entropy: &dyn Entropy, path: &PathBuf) -> Result<Found> {
+fn make(entropy: &dyn Entropy, path: &Path) -> Result<Found> {
     let key = Key::generate(&mut generator(entropy)?);
     create_key_file(path, &format_root_key(&key))
         .map_err(|e| Error::io(format!("the root key file {} cannot be made", path.display()), e))?;

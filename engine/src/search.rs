@@ -8,7 +8,7 @@
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use index::{Allow, Candidate, Scratch};
+use index::{Allow, Candidate};
 use privacy::EntityId;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -171,7 +171,7 @@ fn rank_segments(
 ) -> Result<()> {
     let prepared = state.space.query(query.vector);
     let ef = ef_of_each(query, view.segments.len());
-    let mut scratch = env.shared.scratch.lock().pop().unwrap_or_else(Scratch::new);
+    let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let mut candidates: Vec<(usize, Candidate)> = Vec::new();
     for (number, found) in view.segments.iter().enumerate() {
         let only = matching(env, found, entity)?;

@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "maps, advises, locks, fills and unmaps anonymous memory")]
 
 use bytemuck::Pod;
-use rustix::mm::{MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use std::alloc::{Layout, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
@@ -93,6 +93,12 @@ impl<T: Pod> Arena<T> {
         self.mapped == 0 || self.locked
     }
 
+    /// Overwrites every item with zeros, in a way that the compiler does not leave out.
+    fn erase(&mut self) {
+        self.fill(T::zeroed());
+        zeroize::optimization_barrier::<[T]>(self);
+    }
+
     /// Maps room for `bytes` bytes and advises the kernel about it.
     fn map(&mut self, bytes: usize) {
         let (used, mapped) = if bytes >= HUGE {
@@ -125,7 +131,7 @@ fn advise(start: NonNull<u8>, used: usize) -> bool {
     let at = start.as_ptr().cast();
     #[cfg(target_os = "linux")]
     {
-        use rustix::mm::{Advice, MlockFlags, mlock_with};
+        use rustix::mm::{Advice, MlockFlags, madvise, mlock_with};
         if used >= HUGE {
             // SAFETY: the range lies in one mapping of ours; this advice changes no content.
             let _ = unsafe { madvise(at, used, Advice::LinuxHugepage) };
@@ -163,8 +169,7 @@ impl<T: Pod> DerefMut for Arena<T> {
 
 impl<T: Pod> Drop for Arena<T> {
     fn drop(&mut self) {
-        self.fill(T::zeroed());
-        zeroize::optimization_barrier::<[T]>(self);
+        self.erase();
         if self.mapped > 0 {
             // SAFETY: `mapping` and `mapped` are exactly what `mmap` gave, and nothing refers to it
             // any more.
@@ -199,6 +204,8 @@ mod tests {
             assert!(arena.len() == len && arena.iter().all(|&x| x == 0));
             arena.fill(7);
             assert!(arena.iter().all(|&x| x == 7));
+            arena.erase();
+            assert!(arena.iter().all(|&x| x == 0));
         }
     }
 }

@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 /// The newest byte form of codes.
 const VERSION: u8 = 1;
 
+/// The code of the zero vector, of any stride.
+const ZEROS: [i8; MAX_DIMENSION] = [0; MAX_DIMENSION];
+
 /// The codes of the vectors of one segment, by position.
 pub struct Codes {
     /// What the byte form begins with: version, metric and dimension of the space.
@@ -39,9 +42,10 @@ impl Codes {
 
     /// Encodes `vector` as the next position.
     pub fn push(&mut self, space: &Space, vector: &[f32]) {
-        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
-        let norm = space.encode(vector, &mut code[..space.stride()]);
-        self.push_code(&code[..space.stride()], norm);
+        let start = self.rows.len();
+        self.rows.extend_from_slice(&ZEROS[..self.stride]);
+        let norm = space.encode(vector, &mut self.rows[start..]);
+        self.norms.extend_from_slice(&[norm]);
     }
 
     /// Appends a code that [`Space::encode`] made, as the next position. A code of another length
@@ -49,9 +53,7 @@ impl Codes {
     pub fn push_code(&mut self, code: &[i8], norm: f32) {
         let common = code.len().min(self.stride);
         self.rows.extend_from_slice(&code[..common]);
-        for _ in common..self.stride {
-            self.rows.extend_from_slice(&[0]);
-        }
+        self.rows.extend_from_slice(&ZEROS[common..self.stride]);
         self.norms.extend_from_slice(&[norm]);
     }
 

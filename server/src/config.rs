@@ -105,7 +105,7 @@ pub enum ConfigError {
     #[error("there is no settings file at {0}")]
     Missing(PathBuf),
     /// A value is of the wrong kind, or its name is unknown.
-    #[error("a setting cannot be used: {0}")]
+    #[error("a setting cannot be used")]
     Invalid(#[from] Box<figment::Error>),
 }
 

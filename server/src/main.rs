@@ -26,11 +26,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// The error and what caused it, each told once: some libraries repeat the cause in their own text.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            text = format!("{text}: {told}");
+        }
         cause = error.source();
     }
     text

@@ -65,21 +65,17 @@ fn descend(graph: &FrozenGraph, codes: &Codes, query: &Query, scratch: &mut Scra
     let mut best = codes.distance(query, entry).0;
     for layer in graph.layers().iter().rev() {
         loop {
+            let neighbours = layer.neighbours(rank);
             scratch.positions.clear();
-            scratch.positions.extend(layer.neighbours(rank).iter().filter_map(|&to| layer.row(to)));
+            let rows = neighbours.iter().take_while(|&&to| to != rank).filter_map(|&to| layer.row(to));
+            scratch.positions.extend(rows);
             compare(codes, query, scratch);
             scratch.counters.hops += 1;
-            let nearer = (0..).zip(&scratch.distances).fold((None, best), |(at, least), (slot, &distance)| {
-                if distance < least { (Some(slot), distance) } else { (at, least) }
-            });
-            let (Some(slot), distance) = nearer else {
-                break;
-            };
-            let slot: usize = slot;
-            let Some(&to) = layer.neighbours(rank).get(slot) else {
-                break;
-            };
-            (rank, best) = (to, distance);
+            let distances = neighbours.iter().zip(&scratch.distances);
+            match distances.min_by(|(_, a), (_, b)| a.total_cmp(b)) {
+                Some((&to, &distance)) if distance < best => (rank, best) = (to, distance),
+                _ => break,
+            }
         }
         let Some(below) = layer.below(rank) else {
             return entry;

@@ -68,7 +68,14 @@ fn store(context: &Context, collection: &Collection, source: Source) -> Result<u
     let bar = context.terminal.progress("importing", source.total);
     let mut batch = Batch::default();
     for loaded in source.records {
-        batch.push(loaded?);
+        match loaded {
+            Ok(loaded) => batch.push(loaded),
+            Err(failure) => {
+                batch.store(collection)?;
+                context.terminal.note(format_args!("{} records were stored before this one:", batch.stored))?;
+                return Err(failure);
+            }
+        }
         if batch.records.len() >= records_max || batch.bytes >= bytes_max {
             batch.store(collection)?;
             bar.set_position(batch.progress);

@@ -147,7 +147,7 @@ impl Lines {
             return Err(LineError::NotFinite { line });
         }
         if let (Some(field), None) = (&self.entity_field, &body.entity) {
-            let member = body.payload.as_ref().and_then(|payload| payload.get(field));
+            let member = body.payload.as_ref().and_then(|payload| payload.0.get(field));
             body.entity = Some(member.and_then(entity).ok_or(LineError::Entity { line })?);
         }
         let bytes = size_of_val(body.vector.as_slice()) + text.len();
@@ -220,6 +220,10 @@ mod tests {
             ("{\"id\": 2, \"vector\": [1, 1e39]}", "line 2: the vector holds a number that no 32-bit float can hold"),
             ("{\"id\": 2, \"vector\": [1]}", "line 2: the vector has 1 numbers, those before have 2"),
             ("{\"id\": 2, \"vector\": [1, 2], \"s3cr3t\": 1}", "an unknown member at line 2, column 36"),
+            (
+                "{\"id\": 2, \"vector\": [1, 2], \"payload\": {\"s3cr3t\": 1, \"s3cr3t\": 2}}",
+                "a repeated member in `payload` at line 2, column 65",
+            ),
             ("{\"vector\": [1, 2]}", "`id` is missing at line 2, column 18"),
             (
                 "{\"id\": -2, \"vector\": [1, 2]}",

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::rest::{self, App};
+use crate::rest::{self, App, ServeError};
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -41,6 +41,11 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     };
     let app = App::new(database.clone(), context.config);
     let served = runtime.block_on(rest::serve(app, listening, stop_signal));
+    if let Err(ServeError::Unfinished) = served {
+        // The write-ahead log makes an abrupt end safe, and nobody wants to wait for the work any more.
+        runtime.shutdown_background();
+        return Ok(served?);
+    }
     // Work that outlived its client still holds the database; it ends before that closes.
     drop(runtime);
     database.close()?;

@@ -1,8 +1,9 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
-//! Leaves first: [`strict`] parsing, [`time`]s, then the forms of a [`record`] and of an [`erasure`].
+//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, then the forms of a [`record`] and of an [`erasure`].
 
 mod erasure;
+mod payload;
 mod record;
 mod strict;
 mod time;

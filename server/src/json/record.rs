@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::payload::Payload;
+
 /// A record to store.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,8 +20,9 @@ pub struct RecordBody {
     pub entity: Option<String>,
     /// As many finite numbers as the collection has dimensions.
     pub vector: Vec<f32>,
-    /// Any JSON.
-    pub payload: Option<Value>,
+    /// Any JSON in which no object repeats a member.
+    #[schema(value_type = Option<Value>)]
+    pub payload: Option<Payload>,
 }
 
 impl From<RecordBody> for Record {
@@ -29,7 +32,7 @@ impl From<RecordBody> for Record {
             record = record.entity(entity);
         }
         if let Some(payload) = body.payload {
-            record = record.payload(payload);
+            record = record.payload(payload.0);
         }
         record
     }

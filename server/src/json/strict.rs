@@ -12,6 +12,8 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
+use super::payload::REPEATED;
+
 /// The members whose names may appear in an error: those that our own bodies define.
 const MEMBERS: &[&str] = &[
     "after",
@@ -136,6 +138,9 @@ fn fault(place: &str, message: &str) -> String {
     let at = Place(place);
     if message.starts_with("unknown field") {
         return format!("an unknown member{at}");
+    }
+    if message.starts_with(REPEATED) {
+        return format!("a repeated member{at}");
     }
     if message.starts_with("missing field") {
         return member.map_or_else(|| format!("a missing member{at}"), |name| format!("`{name}` is missing{at}"));

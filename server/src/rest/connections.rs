@@ -29,13 +29,16 @@ pub enum ServeError {
     #[error("{0} is not a loopback address: without TLS and keys the server listens on this machine alone")]
     NotLoopback(SocketAddr),
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// What was asked for.
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },
+    /// At shutdown some requests did not end in time, or the operator did not want to wait.
+    #[error("stopped while requests were running; each of them happened wholly or not at all")]
+    Unfinished,
 }
 
 /// Says whether the server may listen on `address`.
@@ -51,7 +54,7 @@ pub fn check_address(address: SocketAddr) -> Result<(), ServeError> {
 /// `listening` is told the address once requests are welcome; its port is that of the settings, or a free one for 0.
 ///
 /// # Errors
-/// Only if it cannot start; see [`ServeError`].
+/// If it cannot start or cannot end; see [`ServeError`].
 pub async fn serve<Stop: Future<Output = ()>>(
     app: App,
     listening: impl FnOnce(SocketAddr),
@@ -71,11 +74,10 @@ pub async fn serve<Stop: Future<Output = ()>>(
     drop(listener);
     app.drain();
     tokio::select! {
-        () = connections.shutdown() => {}
-        () = sleep(Duration::from_secs(server.drain_seconds)) => tracing::warn!("some requests did not finish in time"),
-        () = stop() => tracing::warn!("stopped without waiting for the running requests"),
+        () = connections.shutdown() => Ok(()),
+        () = sleep(Duration::from_secs(server.drain_seconds)) => Err(ServeError::Unfinished),
+        () = stop() => Err(ServeError::Unfinished),
     }
-    Ok(())
 }
 
 async fn accept(listener: &TcpListener, connections: &GracefulShutdown, app: &App) {

@@ -31,6 +31,18 @@ impl Disk {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// Opens the directory `root` and creates nothing.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `NotADirectory` if `root` is a file.
+    pub fn open_existing(root: &Path) -> io::Result<Self> {
+        if fs::metadata(root)?.is_dir() {
+            Ok(Self { root: root.to_owned() })
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
     fn file_path(&self, path: &str) -> io::Result<PathBuf> {
         check_path(path)?;
         Ok(self.root.join(path))
