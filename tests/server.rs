@@ -210,45 +210,70 @@ fn bad_input_gets_its_problem_and_changes_nothing() {
     let server = Server::start(dir.path());
     server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 3, "metric": "cosine" }));
     let good = json!({ "records": [{ "id": 1, "vector": [1, 2, 3] }] });
-    server.ok("PUT", "/v1/collections/docs/records", &good);
-    let records = "/v1/collections/docs/records";
-    let search = "/v1/collections/docs/search";
-    let put = |vector: &str| {
-        format!(
-            r#"{{"records":[{{"id":9,"entity":"s3cret-person","payload":{{"a":"s3cret-payload"}},"vector":{vector}}}]}}"#
-        )
-    };
-    let cases: Vec<(&str, &str, String, u16)> = vec![
-        ("PUT", records, r#"{"records":[{"id":9,"entity":"s3cret-person","#.into(), 400),
-        ("PUT", records, "not json s3cret-payload".into(), 400),
-        ("PUT", records, r#"["s3cret-payload"]"#.into(), 400),
-        ("PUT", records, put("[123.456, 2]"), 400),
-        ("PUT", records, put("[123.456, NaN, 1]"), 400),
-        ("PUT", records, put("[123.456, Infinity, 1]"), 400),
-        ("PUT", records, put("[123.456, 1e999, 1]"), 400),
-        ("PUT", records, put("[123.456, 1e39, 1]"), 400),
-        ("PUT", records, put("[0, 0, 0]"), 400),
-        ("PUT", records, put("[]"), 400),
-        ("PUT", records, put("\"s3cret-payload\""), 400),
-        ("PUT", records, r#"{"records":[{"id":-1,"vector":[1,2,3]}]}"#.into(), 400),
-        ("PUT", records, r#"{"records":[{"id":"s3cret-person","vector":[1,2,3]}]}"#.into(), 400),
-        ("PUT", records, r#"{"records":[{"id":9,"vector":[1,2,3],"s3cret-payload":1}]}"#.into(), 400),
-        ("PUT", records, format!(r#"{{"records":[{{"id":9,"vector":[1,2,3],"entity":"{}"}}]}}"#, "x".repeat(257)), 400),
-        ("PUT", records, r#"{"records":[{"id":8,"vector":[1,2,3]},{"id":9,"vector":[1,2]}]}"#.into(), 400),
+    server.ok("PUT", RECORDS, &good);
+    let disk_before = tree(dir.path());
+    for (method, path, body, expected) in bad_requests() {
+        let answer = server.send(method, path, "Content-Type: application/json\r\n", body.as_bytes());
+        check_problem(&format!("{method} {path} {body:.80}"), answer, expected);
+    }
+    let text = server.send("PUT", RECORDS, "Content-Type: text/plain\r\n", put("[1,2,3]").as_bytes());
+    check_problem("text/plain", text, 415);
+    let large = vec![b' '; 65 << 20];
+    check_problem("large", server.send("PUT", RECORDS, "Content-Type: application/json\r\n", &large), 413);
+    for name in ["../up", "a\\u0000b"] {
+        let headers = format!("Lethe-Environment: {name}\r\n");
+        check_problem(name, server.send("GET", "/v1/collections", &headers, b""), 400);
+    }
+    let absent = server.send("GET", "/v1/collections", "Lethe-Environment: absent\r\n", b"");
+    check_problem("absent environment", absent, 404);
+    assert_eq!(server.ids(), BTreeSet::from([1]));
+    assert_eq!(tree(dir.path()), disk_before);
+    assert!(!dir.path().join("escape").exists() && !dir.path().join("env/absent").exists());
+}
+
+const RECORDS: &str = "/v1/collections/docs/records";
+const SEARCH: &str = "/v1/collections/docs/search";
+
+/// An upsert of one record with secrets in it and this vector.
+fn put(vector: &str) -> String {
+    format!(
+        r#"{{"records":[{{"id":9,"entity":"s3cret-person","payload":{{"a":"s3cret-payload"}},"vector":{vector}}}]}}"#
+    )
+}
+
+/// Method, path, body, and the status that each must get.
+fn bad_requests() -> Vec<(&'static str, &'static str, String, u16)> {
+    vec![
+        ("PUT", RECORDS, r#"{"records":[{"id":9,"entity":"s3cret-person","#.into(), 400),
+        ("PUT", RECORDS, "not json s3cret-payload".into(), 400),
+        ("PUT", RECORDS, r#"["s3cret-payload"]"#.into(), 400),
+        ("PUT", RECORDS, put("[123.456, 2]"), 400),
+        ("PUT", RECORDS, put("[123.456, NaN, 1]"), 400),
+        ("PUT", RECORDS, put("[123.456, Infinity, 1]"), 400),
+        ("PUT", RECORDS, put("[123.456, 1e999, 1]"), 400),
+        ("PUT", RECORDS, put("[123.456, 1e39, 1]"), 400),
+        ("PUT", RECORDS, put("[0, 0, 0]"), 400),
+        ("PUT", RECORDS, put("[]"), 400),
+        ("PUT", RECORDS, put("\"s3cret-payload\""), 400),
+        ("PUT", RECORDS, r#"{"records":[{"id":-1,"vector":[1,2,3]}]}"#.into(), 400),
+        ("PUT", RECORDS, r#"{"records":[{"id":"s3cret-person","vector":[1,2,3]}]}"#.into(), 400),
+        ("PUT", RECORDS, r#"{"records":[{"id":9,"vector":[1,2,3],"s3cret-payload":1}]}"#.into(), 400),
+        ("PUT", RECORDS, format!(r#"{{"records":[{{"id":9,"vector":[1,2,3],"entity":"{}"}}]}}"#, "x".repeat(257)), 400),
+        ("PUT", RECORDS, r#"{"records":[{"id":8,"vector":[1,2,3]},{"id":9,"vector":[1,2]}]}"#.into(), 400),
         (
             "PUT",
-            records,
+            RECORDS,
             format!(r#"{{"records":[{{"id":9,"vector":[1,2,3],"payload":"{}"}}]}}"#, "y".repeat(70_000)),
             400,
         ),
-        ("POST", search, r#"{"vector":[1,2,3],"limit":0}"#.into(), 400),
-        ("POST", search, r#"{"vector":[1,2,3],"limit":1000000}"#.into(), 400),
-        ("POST", search, r#"{"vector":[1,2,3],"limit":-3}"#.into(), 400),
-        ("POST", search, r#"{"vector":[1,2,3],"ef":0}"#.into(), 400),
-        ("POST", search, r#"{"vector":[0,0,0]}"#.into(), 400),
-        ("POST", search, r#"{"vector":[123.456,2]}"#.into(), 400),
-        ("POST", search, r#"{"vector":[1,2,3],"filter":{"entity":"s3cret-person","must":[]}}"#.into(), 400),
-        ("POST", search, r#"{"vector":[1,2,3],"filter":{"entity":""}}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[1,2,3],"limit":0}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[1,2,3],"limit":1000000}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[1,2,3],"limit":-3}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[1,2,3],"ef":0}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[0,0,0]}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[123.456,2]}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[1,2,3],"filter":{"entity":"s3cret-person","must":[]}}"#.into(), 400),
+        ("POST", SEARCH, r#"{"vector":[1,2,3],"filter":{"entity":""}}"#.into(), 400),
         ("POST", "/v1/collections/unknown/search", r#"{"vector":[1,2,3]}"#.into(), 404),
         ("PUT", "/v1/collections/unknown/records", put("[1,2,3]"), 404),
         ("PUT", "/v1/collections/..%2Fescape", r#"{"dimension":3,"metric":"cosine"}"#.into(), 400),
@@ -262,25 +287,7 @@ fn bad_input_gets_its_problem_and_changes_nothing() {
         ("GET", "/nowhere/s3cret-person", String::new(), 404),
         ("PATCH", "/v1/collections/docs", String::new(), 405),
         ("DELETE", "/v1/collections/unknown", String::new(), 404),
-    ];
-    let disk_before = tree(dir.path());
-    for (method, path, body, expected) in cases {
-        let answer = server.send(method, path, "Content-Type: application/json\r\n", body.as_bytes());
-        check_problem(&format!("{method} {path} {body:.80}"), answer, expected);
-    }
-    let text = server.send("PUT", records, "Content-Type: text/plain\r\n", put("[1,2,3]").as_bytes());
-    check_problem("text/plain", text, 415);
-    let large = vec![b' '; 65 << 20];
-    check_problem("large", server.send("PUT", records, "Content-Type: application/json\r\n", &large), 413);
-    for name in ["../up", "a\\u0000b"] {
-        let headers = format!("Lethe-Environment: {name}\r\n");
-        check_problem(name, server.send("GET", "/v1/collections", &headers, b""), 400);
-    }
-    let absent = server.send("GET", "/v1/collections", "Lethe-Environment: absent\r\n", b"");
-    check_problem("absent environment", absent, 404);
-    assert_eq!(server.ids(), BTreeSet::from([1]));
-    assert_eq!(tree(dir.path()), disk_before);
-    assert!(!dir.path().join("escape").exists() && !dir.path().join("env/absent").exists());
+    ]
 }
 
 fn check_problem(case: &str, answer: Option<(u16, String, String)>, expected: u16) {

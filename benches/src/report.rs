@@ -70,8 +70,9 @@ pub struct Build {
 pub struct Memory {
     /// The loaded index, as the engine counts it.
     pub resident_index_bytes: u64,
-    /// Growth of the resident set from before opening to after searching. Memory that the import freed is used again
-    /// and does not count, so only a run on an existing store shows it all. 0 where the system does not tell.
+    /// Growth of the resident set from before the store is built or opened to after searching, without a baseline's.
+    /// Memory that the import gave back and the allocator kept counts, so only a run on an existing store shows what
+    /// searching takes. 0 where the system does not tell.
     pub rss_delta_bytes: i64,
 }
 

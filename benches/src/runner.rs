@@ -79,7 +79,9 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Resu
         is_kept: options.data.is_some(),
         collection: store::collection_name(&set, options.entities),
     };
+    let start_bytes = resident_bytes();
     let build = build(&place, &set, options.entities, progress)?;
+    let before_baseline = resident_bytes();
     let baseline = match options.baseline {
         Some(Baseline::HnswRs) => {
             progress(Stage::Baseline, 0, 1);
@@ -88,14 +90,14 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Resu
         None => None,
     };
 
-    let before = resident_bytes();
+    let baseline_bytes = growth(before_baseline);
     let start = Instant::now();
     let store = place.open(&set)?;
     let collection = store.environment.open_collection(&place.collection)?;
     search(&collection, set.test.row(0), options.k, options.k)?;
     let open_seconds = start.elapsed().as_secs_f64();
     let (points, others) = measure(options, &set, neighbors, &collection, baseline.as_ref(), progress)?;
-    let rss_delta_bytes = resident_bytes().zip(before).map_or(0, |(after, before)| after - before);
+    let rss_delta_bytes = growth(start_bytes) - baseline_bytes;
     let report = Report {
         engine: "lethedb",
         version: env!("CARGO_PKG_VERSION"),
@@ -116,6 +118,11 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Resu
     };
     store.database.close()?;
     Ok(report)
+}
+
+/// Bytes by which the resident set grew since it was `before`; 0 where the system does not tell.
+fn growth(before: Option<i64>) -> i64 {
+    resident_bytes().zip(before).map_or(0, |(now, before)| now - before)
 }
 
 /// Where the store of a run lies.

@@ -27,6 +27,8 @@ mod name;
 mod permit;
 mod query;
 mod read;
+#[cfg(doctest)]
+mod readme;
 mod record;
 mod recover;
 mod rewrite;
@@ -59,8 +61,3 @@ pub use record::{Record, RecordId};
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
 pub use settings::Settings;
 pub use verify::{Problem, VerifyReport};
-
-/// The README's examples, run as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -61,7 +61,7 @@ pub struct Server {
     pub requests_max: usize,
     /// How long a request may wait for its turn before it is refused, in seconds.
     pub wait_seconds: u64,
-    /// How long a client may take to send the head of a request, in seconds.
+    /// How long a client may take to send the head of a request, in seconds; an idle connection is closed after it, too.
     pub head_seconds: u64,
     /// How long a client may take to send a body, in seconds.
     pub body_seconds: u64,

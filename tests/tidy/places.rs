@@ -30,13 +30,20 @@ const FILES: Place = Place {
 const CLOCK: Place = Place {
     what: "reads the clock",
     signs: &["SystemTime::now", "Instant::now"],
-    rooms: &[("engine/src/clock.rs", "the system's clock behind the engine's trait"), ("benches/", "measures time")],
+    rooms: &[
+        ("engine/src/clock.rs", "the system's clock behind the engine's trait"),
+        ("benches/", "measures time"),
+        ("server/src/cli/demo/story.rs", "prints how long each step took"),
+    ],
 };
 
 const ENTROPY: Place = Place {
     what: "asks the system for randomness",
     signs: &["getrandom", "rand::rng", "rand::random", "OsRng", "SysRng", "thread_rng", "Uuid::new_v4"],
-    rooms: &[("engine/src/entropy.rs", "the one door to the system's entropy")],
+    rooms: &[
+        ("engine/src/entropy.rs", "the one door to the system's entropy"),
+        ("server/src/cli/demo/copy.rs", "a throw-away root key for the demonstration"),
+    ],
 };
 
 const THREADS: Place = Place {

@@ -1,11 +1,10 @@
 //! The command line: one file a command, and what they share.
 //!
 //! Leaves first: lines of [`jsonl`]; [`failure`] (exit codes), [`terminal`] (tables, JSON, progress), [`context`]
-//! (settings, and the database they open), the [`source`] of an import; then the commands.
-
-use clap::{Parser, Subcommand};
+//! (settings, and the database they open), the [`source`] of an import; the commands; and [`command`], which chooses between them.
 
 mod bench;
+mod command;
 mod context;
 mod demo;
 mod erase;
@@ -18,51 +17,4 @@ mod source;
 mod terminal;
 mod verify;
 
-use context::{Common, Context};
-pub use failure::Failure;
-
-/// The vector database that can forget: encrypted, erasable, embedded.
-#[derive(Parser)]
-#[command(name = "lethedb", version, propagate_version = true)]
-pub struct Cli {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the REST server until SIGTERM or Ctrl-C.
-    Serve(serve::Args),
-    /// Show on real words what encryption and erasure do. Under a minute, in a temporary directory.
-    Demo(demo::Args),
-    /// Store the vectors of a file: hdf5, fvecs, bvecs, fbin, u8bin, npy or jsonl.
-    Import(import::Args),
-    /// Find the records nearest to a vector.
-    Search(search::Args),
-    /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
-    Erase(erase::Args),
-    /// Re-authenticate every stored byte of an environment.
-    Verify(verify::Args),
-    /// Measure recall and speed.
-    #[command(subcommand)]
-    Bench(bench::Command),
-}
-
-/// Runs the command that the user gave.
-///
-/// # Errors
-/// What went wrong, with the exit code that says it to scripts.
-pub fn run(cli: Cli) -> Result<(), Failure> {
-    let context = Context::new(cli.common)?;
-    match cli.command {
-        Command::Serve(args) => serve::run(context, args),
-        Command::Demo(args) => demo::run(&context, &args),
-        Command::Import(args) => import::run(&context, &args),
-        Command::Search(args) => search::run(&context, &args),
-        Command::Erase(args) => erase::run(&context, args),
-        Command::Verify(args) => verify::run(&context, &args),
-        Command::Bench(command) => bench::run(&context, command),
-    }
-}
+pub use command::{Cli, run};

@@ -1,0 +1,53 @@
+//! What can be typed after `lethedb`, and which file runs it.
+
+use clap::{Parser, Subcommand};
+
+use super::context::{Common, Context};
+use super::failure::Failure;
+use super::{bench, demo, erase, import, search, serve, verify};
+
+/// The vector database that can forget: encrypted, erasable, embedded.
+#[derive(Parser)]
+#[command(name = "lethedb", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the REST server until SIGTERM or Ctrl-C.
+    Serve(serve::Args),
+    /// Show on real words what encryption and erasure do. Under a minute, in a temporary directory.
+    Demo(demo::Args),
+    /// Store the vectors of a file: hdf5, fvecs, bvecs, fbin, u8bin, npy or jsonl.
+    Import(import::Args),
+    /// Find the records nearest to a vector.
+    Search(search::Args),
+    /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
+    Erase(erase::Args),
+    /// Re-authenticate every stored byte of an environment.
+    Verify(verify::Args),
+    /// Measure recall and speed.
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+/// Runs the command that the user gave.
+///
+/// # Errors
+/// What went wrong, with the exit code that says it to scripts.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let context = Context::new(cli.common)?;
+    match cli.command {
+        Command::Serve(args) => serve::run(context, args),
+        Command::Demo(args) => demo::run(&context, &args),
+        Command::Import(args) => import::run(&context, &args),
+        Command::Search(args) => search::run(&context, &args),
+        Command::Erase(args) => erase::run(&context, args),
+        Command::Verify(args) => verify::run(&context, &args),
+        Command::Bench(command) => bench::run(&context, command),
+    }
+}
