@@ -95,7 +95,11 @@ impl Keyring {
         next.buckets.split();
         let bucket_file = write_buckets(&mut next.buckets, self.scope, number, rng);
         let places: Vec<&Place> = next.buckets.iter().filter_map(|bucket| bucket.place.as_ref()).collect();
+        let mut named_files: Vec<u64> = places.iter().map(|place| place.generation).collect();
+        named_files.sort_unstable();
+        named_files.dedup();
         let content = page::encode_root(&next.durable, &next.new_keys, &next.files, places.into_iter());
+        next.named_files = named_files;
         let root_page = seal_root(self.scope, number, root_key, anchor, &content, rng);
         Epoch { number, root_page, bucket_file, next, destroyed }
     }

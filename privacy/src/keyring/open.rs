@@ -91,6 +91,7 @@ impl Keyring {
         for ((number, place), bucket) in places.into_iter().enumerate().zip(&mut buckets) {
             by_file.entry(place.generation).or_default().push((number as u64, place, bucket));
         }
+        let named_files = by_file.keys().copied().collect();
         for (generation, pages) in by_file {
             let file = read_bucket_file(generation).map_err(OpenKeyringError::Read)?;
             for (number, place, bucket) in pages {
@@ -106,6 +107,7 @@ impl Keyring {
             new_keys: Arc::new(new_keys),
             files,
             buckets: Buckets::assemble(buckets).ok_or_else(|| damaged(Part::Root))?,
+            named_files,
         })
     }
 }

@@ -28,6 +28,9 @@ pub struct Keyring {
     pub(super) new_keys: Arc<SectionKey>,
     pub(super) files: Files,
     pub(super) buckets: Buckets,
+    /// Generations of the bucket files that the root page on disk names, rising. Kept beside the buckets,
+    /// because a bucket that a frame of `new.log` has touched forgets its page, and the root page does not.
+    pub(super) named_files: Vec<u64>,
 }
 
 impl Keyring {
@@ -46,6 +49,7 @@ impl Keyring {
             new_keys: Arc::new(SectionKey::generate(rng)),
             files: Files::new(),
             buckets: Buckets::new(),
+            named_files: Vec::new(),
         }
     }
 
@@ -72,10 +76,7 @@ impl Keyring {
 
     /// The generations of the bucket files that the root page still refers to, rising. Others may be removed.
     pub fn bucket_files(&self) -> Vec<u64> {
-        let mut files: Vec<u64> = self.buckets.iter().filter_map(|b| b.place.as_ref()).map(|p| p.generation).collect();
-        files.sort_unstable();
-        files.dedup();
-        files
+        self.named_files.clone()
     }
 
     /// Seals row tables, manifests and tombstones. Durable: no epoch removes it.

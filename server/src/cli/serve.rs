@@ -24,7 +24,8 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         context.config.server.listen = listen;
     }
     rest::check_address(context.config.server.listen)?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
 

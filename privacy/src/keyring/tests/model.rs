@@ -233,3 +233,21 @@ fn durable_keys_survive_every_epoch() {
     assert_eq!(before.tag(&entity), after.tag(&entity));
     assert_ne!(before.tag(&entity), World::new(6).keyring.tag(&entity), "tags differ between environments");
 }
+
+/// A key added since the epoch changes a bucket in memory; the root page on disk still names its file.
+#[test]
+fn the_root_page_keeps_its_bucket_files_until_the_next_epoch() {
+    let mut world = World::new(11);
+    let wanted = |name: &str, world: &World| {
+        let owner = world.keyring.tag(&EntityId::new(name).unwrap());
+        Wanted::Dek { owner, collection: COLLECTION }
+    };
+    let first = wanted("a", &world);
+    world.extend(&[first]);
+    world.epoch(&Removal::default());
+    let named = world.keyring.bucket_files();
+    assert!(!named.is_empty());
+    let second = wanted("b", &world);
+    world.extend(&[second]);
+    assert_eq!(world.keyring.bucket_files(), named);
+}
