@@ -211,3 +211,10 @@ fn the_lock_outlives_the_database_handle_but_not_close() {
     assert_eq!(env.erase("owner-1").run().err().unwrap().kind(), ErrorKind::Closed);
     assert!(on_disk(dir.path()).open().is_ok());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_place_that_takes_no_directory_is_an_error() {
+    let error = on_disk(Path::new("/proc/lethedb/data")).open().err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+}

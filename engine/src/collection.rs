@@ -74,7 +74,8 @@ impl Collection {
     /// when this returns.
     ///
     /// # Errors
-    /// `Invalid` naming the record's number in the batch; `Full`, `Poisoned` from the log.
+    /// `Invalid` naming the record's place in the batch, from 0; `Full`, `Poisoned` from the log; `Busy` where
+    /// writes come faster than segments are built.
     pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Result<AsOf> {
         let sequence = write::upsert(&self.env, &self.state, &self.permit, records)?;
         self.bell.ring();

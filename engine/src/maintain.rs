@@ -3,6 +3,7 @@
 //! Invariant: a log goes only after a committed manifest no longer names it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use storage::compaction::{Policy, Size, pick};
@@ -12,7 +13,7 @@ use storage::record::Record as StoredRecord;
 use storage::wal::{Entry, WalWriter, wal_number};
 
 use crate::entropy::generator;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::rewrite::{Input, rewrite};
 use crate::snapshot::SegmentView;
@@ -32,6 +33,8 @@ pub enum Step {
 
 /// A memtable this many times over its limit makes writers wait for a flush.
 const HOLD_BACK: usize = 4;
+/// How long it makes them wait for other upkeep to end.
+const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
 /// Records in one frame of a moved log.
 const FRAME_RECORDS: usize = 256;
 
@@ -70,14 +73,27 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     Ok(())
 }
 
-/// Writers wait here while a memtable is far over its limit.
+/// Writers flush here while a memtable is far over its limit, or are told to come back where other upkeep
+/// takes too long.
 pub(crate) fn hold_back(env: &EnvironmentState, state: &CollectionState) -> Result<()> {
-    if over(env, state, HOLD_BACK) { flush(env) } else { Ok(()) }
+    if !over(env, state, HOLD_BACK) {
+        return Ok(());
+    }
+    let Some(_one) = env.maintenance.try_lock_for(HOLD_BACK_WAIT) else {
+        return Err(Error::new(ErrorKind::Busy, "writes come faster than segments are built; retry in a few seconds"));
+    };
+    // Whoever held the lock may have flushed.
+    if over(env, state, HOLD_BACK) { flush_alone(env) } else { Ok(()) }
 }
 
 /// Writes every memtable into a segment and lets the logs behind them go.
 pub(crate) fn flush(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
+    flush_alone(env)
+}
+
+/// [`flush`] for a caller that holds `maintenance`.
+fn flush_alone(env: &EnvironmentState) -> Result<()> {
     env.check_open()?;
     let (flushed, memtables) = {
         let mut applied = env.apply.lock();

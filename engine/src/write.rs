@@ -127,19 +127,15 @@ fn validate(
 }
 
 fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize) -> Result<StoredRecord> {
-    state.metric.check(&record.vector, state.space.dimension()).map_err(|e| {
-        Error::with(ErrorKind::Invalid, format!("the vector of record number {at} of the batch is not usable"), e)
-    })?;
+    state
+        .metric
+        .check(&record.vector, state.space.dimension())
+        .map_err(|e| Error::with(ErrorKind::Invalid, format!("records[{at}]: the vector is not usable"), e))?;
     let entity = record
         .entity
         .map(|id| {
-            EntityId::new(id).map_err(|e| {
-                Error::with(
-                    ErrorKind::Invalid,
-                    format!("the entity of record number {at} of the batch is not usable"),
-                    e,
-                )
-            })
+            EntityId::new(id)
+                .map_err(|e| Error::with(ErrorKind::Invalid, format!("records[{at}]: the entity is not usable"), e))
         })
         .transpose()?;
     let payload = record
@@ -147,12 +143,9 @@ fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize
         .as_ref()
         .map(serde_json::to_vec)
         .transpose()
-        .map_err(|_| Error::invalid(format!("the payload of record number {at} of the batch is not JSON")))?;
+        .map_err(|_| Error::invalid(format!("records[{at}]: the payload is not JSON")))?;
     if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
-        return Err(Error::invalid(format!(
-            "the payload of record number {at} of the batch is over {} bytes",
-            settings.payload_bytes_max
-        )));
+        return Err(Error::invalid(format!("records[{at}]: the payload is over {} bytes", settings.payload_bytes_max)));
     }
     Ok(StoredRecord { id: record.id, sequence: 0, entity, vector: record.vector, payload })
 }

@@ -78,7 +78,8 @@ fn make_dirs(dir: &Path) -> io::Result<()> {
         Ok(()) => sync_path(above(dir)),
         Err(_) if dir.is_dir() => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(io::ErrorKind::NotADirectory.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && above(dir) != dir => {
+        // A parent that is there and still takes no directory (one of /proc) is no missing parent.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && above(dir) != dir && !above(dir).is_dir() => {
             make_dirs(above(dir))?;
             make_dirs(dir)
         }
