@@ -22,6 +22,28 @@ pub(crate) fn as_of(env: &EnvironmentState, view: &View) -> AsOf {
     AsOf { sequence: view.sequence, time_ms: env.shared.clock.now_ms() }
 }
 
+/// Reads that an erasure interrupts start over at most this often.
+const RESTARTS: usize = 8;
+
+/// Runs `read` on the newest view, and again if keys were destroyed meanwhile: rows that stop opening in
+/// the middle of a read would show it a part of a write. An erasure masks before it destroys, so the view
+/// taken after it holds none of them. Only a caller whom erasures outrun that often sees rows drop out.
+pub(crate) fn on_stable_view<T>(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    mut read: impl FnMut(&View) -> Result<T>,
+) -> Result<T> {
+    let mut restarts = 0;
+    loop {
+        let epoch = env.keys.read().epoch_number();
+        let answer = read(&state.view())?;
+        if env.keys.read().epoch_number() == epoch || restarts == RESTARTS {
+            return Ok(answer);
+        }
+        restarts += 1;
+    }
+}
+
 /// The record `id`, if it exists.
 pub(crate) fn get(
     env: &EnvironmentState,
@@ -82,8 +104,11 @@ pub(crate) fn scroll(
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));
     }
     let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
-    let view = state.view();
-    let mut places = first_places(env, &view, query, entity.as_ref())?;
+    on_stable_view(env, state, |view| page(env, view, query, entity.as_ref()))
+}
+
+fn page(env: &EnvironmentState, view: &View, query: &ScrollQuery, entity: Option<&EntityId>) -> Result<Page> {
+    let mut places = first_places(env, view, query, entity)?;
     let more = places.len() > query.limit;
     places.truncate(query.limit);
     let next = places.last().filter(|_| more).map(|(id, _)| *id);
@@ -95,7 +120,7 @@ pub(crate) fn scroll(
         };
         records.extend(record);
     }
-    Ok(Page { records, next, as_of: as_of(env, &view), partial: false })
+    Ok(Page { records, next, as_of: as_of(env, view), partial: false })
 }
 
 /// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, SearchQuery};
-use crate::read::{as_of, from_segment, payload};
+use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
@@ -104,20 +104,29 @@ pub(crate) fn search(
     permit.check(Action::Read)?;
     check(env, state, query)?;
     let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
-    let view = state.view();
+    on_stable_view(env, state, |view| answer(env, state, query, view, entity.as_ref()))
+}
+
+fn answer(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    view: &View,
+    entity: Option<&EntityId>,
+) -> Result<Hits> {
     let mut nearest = Nearest::new(query.limit);
     let mut counters = Counters::default();
-    scan_memtable(state, query.vector, &view, entity.as_ref(), &mut nearest);
+    scan_memtable(state, query.vector, view, entity, &mut nearest);
     if query.exact {
-        nearest = nearest.merge(scan_segments(env, state, query, &view, entity.as_ref(), &mut counters)?);
+        nearest = nearest.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
     } else {
-        rank_segments(env, state, query, &view, entity.as_ref(), &mut nearest, &mut counters)?;
+        rank_segments(env, state, query, view, entity, &mut nearest, &mut counters)?;
     }
     let mut hits = Vec::with_capacity(nearest.heap.len());
     for ranked in nearest.heap.into_sorted_vec() {
         hits.extend(hit(env, state, query, ranked)?);
     }
-    Ok(Hits { hits, as_of: as_of(env, &view), partial: false, counters })
+    Ok(Hits { hits, as_of: as_of(env, view), partial: false, counters })
 }
 
 fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
