@@ -33,7 +33,8 @@ fn readers_see_batches_whole() {
             .map(|_| {
                 scope.spawn(|| {
                     let mut reads = 0u64;
-                    while !done.load(Ordering::Relaxed) {
+                    loop {
+                        let last = done.load(Ordering::Relaxed);
                         let page = docs.scroll().limit(1000).run().unwrap();
                         for writer in 0..WRITERS {
                             let of_writer = format!("writer-{writer}");
@@ -47,8 +48,10 @@ fn readers_see_batches_whole() {
                             assert!(versions.windows(2).all(|pair| pair[0] == pair[1]), "two versions of a batch");
                         }
                         reads += 1;
+                        if last {
+                            return reads;
+                        }
                     }
-                    reads
                 })
             })
             .collect();

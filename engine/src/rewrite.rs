@@ -55,6 +55,13 @@ enum Origin {
 
 /// Runs the walk for one collection and publishes its outcome. The caller holds `maintenance`.
 pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<()> {
+    for view in input.segments {
+        // A reader of an older view may come to these files after they are gone: it must find them opened.
+        view.segment.rows(&env.keys)?;
+        if view.segment.has_index(&env.keys)? {
+            view.segment.index(&env.keys)?;
+        }
+    }
     let rows = gather(env, input)?;
     let segment = if rows.is_empty() { None } else { Some(build(env, state, input, &rows)?) };
     install(env, state, input, &rows, segment)?;

@@ -80,7 +80,11 @@ impl Segment {
             return Ok(rows);
         }
         let table_key = keys.read().table_key();
-        let rows = RowsFile::open(&self.dir, self.id, &table_key, self.scope)?;
+        let rows = match RowsFile::open(&self.dir, self.id, &table_key, self.scope) {
+            Ok(rows) => rows,
+            // A rewrite opens its sources before it removes them, perhaps just now.
+            Err(error) => return self.rows.get().ok_or_else(|| error.into()),
+        };
         if rows.len() != self.len {
             return Err(Error::corrupt(format!(
                 "segment {} has another number of rows than the manifest says",
