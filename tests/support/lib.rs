@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod case;
 pub mod dying;
 pub mod model;
 pub mod world;

@@ -1,0 +1,38 @@
+//! One seeded case of a suite: what every suite returns, so that the tests of CI and the long runs count and report
+//! the same way. Invariant: a violation carries the words that replay it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a case did, by name: `images`, `errors injected`, `acknowledged writes`, …
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// A promise that did not hold.
+#[derive(Debug, Serialize)]
+pub struct Violation {
+    /// The suite that found it.
+    pub suite: &'static str,
+    /// Which promise, and what was seen instead; never a vector or a payload.
+    pub what: String,
+    /// The case in the form that `torture --replay` takes.
+    pub replay: String,
+}
+
+/// What came of a case.
+pub type Outcome = Result<Counts, Violation>;
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { suite, what, replay } = self;
+        write!(f, "{suite}: {what}\nreplay: cargo run -p lethedb-tests --example torture -- --replay {replay}")
+    }
+}
+
+/// Adds the counts of a case to a total.
+pub fn add(total: &mut Counts, counts: &Counts) {
+    for (name, count) in counts {
+        *total.entry(name).or_default() += count;
+    }
+}
