@@ -18,6 +18,7 @@ use super::*;
 /// Runs a test on every kind of backend, each empty.
 fn on_every_backend(test: impl Fn(Arc<dyn StorageBackend>)) {
     test(Arc::new(Memory::new()));
+    test(Arc::new(Faulty::new()));
     let scratch = tempfile::tempdir().unwrap();
     test(Arc::new(Disk::open(&scratch.path().join("data")).unwrap()));
 }
