@@ -9,17 +9,19 @@ use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
 use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 use storage::anchor_dir::AnchorDir;
-use storage::backend::{Dir, Disk, LockError, StorageBackend};
+use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::health::Health;
 use crate::keys::{Home, KEYRING, Keys};
 use crate::name;
 use crate::permit::Permit;
 use crate::recover;
+use crate::reserve::Reserve;
 use crate::root_key::RootKey;
 use crate::settings::Settings;
 use crate::state::{EnvironmentState, Shared};
@@ -108,7 +110,8 @@ impl Builder {
     /// `Busy` if another process holds it, naming its pid; `KeyUnavailable` without the right root key;
     /// `Unsupported` for a newer format; `NotFound` if there is none and none may be made.
     pub fn open(self) -> Result<Database> {
-        let dir = self.data_dir()?;
+        let latch = Latch::default();
+        let dir = latched(self.data_dir()?, &latch);
         let existing = read_identity(&dir)?;
         if existing.is_none() && !self.create {
             return Err(missing(&self.path));
@@ -119,8 +122,9 @@ impl Builder {
             Some(identity) => identity,
             None => make_identity(&dir, &*self.entropy)?,
         };
+        let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
         let anchors = match &self.anchor_dir {
-            Some(path) => (open_disk(path)?, Grade::OtherVolume),
+            Some(path) => (latched(open_disk(path)?, &latch), Grade::OtherVolume),
             None => (dir.sub(ANCHORS), Grade::SameVolume),
         };
         let pool = ThreadPoolBuilder::new()
@@ -135,6 +139,8 @@ impl Builder {
             clock: self.clock,
             entropy: self.entropy,
             lock: Mutex::new(Some(lock)),
+            latch,
+            reserve,
             scratch: Mutex::default(),
         });
         let (open, bell) = (Open::default(), Bell::default());
@@ -156,14 +162,11 @@ impl Builder {
         })
     }
 
-    fn data_dir(&self) -> Result<Dir> {
+    fn data_dir(&self) -> Result<Arc<dyn StorageBackend>> {
         match &self.backend {
-            Some(backend) => Ok(Dir::root(Arc::clone(backend))),
+            Some(backend) => Ok(Arc::clone(backend)),
             None if self.create => open_disk(&self.path),
-            None => {
-                let disk = Disk::open_existing(&self.path).map_err(|_| missing(&self.path))?;
-                Ok(Dir::root(Arc::new(disk)))
-            }
+            None => Ok(Arc::new(Disk::open_existing(&self.path).map_err(|_| missing(&self.path))?)),
         }
     }
 }
@@ -172,10 +175,15 @@ fn missing(path: &Path) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no database in {}", path.display()))
 }
 
-fn open_disk(path: &Path) -> Result<Dir> {
+fn open_disk(path: &Path) -> Result<Arc<dyn StorageBackend>> {
     let disk =
         Disk::open(path).map_err(|e| Error::io(format!("the directory {} cannot be used", path.display()), e))?;
-    Ok(Dir::root(Arc::new(disk)))
+    Ok(Arc::new(disk))
+}
+
+/// The root of `backend`, which takes no more changes once one has an unknown outcome.
+fn latched(backend: Arc<dyn StorageBackend>, latch: &Latch) -> Dir {
+    Dir::root(Arc::new(Latched::new(backend, latch.clone())))
 }
 
 fn read_identity(dir: &Dir) -> Result<Option<Identity>> {
@@ -299,6 +307,11 @@ impl Database {
             }
         }
         Ok(names)
+    }
+
+    /// Whether it takes writes now.
+    pub fn health(&self) -> Health {
+        Health::of(&self.inner.shared)
     }
 
     /// Stops background work and takes no more writes; every write that was answered is on disk already.

@@ -15,10 +15,12 @@ use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erase::{self, Erasure};
 use crate::error::{Error, ErrorKind, Result};
+use crate::health::Health;
 use crate::keys::KEYRING;
 use crate::maintain::{self, Step};
 use crate::name;
 use crate::permit::{Action, Permit};
+use crate::relog;
 use crate::rewrite;
 use crate::schema::metric_code;
 use crate::snapshot::View;
@@ -66,6 +68,10 @@ impl Environment {
     pub fn drop_collection(&self, name: &str) -> Result<bool> {
         self.permit.check(Action::Manage)?;
         name::check(name, "collection")?;
+        self.state.shared.reserve.spend(|| self.drop_now(name))
+    }
+
+    fn drop_now(&self, name: &str) -> Result<bool> {
         let env = &self.state;
         let (_one, _other) = (env.maintenance.lock(), env.structure.lock());
         env.check_open()?;
@@ -77,11 +83,11 @@ impl Environment {
             env.commit(|manifest| manifest.collections.retain(|entry| entry.id != state.id))?;
             env.collections.write().remove(name);
             // Its logged writes go with the log they are in, its keys with the epoch.
-            maintain::move_log(env, &mut queue)?;
+            relog::move_log(env, &mut queue)?;
             let keep = env.keep(&queue)?;
             env.keys.epoch(&Removal { collections: vec![state.id.0], ..keep })?;
         }
-        maintain::remove_old_logs(env)?;
+        relog::remove_old_logs(env)?;
         for view in &state.view().segments {
             rewrite::remove_files(env, view)?;
         }
@@ -120,6 +126,11 @@ impl Environment {
     /// Opens this environment inside the copied data directory `copy`, read-only, with the live keyring.
     pub fn drill(&self, copy: &Path) -> Result<Drill> {
         drill::drill(&self.state, &self.permit, copy)
+    }
+
+    /// Whether it takes writes now.
+    pub fn health(&self) -> Health {
+        Health::of(&self.state.shared)
     }
 
     /// Bytes of its segments, logs and keyring.

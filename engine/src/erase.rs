@@ -11,10 +11,10 @@ use privacy::{EntityId, Wanted};
 use serde::Serialize;
 
 use crate::entropy::generator;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::job::{self, Job};
-use crate::maintain::{move_log, remove_old_logs};
 use crate::permit::{Action, Permit};
+use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::{Input, rewrite};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
@@ -34,10 +34,11 @@ pub struct Erasure {
     pub hidden_at: u64,
     /// From here on no copy of any file opens for the entity: its keys are destroyed in every anchor store.
     pub shredded_at: u64,
-    /// From here on no live file holds a row of the entity.
-    pub purged_at: u64,
-    /// When the job ended.
-    pub completed_at: u64,
+    /// From here on no live file holds a row of the entity. `None` while the disk has no room for it: upkeep does it
+    /// once there is.
+    pub purged_at: Option<u64>,
+    /// When the job ended; `None` while it has not.
+    pub completed_at: Option<u64>,
     /// Why, as the caller said.
     pub reason: Option<String>,
 }
@@ -48,36 +49,57 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
     let now = || env.shared.clock.now_ms();
     let _one = env.maintenance.lock();
     env.check_open()?;
-    let number = begin(env)?;
-    let (job, records_deleted) = hide(env, number, entity)?;
+    let reserve = &env.shared.reserve;
+    let number = reserve.spend(|| begin(env))?;
+    let (job, records_deleted) = reserve.spend(|| hide(env, number, entity))?;
     let hidden_at = now();
-    let affected = shred(env, &job)?;
+    let affected = reserve.spend(|| shred(env, &job))?;
     let shredded_at = now();
-    let (segments_purged, indexes_rebuilt) = purge(env, &affected)?;
-    let purged_at = now();
-    finish(env, number)?;
-    Ok(Erasure {
+    let mut erasure = Erasure {
         job: number,
         records_deleted,
-        segments_purged,
-        indexes_rebuilt,
+        segments_purged: 0,
+        indexes_rebuilt: 0,
         hidden_at,
         shredded_at,
-        purged_at,
-        completed_at: now(),
+        purged_at: None,
+        completed_at: None,
         reason: None,
-    })
+    };
+    let mut done = (0, 0);
+    match reserve.spend(|| purge(env, &affected, &mut done)) {
+        // Nothing opens for the entity any more. Its bytes go when there is room to write the survivors' anew.
+        Err(error) if error.kind() == ErrorKind::Full => {}
+        purged => {
+            purged?;
+            erasure.purged_at = Some(now());
+            reserve.spend(|| finish(env, number))?;
+            erasure.completed_at = Some(now());
+        }
+    }
+    (erasure.segments_purged, erasure.indexes_rebuilt) = done;
+    Ok(erasure)
 }
 
-/// Finishes every job that a crash interrupted; the interrupted ones have been masked again by replay.
+/// Finishes every job that a crash interrupted; the interrupted ones have been masked again by replay. What the disk has
+/// no room for stays with upkeep.
 pub(crate) fn resume(env: &EnvironmentState, interrupted: &[Job]) -> Result<()> {
     let _one = env.maintenance.lock();
+    for job in interrupted {
+        env.shared.reserve.spend(|| shred(env, job))?;
+    }
+    match finish_shredded(env) {
+        Err(error) if error.kind() == ErrorKind::Full => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Purges what erased entities left and ends their jobs; whether there was anything to do. The caller holds
+/// `maintenance`.
+pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
     let numbers = job::numbers(&env.dir)?;
     if numbers.is_empty() {
-        return Ok(());
-    }
-    for job in interrupted {
-        shred(env, job)?;
+        return Ok(false);
     }
     let mut affected = Vec::new();
     for state in env.all() {
@@ -87,8 +109,10 @@ pub(crate) fn resume(env: &EnvironmentState, interrupted: &[Job]) -> Result<()> 
             }
         }
     }
-    purge(env, &affected)?;
-    numbers.into_iter().try_for_each(|number| finish(env, number))
+    let reserve = &env.shared.reserve;
+    reserve.spend(|| purge(env, &affected, &mut (0, 0)))?;
+    numbers.into_iter().try_for_each(|number| reserve.spend(|| finish(env, number)))?;
+    Ok(true)
 }
 
 /// A job number whose key is durable and was never used.
@@ -155,9 +179,8 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
     Ok(affected)
 }
 
-/// Rewrites every affected segment from its survivors; returns how many went and how many came back.
-fn purge(env: &EnvironmentState, affected: &Affected) -> Result<(u64, u64)> {
-    let (mut purged, mut rebuilt) = (0, 0);
+/// Rewrites every affected segment from its survivors; `done` counts how many went and how many came back.
+fn purge(env: &EnvironmentState, affected: &Affected, done: &mut (u64, u64)) -> Result<()> {
     for (state, old) in affected {
         // The view's bitmap may have grown since.
         let view = state.view();
@@ -165,10 +188,10 @@ fn purge(env: &EnvironmentState, affected: &Affected) -> Result<(u64, u64)> {
         let segments = [now.clone()];
         let before = view.segments.len();
         rewrite(env, state, &Input { memtable: None, segments: &segments, flushed: None })?;
-        purged += 1;
-        rebuilt += u64::from(state.view().segments.len() == before);
+        done.0 += 1;
+        done.1 += u64::from(state.view().segments.len() == before);
     }
-    Ok((purged, rebuilt))
+    Ok(())
 }
 
 fn finish(env: &EnvironmentState, number: u64) -> Result<()> {

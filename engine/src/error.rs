@@ -6,6 +6,7 @@
 use std::fmt;
 
 use privacy::{EntityError, OpenError};
+use storage::backend::Poisoned;
 use storage::manifest::ManifestError;
 use storage::segment::SegmentError;
 use storage::wal::{ReplayError, WalError};
@@ -78,6 +79,15 @@ pub struct Error {
     source: Option<Source>,
 }
 
+/// The kind of an operating-system error.
+fn kind_of(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
+        _ if Poisoned::is(error) => ErrorKind::Poisoned,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        _ => ErrorKind::Io,
+    }
+}
+
 /// The result of every fallible operation of the façade.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -99,13 +109,9 @@ impl Error {
         Self { kind, doing: doing.into(), source: Some(source.into()) }
     }
 
-    /// An operating-system error met while `doing`; a full disk has its own kind.
+    /// An operating-system error met while `doing`; a full disk and a poisoned one have kinds of their own.
     pub(crate) fn io(doing: impl Into<String>, source: std::io::Error) -> Self {
-        let kind = match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
-            _ => ErrorKind::Io,
-        };
-        Self::with(kind, doing, source)
+        Self::with(kind_of(&source), doing, source)
     }
 
     /// What the caller can do about it.
@@ -145,7 +151,7 @@ impl From<SegmentError> for Error {
     fn from(error: SegmentError) -> Self {
         let kind = match &error {
             SegmentError::NewerFormat { .. } => ErrorKind::Unsupported,
-            SegmentError::Io(_) => ErrorKind::Io,
+            SegmentError::Io(error) => kind_of(error),
             _ => ErrorKind::Corrupt,
         };
         Self::with(kind, "a segment cannot be read", error)
@@ -167,7 +173,7 @@ impl From<ReplayError> for Error {
     fn from(error: ReplayError) -> Self {
         let kind = match &error {
             ReplayError::NewerFormat { .. } => ErrorKind::Unsupported,
-            ReplayError::Io(_) => ErrorKind::Io,
+            ReplayError::Io(error) => kind_of(error),
             _ => ErrorKind::Corrupt,
         };
         Self::with(kind, "the write-ahead log cannot be replayed", error)
@@ -178,7 +184,7 @@ impl From<ManifestError> for Error {
     fn from(error: ManifestError) -> Self {
         let kind = match &error {
             ManifestError::NewerFormat { .. } => ErrorKind::Unsupported,
-            ManifestError::Io(_) => ErrorKind::Io,
+            ManifestError::Io(error) => kind_of(error),
             _ => ErrorKind::Corrupt,
         };
         Self::with(kind, "the manifest cannot be read", error)

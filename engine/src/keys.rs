@@ -136,7 +136,7 @@ impl Keys {
         }
         if let Some(writer) = log.as_mut() {
             writer.append(extension.frame()).map_err(|e| Error::io(doing, e))?;
-            writer.sync().map_err(|e| Error::with(ErrorKind::Poisoned, doing, e))?;
+            writer.sync().map_err(|e| Error::io(doing, e))?;
         }
         self.keyring
             .write()
@@ -159,7 +159,7 @@ impl Keys {
         let doing = "the new root page cannot be named";
         let dir = &self.home.dir;
         dir.rename(&pending_name(number), &root_name(number)).map_err(|e| Error::io(doing, e))?;
-        dir.sync_dir().map_err(|e| Error::with(ErrorKind::Poisoned, doing, e))?;
+        dir.sync_dir().map_err(|e| Error::io(doing, e))?;
         *self.keyring.write() = epoch.next;
         *log = None;
         self.destroy_anchors_except(number)?;

@@ -1,4 +1,5 @@
-//! The upkeep of an environment in steps that a test can drive: flush, compaction, and moving the log.
+//! The upkeep of an environment in steps that a test can drive: flush, compaction, and the rest of erasures for which
+//! there was no room.
 //!
 //! Invariant: a log goes only after a committed manifest no longer names it.
 
@@ -7,17 +8,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use storage::compaction::{Policy, Size, pick};
-use storage::id::Sequence;
-use storage::memtable::{Memtable, Slot};
-use storage::record::Record as StoredRecord;
-use storage::wal::{Entry, WalWriter, wal_number};
+use storage::memtable::Memtable;
 
-use crate::entropy::generator;
+use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::remove;
+use crate::relog::remove_old_logs;
 use crate::rewrite::{Input, rewrite};
 use crate::snapshot::SegmentView;
-use crate::state::{CollectionState, EnvironmentState, Queue};
+use crate::state::{CollectionState, EnvironmentState};
 
 /// What one step of upkeep did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +25,8 @@ pub enum Step {
     Idle,
     /// Memtables became segments.
     Flushed,
+    /// Rows of erased entities went, for which there had been no room on the disk.
+    Purged,
     /// Segments of one collection were merged.
     Compacted,
 }
@@ -35,9 +35,6 @@ pub enum Step {
 const HOLD_BACK: usize = 4;
 /// How long it makes them wait for other upkeep to end.
 const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
-/// Records in one frame of a moved log.
-const FRAME_RECORDS: usize = 256;
-
 /// Does the most urgent piece of upkeep, if any.
 pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
     if env.all().iter().any(|state| over(env, state, 1)) {
@@ -46,6 +43,9 @@ pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
     }
     let _one = env.maintenance.lock();
     env.check_open()?;
+    if erase::finish_shredded(env)? {
+        return Ok(Step::Purged);
+    }
     for state in env.all() {
         let view = state.view();
         let sizes: Vec<Size> = view.segments.iter().map(size).collect();
@@ -124,66 +124,6 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
         })?;
     }
     remove_old_logs(env)
-}
-
-/// Writes what the memtables hold into a new log, so that every older log can go with its key. The caller
-/// holds `maintenance` and the queue, with every write applied.
-pub(crate) fn move_log(env: &EnvironmentState, queue: &mut Queue) -> Result<()> {
-    let log = env.new_log(queue.next_sequence)?;
-    let mut last = None;
-    for state in env.all() {
-        last = copy(env, &state, &log)?.or(last);
-    }
-    if let Some(last) = last {
-        log.commit(last)?;
-        queue.next_sequence = last + 1;
-    }
-    let last = queue.next_sequence.saturating_sub(1);
-    env.commit(|manifest| {
-        manifest.logs = vec![log.number()];
-        manifest.last_sequence = manifest.last_sequence.max(last);
-    })?;
-    queue.log = Some(log);
-    Ok(())
-}
-
-/// Unlinks the log files that the manifest does not name.
-pub(crate) fn remove_old_logs(env: &EnvironmentState) -> Result<()> {
-    let live = env.manifest.lock().logs.clone();
-    let dir = env.wal_dir();
-    let names = dir.list().map_err(|e| Error::io("the logs cannot be listed", e))?;
-    for name in names {
-        if wal_number(&name).is_some_and(|number| !live.contains(&number)) {
-            remove(&dir, &name)?;
-        }
-    }
-    Ok(())
-}
-
-fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Result<Option<Sequence>> {
-    let mut rng = generator(&*env.shared.entropy)?;
-    let view = state.view();
-    let mut last = None;
-    let mut records: Vec<StoredRecord> = Vec::with_capacity(FRAME_RECORDS);
-    let mut ids = Vec::new();
-    let collection = state.id;
-    for (id, slot) in view.memtable.iter() {
-        match slot {
-            Slot::Live(record) => records.push((**record).clone()),
-            Slot::Deleted(_) => ids.push(id),
-        }
-        if records.len() == FRAME_RECORDS {
-            let batch = std::mem::take(&mut records);
-            last = Some(log.append(|_| Entry::Put { collection, records: batch }, &mut rng)?.0);
-        }
-    }
-    if !records.is_empty() {
-        last = Some(log.append(|_| Entry::Put { collection, records }, &mut rng)?.0);
-    }
-    if !ids.is_empty() {
-        last = Some(log.append(|_| Entry::Delete { collection, ids }, &mut rng)?.0);
-    }
-    Ok(last)
 }
 
 fn merge(env: &EnvironmentState, state: &CollectionState, segments: &[SegmentView]) -> Result<()> {

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
-use crate::maintain::{move_log, remove_old_logs};
+use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::{Input, rewrite};
 use crate::schema::metric_of;
 use crate::segment::Segment;
@@ -69,7 +69,7 @@ pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Re
     let interrupted = job::interrupted(&dir, &keys)?;
     let last = replay_logs(&dir, &keys, &manifest, &collections, &interrupted)?;
     let env = assemble(name, dir, keys, shared, manifest, collections, last + 1);
-    settle(&env, &findings, &interrupted)?;
+    shared.reserve.spend(|| settle(&env, &findings, &interrupted))?;
     Ok(env)
 }
 

@@ -22,6 +22,9 @@ pub struct Settings {
     pub payload_bytes_max: usize,
     /// Largest dimension of a collection, at most 4096.
     pub dimension_max: usize,
+    /// Room on the disk that is set aside for erasures when there is none left; 0 sets none aside. An erasure needs as
+    /// much as the log and the largest segment it touches; with less, the keys go and the bytes follow when they can.
+    pub reserve_bytes: u64,
     /// Threads that build and scan; 0 takes all cores.
     pub threads: usize,
     /// Whether a background thread flushes and compacts; without it, call `Environment::step`.
@@ -45,6 +48,7 @@ impl Default for Settings {
             ef_max: 10_000,
             payload_bytes_max: 64 << 10,
             dimension_max: 4096,
+            reserve_bytes: 64 << 20,
             threads: 0,
             background: true,
             degree: 32,

@@ -12,7 +12,7 @@ use index::{Metric, Scratch, Space};
 use parking_lot::{Mutex, RwLock};
 use privacy::{Removal, Scope, Wanted};
 use rayon::ThreadPool;
-use storage::backend::Dir;
+use storage::backend::{Dir, Latch};
 use storage::id::{CollectionId, Sequence};
 use storage::manifest::Manifest;
 use storage::recovery::{LOGS, SEGMENTS};
@@ -26,6 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::job;
 use crate::keys::Keys;
+use crate::reserve::Reserve;
 use crate::settings::Settings;
 use crate::snapshot::View;
 
@@ -37,6 +38,9 @@ pub(crate) struct Shared {
     pub entropy: Arc<dyn Entropy>,
     /// The lock on the data directory: it lives as long as any handle, or until the database is closed.
     pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    /// Set once the outcome of a change is unknown: no file changes after that.
+    pub latch: Latch,
+    pub reserve: Reserve,
     /// Search buffers, taken by a query and put back after it.
     pub scratch: Mutex<Vec<Scratch>>,
 }

@@ -73,6 +73,11 @@ fn log(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Seque
     for view in &state.view().segments {
         view.segment.index(&env.keys)?;
     }
+    env.shared.reserve.check()?;
+    env.shared.reserve.note(log_one(env, state, entry))
+}
+
+fn log_one(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Sequence) -> Entry) -> Result<Sequence> {
     maintain::hold_back(env, state)?;
     let mut rng = generator(&*env.shared.entropy)?;
     let (log, sequence) = {

@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod autopsy;
 pub mod case;
-pub mod dying;
+pub mod crash;
 pub mod model;
+pub mod oracle;
+pub mod workload;
 pub mod world;

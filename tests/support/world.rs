@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::{Builder, Clock, Database, Entropy, RootKey, Settings};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use storage::backend::Memory;
+use storage::backend::{Memory, StorageBackend};
 
 /// The root key of every test world.
 pub const ROOT_KEY: [u8; 32] = [7; 32];
@@ -50,6 +50,7 @@ pub fn small_settings() -> Settings {
         ef_construction: 32,
         threads: 1,
         background: false,
+        reserve_bytes: 4096,
         ..Settings::default()
     }
 }
@@ -57,8 +58,14 @@ pub fn small_settings() -> Settings {
 /// A builder over `memory`.
 #[must_use]
 pub fn in_memory(memory: &Memory, seed: u64) -> Builder {
+    over(Arc::new(memory.clone()), seed)
+}
+
+/// A builder over `backend`.
+#[must_use]
+pub fn over(backend: Arc<dyn StorageBackend>, seed: u64) -> Builder {
     Database::builder("memory")
-        .backend(Arc::new(memory.clone()))
+        .backend(backend)
         .root_key(RootKey::bytes(ROOT_KEY))
         .settings(small_settings())
         .entropy(Arc::new(SeededEntropy::new(seed)))

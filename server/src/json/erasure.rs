@@ -23,10 +23,10 @@ pub struct EraseAnswer {
     hidden_at: String,
     /// From here its keys were gone.
     shredded_at: String,
-    /// From here its ciphertext was gone from the live files.
-    purged_at: String,
-    /// From here the erasure was recorded as done.
-    completed_at: String,
+    /// From here its ciphertext was gone from the live files; null while the disk has no room to rewrite them.
+    purged_at: Option<String>,
+    /// From here the erasure was recorded as done; null while it is not.
+    completed_at: Option<String>,
 }
 
 impl EraseAnswer {
@@ -39,8 +39,8 @@ impl EraseAnswer {
             indexes_rebuilt: erasure.indexes_rebuilt,
             hidden_at: rfc3339(erasure.hidden_at),
             shredded_at: rfc3339(erasure.shredded_at),
-            purged_at: rfc3339(erasure.purged_at),
-            completed_at: rfc3339(erasure.completed_at),
+            purged_at: erasure.purged_at.map(rfc3339),
+            completed_at: erasure.completed_at.map(rfc3339),
         }
     }
 }
@@ -52,7 +52,8 @@ impl fmt::Display for EraseAnswer {
         writeln!(f, "indexes rebuilt   {}", self.indexes_rebuilt)?;
         writeln!(f, "hidden            {}", self.hidden_at)?;
         writeln!(f, "keys shredded     {}", self.shredded_at)?;
-        writeln!(f, "bytes purged      {}", self.purged_at)?;
-        write!(f, "completed         {}", self.completed_at)
+        let when = |time: &Option<String>| time.clone().unwrap_or_else(|| "once the disk has room".to_owned());
+        writeln!(f, "bytes purged      {}", when(&self.purged_at))?;
+        write!(f, "completed         {}", when(&self.completed_at))
     }
 }

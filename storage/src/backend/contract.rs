@@ -41,6 +41,14 @@ pub trait StorageBackend: Send + Sync {
     /// `AlreadyExists` if the name is taken, `NotFound` if the parent directory is missing.
     fn create(&self, path: &str) -> io::Result<Box<dyn LogFile>>;
 
+    /// Creates a file that only keeps `bytes` bytes of the disk from being used by others until it is removed. What
+    /// it holds says nothing. Durable: nothing.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `NotFound` as [`create`](Self::create); `StorageFull` if there is not as much room, and
+    /// `Unsupported` where room cannot be set aside: then there is no file.
+    fn set_aside(&self, path: &str, bytes: u64) -> io::Result<()>;
+
     /// The whole contents of a file, including bytes that are not yet durable.
     ///
     /// # Errors
@@ -82,7 +90,7 @@ pub trait StorageBackend: Send + Sync {
     ///
     /// # Errors
     /// `AlreadyExists` if `to` is taken, `NotFound` if `from` or a parent is missing,
-    /// `IsADirectory` if `from` is a directory.
+    /// `IsADirectory` if `from` is a directory. After any other error but `StorageFull` it may have happened.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file's name. Open handles and maps of it stay usable.

@@ -49,6 +49,14 @@ impl Dir {
         self.backend.create(&self.path(name))
     }
 
+    /// Keeps room for `bytes` bytes from others for as long as the file `name` is there.
+    ///
+    /// # Errors
+    /// See [`StorageBackend::set_aside`].
+    pub fn set_aside(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.backend.set_aside(&self.path(name), bytes)
+    }
+
     /// The whole contents of a file.
     ///
     /// # Errors

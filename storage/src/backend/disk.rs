@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::{CWD, FallocateFlags, FlockOperation, RenameFlags};
 use zeroize::Zeroizing;
 
 use super::contract::{LockError, LogFile, StorageBackend, check_dir, check_path, parent};
@@ -124,6 +124,19 @@ impl StorageBackend for Disk {
     fn create(&self, path: &str) -> io::Result<Box<dyn LogFile>> {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(self.file_path(path)?)?;
         Ok(Box::new(DiskFile { file, len: 0 }))
+    }
+
+    fn set_aside(&self, path: &str, bytes: u64) -> io::Result<()> {
+        let full = self.file_path(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&full)?;
+        let set = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(|errno| match errno {
+            rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS => io::ErrorKind::Unsupported.into(),
+            other => io::Error::from(other),
+        });
+        if set.is_err() {
+            fs::remove_file(&full)?;
+        }
+        set
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {

@@ -316,3 +316,18 @@ proptest! {
         prop_assert_eq!(contents(&disk), contents(&memory));
     }
 }
+
+#[test]
+fn room_is_set_aside_until_the_file_goes() {
+    on_every_backend(|backend| {
+        match backend.set_aside("ballast", 1 << 20) {
+            // Not every file system can; then nothing is left behind.
+            Err(error) => assert_eq!((error.kind(), backend.list("").unwrap()), (ErrorKind::Unsupported, vec![])),
+            Ok(()) => {
+                assert_eq!(kind(backend.set_aside("ballast", 1)), ErrorKind::AlreadyExists);
+                backend.remove("ballast").unwrap();
+            }
+        }
+        assert_eq!(kind(backend.set_aside("none/ballast", 1)), ErrorKind::NotFound);
+    });
+}

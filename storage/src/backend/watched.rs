@@ -108,6 +108,10 @@ impl StorageBackend for Watched {
         let file = self.inner.create(path)?;
         Ok(Box::new(WatchedFile { file, path: path.to_owned(), backend: self.clone() }))
     }
+    fn set_aside(&self, path: &str, bytes: u64) -> io::Result<()> {
+        self.inner.set_aside(path, bytes)
+    }
+
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         self.inner.read(path)
     }

@@ -35,6 +35,8 @@ pub(super) struct Contents {
     pub durable: Vec<u8>,
     /// Not durable, oldest first.
     pub writes: Vec<Write>,
+    /// Room that it takes without holding anything.
+    set_aside: u64,
 }
 
 #[derive(Clone, Hash)]
@@ -118,7 +120,8 @@ impl Medium {
 
     /// Bytes of all files that have a name.
     pub fn bytes(&self) -> u64 {
-        self.paths().filter_map(|path| self.contents(path).ok()).map(|contents| contents.live.len() as u64).sum()
+        let files = self.paths().filter_map(|path| self.contents(path).ok());
+        files.map(|contents| contents.live.len() as u64 + contents.set_aside).sum()
     }
 
     /// How many changes of contents and names are not durable.
@@ -163,6 +166,12 @@ impl Medium {
         {
             Contents::put(&mut file.live, at, bytes);
             file.writes.push(Write { change, at, bytes: bytes.into(), doubtful: false });
+        }
+    }
+
+    pub(super) fn set_aside(&mut self, id: FileId, bytes: u64) {
+        if let Some(file) = self.file_mut(id) {
+            file.set_aside = bytes;
         }
     }
 
@@ -237,7 +246,7 @@ impl Medium {
         let next_file = files.keys().last().map_or(0, |last| last + 1);
         let files = files
             .into_iter()
-            .map(|(id, bytes)| (id, Arc::new(Contents { live: bytes.clone(), durable: bytes, writes: Vec::new() })))
+            .map(|(id, bytes)| (id, Arc::new(Contents { live: bytes.clone(), durable: bytes, ..Contents::default() })))
             .collect();
         Self { files, live: names.clone(), durable: names, renamings: Vec::new(), next_file, next_change: 0 }
     }

@@ -1,0 +1,76 @@
+//! Moving the log: what is in no segment yet is written into a new log, so that every older one can go with its key.
+//!
+//! Invariant: a log goes only after a committed manifest no longer names it.
+
+use storage::id::Sequence;
+use storage::memtable::Slot;
+use storage::record::Record as StoredRecord;
+use storage::wal::{Entry, WalWriter, wal_number};
+
+use crate::entropy::generator;
+use crate::error::{Error, Result};
+use crate::files::remove;
+use crate::state::{CollectionState, EnvironmentState, Queue};
+
+/// Records in one frame of a moved log.
+const FRAME_RECORDS: usize = 256;
+
+/// Writes what the memtables hold into a new log, so that every older log can go with its key. The caller
+/// holds `maintenance` and the queue, with every write applied.
+pub(crate) fn move_log(env: &EnvironmentState, queue: &mut Queue) -> Result<()> {
+    let log = env.new_log(queue.next_sequence)?;
+    let mut last = None;
+    for state in env.all() {
+        last = copy(env, &state, &log)?.or(last);
+    }
+    if let Some(last) = last {
+        log.commit(last)?;
+        queue.next_sequence = last + 1;
+    }
+    let last = queue.next_sequence.saturating_sub(1);
+    env.commit(|manifest| {
+        manifest.logs = vec![log.number()];
+        manifest.last_sequence = manifest.last_sequence.max(last);
+    })?;
+    queue.log = Some(log);
+    Ok(())
+}
+
+/// Unlinks the log files that the manifest does not name.
+pub(crate) fn remove_old_logs(env: &EnvironmentState) -> Result<()> {
+    let live = env.manifest.lock().logs.clone();
+    let dir = env.wal_dir();
+    let names = dir.list().map_err(|e| Error::io("the logs cannot be listed", e))?;
+    for name in names {
+        if wal_number(&name).is_some_and(|number| !live.contains(&number)) {
+            remove(&dir, &name)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Result<Option<Sequence>> {
+    let mut rng = generator(&*env.shared.entropy)?;
+    let view = state.view();
+    let mut last = None;
+    let mut records: Vec<StoredRecord> = Vec::with_capacity(FRAME_RECORDS);
+    let mut ids = Vec::new();
+    let collection = state.id;
+    for (id, slot) in view.memtable.iter() {
+        match slot {
+            Slot::Live(record) => records.push((**record).clone()),
+            Slot::Deleted(_) => ids.push(id),
+        }
+        if records.len() == FRAME_RECORDS {
+            let batch = std::mem::take(&mut records);
+            last = Some(log.append(|_| Entry::Put { collection, records: batch }, &mut rng)?.0);
+        }
+    }
+    if !records.is_empty() {
+        last = Some(log.append(|_| Entry::Put { collection, records }, &mut rng)?.0);
+    }
+    if !ids.is_empty() {
+        last = Some(log.append(|_| Entry::Delete { collection, ids }, &mut rng)?.0);
+    }
+    Ok(last)
+}

@@ -1,0 +1,219 @@
+//! The one judge of every recovery: what a store may be after a crash or a fault, and whether it is that. Invariant: it
+//! knows nothing of how the engine works, only what was promised.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use engine::{Collection, Environment, ErrorKind, Filter, Metric, RecordId};
+use storage::backend::Faulty;
+use storage::backend::faulty::Medium;
+
+use crate::autopsy::autopsy;
+use crate::model::distance;
+use crate::workload::{Action, COLLECTIONS, DIMENSION, OWNERS, Records, State, Store, owner, owner_name, vector};
+
+/// What is promised of a store.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// It is exactly one of these.
+    pub states: Vec<State>,
+    /// These owners were erased, and nothing of theirs was written since.
+    pub erased: BTreeSet<u64>,
+}
+
+impl Promise {
+    /// The promise of a store that holds `state`.
+    #[must_use]
+    pub fn of(state: State) -> Self {
+        Self { states: vec![state], erased: BTreeSet::new() }
+    }
+
+    /// What is promised after `action` was acknowledged.
+    #[must_use]
+    pub fn kept(&self, action: &Action) -> Self {
+        let mut after = self.clone();
+        after.states = self.states.iter().map(|state| action.applied(state)).collect();
+        after.states.dedup();
+        match action {
+            Action::Erase(owner) => drop(after.erased.insert(*owner)),
+            Action::Put(ids, _) => ids.clone().for_each(|id| drop(after.erased.remove(&(id % OWNERS)))),
+            _ => {}
+        }
+        after
+    }
+
+    /// What is promised while the outcome of `action` is unknown: all of it or nothing.
+    #[must_use]
+    pub fn doubted(&self, action: &Action) -> Self {
+        let after = self.kept(action);
+        let mut states = self.states.clone();
+        states.extend(after.states.into_iter().filter(|state| !self.states.contains(state)));
+        Self { states, erased: self.erased.intersection(&after.erased).copied().collect() }
+    }
+}
+
+/// Nonces and salts seen in sibling images, each with a hash of what it sealed.
+pub type Nonces = HashMap<[u8; 24], u64>;
+
+/// Opens the store on `medium` as a process would after a restart, reads everything, and holds it against `promise`.
+/// Returns the state it is in, and the disk it is on.
+///
+/// # Errors
+/// Says which promise is broken.
+pub fn judge(medium: &Medium, promise: &Promise, seed: u64, nonces: &mut Nonces) -> Result<(State, Faulty), String> {
+    let disk = Faulty::on(medium.clone()).recording();
+    let store = Store::open(Arc::new(disk.clone()), seed).map_err(|error| format!("it does not open: {error:?}"))?;
+    let state = read(&store)?;
+    let Some(found) = promise.states.iter().find(|allowed| **allowed == state) else {
+        return Err(format!(
+            "it holds {} where {} was promised",
+            brief(&state),
+            promise.states.iter().map(brief).collect::<Vec<_>>().join(" or ")
+        ));
+    };
+    let found = found.clone();
+    if let Ok(env) = store.environment() {
+        let problems = env.verify().map_err(|error| format!("verify fails: {error}"))?.problems;
+        if !problems.is_empty() {
+            return Err(format!("verify finds {problems:?}"));
+        }
+        drop(env);
+        drop(store);
+        take_apart(&disk.medium(), promise, nonces)?;
+    }
+    Ok((found, disk))
+}
+
+/// Reads an open store in every way and returns what it holds.
+///
+/// # Errors
+/// Says which ways of reading disagree, or that one fails.
+pub fn read(store: &Store) -> Result<State, String> {
+    let env = match store.environment() {
+        Ok(env) => env,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::new()),
+        Err(error) => return Err(format!("the environment does not open: {error:?}")),
+    };
+    let mut state = State::new();
+    for name in COLLECTIONS {
+        match env.open_collection(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("a collection does not open: {error:?}")),
+            Ok(collection) => drop(state.insert(name, records(&collection)?)),
+        }
+    }
+    Ok(state)
+}
+
+fn records(collection: &Collection) -> Result<Records, String> {
+    let failed = |error: engine::Error| format!("reading fails: {error:?}");
+    let page = collection.scroll().limit(10_000).with_vector(true).run().map_err(failed)?;
+    if page.partial {
+        return Err("a part cannot be read".into());
+    }
+    let mut found = Records::new();
+    for record in &page.records {
+        let RecordId::Num(id) = record.id() else { return Err("an id that nobody gave".into()) };
+        let payload = record.payload_json().ok_or("a payload is gone")?;
+        let version = payload["version"].as_u64().ok_or("a payload is another")?;
+        let same = record.entity_id().map(str::to_owned) == owner(id) && payload["of"].as_str() == record.entity_id();
+        if !same || bits(record.vector()) != bits(&vector(id, version)) {
+            return Err(format!("record {id} is not what was written"));
+        }
+        found.insert(id, version);
+    }
+    check_counts(collection, &found)?;
+    check_search(collection, &found)?;
+    for id in found.keys().copied().chain([1_000_000]) {
+        let got = collection.get(id).map_err(failed)?;
+        let got = got.and_then(|record| record.payload_json()?["version"].as_u64());
+        if got != found.get(&id).copied() {
+            return Err(format!("get and scroll disagree on record {id}"));
+        }
+    }
+    Ok(found)
+}
+
+fn bits(vector: &[f32]) -> Vec<u32> {
+    vector.iter().map(|number| number.to_bits()).collect()
+}
+
+fn check_counts(collection: &Collection, found: &Records) -> Result<(), String> {
+    let failed = |error: engine::Error| format!("counting fails: {error:?}");
+    if collection.count().run().map_err(failed)?.count != found.len() as u64 {
+        return Err("count and scroll disagree".into());
+    }
+    for number in 0..OWNERS {
+        let name = owner_name(number);
+        let expected = found.keys().filter(|id| owner(**id).as_ref() == Some(&name)).count() as u64;
+        let counted = collection.count().filter(Filter::entity(name)).run().map_err(failed)?.count;
+        if counted != expected {
+            return Err(format!("{counted} records of an owner are counted where there are {expected}"));
+        }
+    }
+    Ok(())
+}
+
+/// Exact search against brute force, graph search against exact.
+fn check_search(collection: &Collection, found: &Records) -> Result<(), String> {
+    let query = vector(17, 3);
+    let mut nearest: Vec<(f64, u64)> =
+        found.iter().map(|(id, version)| (distance(Metric::L2, &query, &vector(*id, *version)), *id)).collect();
+    nearest.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    nearest.truncate(12);
+    for exact in [true, false] {
+        let hits = collection.search(&query).limit(12).ef(100).exact(exact).run();
+        let hits = hits.map_err(|error| format!("search fails: {error:?}"))?;
+        let far =
+            |(hit, (distance, _)): (&engine::Hit, &(f64, u64))| (f64::from(hit.score) - distance.sqrt()).abs() > 1e-3;
+        if hits.len() != nearest.len() || hits.iter().zip(&nearest).any(far) {
+            return Err(format!("search (exact: {exact}) does not find the nearest"));
+        }
+    }
+    Ok(())
+}
+
+fn take_apart(medium: &Medium, promise: &Promise, nonces: &mut Nonces) -> Result<(), String> {
+    let found = autopsy(medium)?;
+    if let Some(stray) = found.strays.first() {
+        return Err(format!("{} files too many or too few, such as {stray}", found.strays.len()));
+    }
+    for erased in &promise.erased {
+        if found.knows(&owner_name(*erased)) {
+            return Err(format!("owner {erased} was erased, and a key that survives opens its name"));
+        }
+        let name = owner_name(*erased);
+        if found.ids.iter().any(|id| owner(*id).as_ref() == Some(&name)) {
+            return Err(format!("owner {erased} was erased, and a key that survives opens a record's id"));
+        }
+    }
+    for (nonce, blob) in found.nonces {
+        if *nonces.entry(nonce).or_insert(blob) != blob {
+            return Err("a nonce sealed two plaintexts".into());
+        }
+    }
+    Ok(())
+}
+
+/// A state in few words.
+fn brief(state: &State) -> String {
+    let collection = |(name, records): (&&str, &Records)| {
+        let mut versions: BTreeMap<u64, usize> = BTreeMap::new();
+        records.values().for_each(|version| *versions.entry(*version).or_default() += 1);
+        format!("{name}: {versions:?}")
+    };
+    format!("{{{}}}", state.iter().map(collection).collect::<Vec<_>>().join(", "))
+}
+
+/// What an environment can still be asked for, whatever became of its writes.
+///
+/// # Errors
+/// Says which read fails.
+pub fn still_reads(env: &Environment) -> Result<(), String> {
+    for name in COLLECTIONS {
+        if let Ok(collection) = env.open_collection(name) {
+            collection.search(&vec![1.0; DIMENSION]).run().map_err(|error| format!("search fails: {error:?}"))?;
+        }
+    }
+    Ok(())
+}

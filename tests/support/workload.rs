@@ -1,0 +1,265 @@
+//! Small pieces of work on a furnished store, each with what the store holds after it. Invariant: a workload does the
+//! same operations whenever its seed is the same, so that every operation has a number.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use engine::{Collection, Database, Environment, Error, Metric, Record};
+use storage::backend::faulty::{Crash, Medium};
+use storage::backend::{Faulty, StorageBackend};
+
+use crate::world::over;
+
+/// The environment that everything happens in.
+pub const ENVIRONMENT: &str = "acme";
+/// The collections of the furnished store.
+pub const COLLECTIONS: [&str; 2] = ["docs", "notes"];
+/// Numbers in a vector.
+pub const DIMENSION: usize = 3;
+/// How many data subjects the records belong to, by id.
+pub const OWNERS: u64 = 5;
+
+/// Record id → version.
+pub type Records = BTreeMap<u64, u64>;
+/// What a store holds, by collection.
+pub type State = BTreeMap<&'static str, Records>;
+
+/// One thing done to a store.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Upserts these ids of `docs` in this version, as one batch.
+    Put(Range<u64>, u64),
+    /// Deletes these ids of `docs`.
+    Delete(Range<u64>),
+    /// Makes the memtables segments.
+    Flush,
+    /// Merges all segments.
+    Compact,
+    /// One step of upkeep.
+    Step,
+    /// Erases an owner everywhere.
+    Erase(u64),
+    /// Replaces the anchor without destroying anybody's keys: an erasure of an entity that nothing is stored about.
+    Epoch,
+    /// Drops the collection `notes`.
+    Drop,
+    /// Makes the environment and its collections where they are missing.
+    Create,
+    /// Closes the database and opens it again.
+    Reopen,
+}
+
+/// A named list of actions.
+pub struct Workload {
+    /// Its name in replay words.
+    pub name: &'static str,
+    /// Whether it starts from nothing instead of from the furnished store.
+    pub bare: bool,
+    /// What it does.
+    pub actions: Vec<Action>,
+}
+
+/// Every workload: each kind of work alone, and the pairs whose order matters.
+#[must_use]
+pub fn all() -> Vec<Workload> {
+    use Action::{Compact, Create, Delete, Drop, Epoch, Erase, Flush, Put, Reopen, Step};
+    let list: Vec<(&'static str, Vec<Action>)> = vec![
+        ("put", vec![Put(60..61, 7), Put(61..63, 7)]),
+        ("batch", vec![Put(50..75, 7)]),
+        ("overwrite", vec![Put(30..45, 7), Put(38..50, 8)]),
+        ("delete", vec![Delete(25..42)]),
+        ("flush", vec![Flush]),
+        ("compact", vec![Compact]),
+        ("erase", vec![Erase(3)]),
+        ("epoch", vec![Epoch]),
+        ("reopen", vec![Reopen, Reopen]),
+        ("drop", vec![Drop]),
+        ("create", vec![Create, Put(0..8, 1)]),
+        ("put+flush", vec![Put(40..55, 7), Flush, Put(50..52, 8)]),
+        ("overwrite+compact", vec![Put(0..20, 7), Compact]),
+        ("delete+flush", vec![Delete(0..30), Flush, Step]),
+        ("delete+erase", vec![Delete(30..45), Erase(2)]),
+        ("erase+put", vec![Erase(1), Put(0..12, 7), Flush]),
+        ("put+erase", vec![Put(44..60, 7), Erase(4)]),
+        ("flush+erase", vec![Flush, Erase(0)]),
+        ("erase+erase", vec![Erase(0), Erase(3)]),
+        ("erase+reopen", vec![Erase(3), Reopen, Put(50..53, 7)]),
+        ("compact+reopen", vec![Compact, Reopen]),
+        ("put+reopen", vec![Put(50..60, 7), Reopen, Put(55..62, 8)]),
+        ("epoch+put", vec![Epoch, Put(50..54, 7), Epoch]),
+        ("drop+create", vec![Drop, Create, Compact]),
+    ];
+    list.into_iter().map(|(name, actions)| Workload { name, bare: name == "create", actions }).collect()
+}
+
+/// The workload of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<Workload> {
+    all().into_iter().find(|workload| workload.name == name)
+}
+
+/// The vector of a record in a version: the same for ever.
+#[must_use]
+pub fn vector(id: u64, version: u64) -> Vec<f32> {
+    vec![id as f32 + 1.0, version as f32 - 4.5, ((id * 7 + version) % 11) as f32 + 0.25]
+}
+
+/// The entity that a record belongs to; every fifth belongs to nobody.
+#[must_use]
+pub fn owner(id: u64) -> Option<String> {
+    (!id.is_multiple_of(OWNERS + 1)).then(|| owner_name(id % OWNERS))
+}
+
+/// The name of an owner, long enough to be told from chance bytes.
+#[must_use]
+pub fn owner_name(owner: u64) -> String {
+    format!("data-subject-{owner}")
+}
+
+/// A record in a version.
+#[must_use]
+pub fn record(id: u64, version: u64) -> Record {
+    let record =
+        Record::new(id, vector(id, version)).payload(serde_json::json!({ "version": version, "of": owner(id) }));
+    match owner(id) {
+        Some(owner) => record.entity(owner),
+        None => record,
+    }
+}
+
+impl Action {
+    /// What a store that held `state` holds after it.
+    #[must_use]
+    pub fn applied(&self, state: &State) -> State {
+        let mut after = state.clone();
+        match self {
+            Self::Put(ids, version) => after.entry("docs").or_default().extend(ids.clone().map(|id| (id, *version))),
+            Self::Delete(ids) => after.entry("docs").or_default().retain(|id, _| !ids.contains(id)),
+            Self::Erase(owned) => {
+                let name = owner_name(*owned);
+                after.values_mut().for_each(|records| records.retain(|id, _| owner(*id).as_ref() != Some(&name)));
+            }
+            Self::Drop => drop(after.remove("notes")),
+            Self::Create => COLLECTIONS.iter().for_each(|name| drop(after.entry(name).or_default())),
+            Self::Flush | Self::Compact | Self::Step | Self::Epoch | Self::Reopen => {}
+        }
+        after
+    }
+}
+
+/// An open store.
+pub struct Store {
+    db: Option<Database>,
+    open: Box<dyn Fn() -> Result<Database, Error>>,
+}
+
+impl Store {
+    /// Opens the store on `backend`.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn open(backend: Arc<dyn StorageBackend>, seed: u64) -> Result<Self, Error> {
+        // Each opening draws its own randomness, as each process does.
+        let opened = std::cell::Cell::new(0);
+        let open = move || {
+            opened.set(opened.get() + 1);
+            over(Arc::clone(&backend), seed.wrapping_mul(1000) + opened.get()).open()
+        };
+        let mut store = Self { db: None, open: Box::new(open) };
+        store.reopen()?;
+        Ok(store)
+    }
+
+    fn reopen(&mut self) -> Result<(), Error> {
+        self.db.take().map_or(Ok(()), Database::close)?;
+        let db = self.db.insert((self.open)()?);
+        match db.open_environment(ENVIRONMENT) {
+            Err(error) if error.kind() != engine::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The environment.
+    ///
+    /// # Errors
+    /// Those of opening it; `NotFound` if there is none.
+    pub fn environment(&self) -> Result<Environment, Error> {
+        match &self.db {
+            Some(db) => db.open_environment(ENVIRONMENT),
+            None => (self.open)()?.open_environment(ENVIRONMENT),
+        }
+    }
+
+    /// The database, if it is open.
+    #[must_use]
+    pub fn database(&self) -> Option<&Database> {
+        self.db.as_ref()
+    }
+
+    fn docs(&self) -> Result<Collection, Error> {
+        self.environment()?.open_collection("docs")
+    }
+
+    /// Does one thing.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn act(&mut self, action: &Action) -> Result<(), Error> {
+        match action {
+            Action::Put(ids, version) => self.docs()?.upsert(ids.clone().map(|id| record(id, *version))).map(drop),
+            Action::Delete(ids) => self.docs()?.delete(ids.clone()).map(drop),
+            Action::Flush => self.environment()?.flush(),
+            Action::Compact => self.environment()?.compact(),
+            Action::Step => self.environment()?.step().map(drop),
+            Action::Erase(owner) => self.environment()?.erase(owner_name(*owner)).run().map(drop),
+            Action::Epoch => self.environment()?.erase("nobody").run().map(drop),
+            Action::Drop => self.environment()?.drop_collection("notes").map(drop),
+            Action::Create => match &self.db {
+                Some(db) => create(&db.environment(ENVIRONMENT)?),
+                None => self.reopen(),
+            },
+            Action::Reopen => self.reopen(),
+        }
+    }
+}
+
+fn create(env: &Environment) -> Result<(), Error> {
+    for name in COLLECTIONS {
+        env.collection(name).dimension(DIMENSION).metric(Metric::L2).open_or_create()?;
+    }
+    Ok(())
+}
+
+/// A store with segments, dead rows, a log and an erasure behind it, everything durable; and what is in it.
+///
+/// # Errors
+/// What the engine said: a sound disk gives none.
+pub fn furnished(seed: u64) -> Result<(Medium, State), Error> {
+    let disk = Faulty::new();
+    let mut store = Store::open(Arc::new(disk.clone()), seed)?;
+    let mut state = State::new();
+    use Action::{Create, Delete, Erase, Flush, Put};
+    let history = [
+        Create,
+        Put(0..30, 1),
+        Put(90..95, 1),
+        Erase(4),
+        Put(20..40, 2),
+        Flush,
+        Put(30..34, 2),
+        Delete(5..9),
+        Flush,
+        Put(35..45, 3),
+        Delete(10..12),
+    ];
+    for action in history {
+        store.act(&action)?;
+        state = action.applied(&state);
+    }
+    let notes = store.environment()?.open_collection("notes")?;
+    notes.upsert((0..6).map(|id| record(id, 5)))?;
+    state.entry("notes").or_default().extend((0..6).map(|id| (id, 5)));
+    store.db.take().map_or(Ok(()), Database::close)?;
+    Ok((disk.medium().crashed(Crash::KeepAll), state))
+}
