@@ -67,7 +67,14 @@ pub(crate) fn interrupted(environment: &Dir, keys: &Keys) -> Result<Vec<Job>> {
 /// The numbers of all job files, ascending.
 pub(crate) fn numbers(environment: &Dir) -> Result<Vec<u64>> {
     let names = environment.sub(JOBS).list().map_err(|e| Error::io("the erasure jobs cannot be listed", e))?;
-    Ok(names.iter().filter_map(|name| name.strip_suffix(".job")?.parse().ok()).collect())
+    Ok(names.iter().filter_map(|name| number(name)).collect())
+}
+
+/// Removes what a crash left of jobs that were never begun.
+pub(crate) fn remove_unfinished(environment: &Dir) -> Result<()> {
+    let dir = environment.sub(JOBS);
+    let names = dir.list().map_err(|e| Error::io("the erasure jobs cannot be listed", e))?;
+    names.iter().filter(|name| number(name).is_none()).try_for_each(|name| crate::files::remove(&dir, name))
 }
 
 /// Removes a job that is done.
@@ -79,6 +86,11 @@ pub(crate) fn remove(environment: &Dir, number: u64) -> Result<()> {
 
 fn name(number: u64) -> String {
     format!("{number:020}.job")
+}
+
+/// The number in a job's file name; none for any other name.
+fn number(file: &str) -> Option<u64> {
+    file.strip_suffix(".job")?.parse().ok().filter(|&number| name(number) == file)
 }
 
 fn context(scope: Scope, number: u64) -> SectionContext {

@@ -105,8 +105,13 @@ impl Keys {
     /// last sync may never have happened.
     pub fn settle(&self, keep: &Removal) -> Result<()> {
         let current = self.read().epoch_number();
-        self.destroy_anchors_except(current)?;
-        self.remove_files_except(current)?;
+        if !self.strays(current)?.is_empty() || self.stray_anchors(current)? {
+            // A process that died may have named the root page without syncing the name. It must not be the only
+            // one that power can take, when everything older is gone.
+            self.home.dir.sync_dir().map_err(|e| Error::io("the keyring directory cannot be synced", e))?;
+            self.destroy_anchors_except(current)?;
+            self.remove_files_except(current)?;
+        }
         let logged = self.home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?;
         if logged.contains(&log_name(current)) {
             self.epoch(keep)?;
@@ -206,18 +211,34 @@ impl Keys {
         Ok(())
     }
 
-    fn remove_files_except(&self, epoch: u64) -> Result<()> {
-        let live = self.read().bucket_files();
-        let names = self.home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?;
-        for name in names {
-            let keep = name == root_name(epoch)
-                || name == log_name(epoch)
-                || numbered(&name, "buckets-").is_some_and(|generation| live.contains(&generation));
-            if !keep {
-                remove(&self.home.dir, &name)?;
+    fn stray_anchors(&self, epoch: u64) -> Result<bool> {
+        for store in &self.home.anchors {
+            let held = store.list().map_err(|e| Error::io("an anchor store cannot be listed", e))?;
+            if held.iter().any(|other| *other != epoch) {
+                return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    fn remove_files_except(&self, epoch: u64) -> Result<()> {
+        for name in self.strays(epoch)? {
+            remove(&self.home.dir, &name)?;
+        }
         self.home.dir.sync_dir().map_err(|e| Error::io("the keyring directory cannot be synced", e))
+    }
+
+    /// Files of other epochs.
+    fn strays(&self, epoch: u64) -> Result<Vec<String>> {
+        let live = self.read().bucket_files();
+        let mut names = self.home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?;
+        names.retain(|name| {
+            let is_live = name == &root_name(epoch)
+                || name == &log_name(epoch)
+                || numbered(name, "buckets-").is_some_and(|generation| live.contains(&generation));
+            !is_live
+        });
+        Ok(names)
     }
 }
 

@@ -178,9 +178,14 @@ fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: 
 fn settle(env: &EnvironmentState, findings: &Findings, interrupted: &[Job]) -> Result<()> {
     let keep = env.keep(&env.queue.lock())?;
     env.keys.settle(&keep)?;
+    if !findings.orphans.is_empty() {
+        // The newest manifest may have a name that was never synced; power must not take it when the older are gone.
+        env.dir.sync_dir().map_err(|e| Error::io("the environment's directory cannot be synced", e))?;
+    }
     for orphan in &findings.orphans {
         remove(&env.dir, orphan)?;
     }
+    job::remove_unfinished(&env.dir)?;
     if !env.manifest.lock().logs.is_empty() {
         // What was replayed may never have reached the disk: an earlier process may have died of a failed
         // sync, and the page cache shows bytes that the disk lacks. It is written anew before it is served.

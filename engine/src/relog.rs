@@ -3,7 +3,6 @@
 //! Invariant: a log goes only after a committed manifest no longer names it.
 
 use storage::id::Sequence;
-use storage::memtable::Slot;
 use storage::record::Record as StoredRecord;
 use storage::wal::{Entry, WalWriter, wal_number};
 
@@ -54,13 +53,11 @@ fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Res
     let view = state.view();
     let mut last = None;
     let mut records: Vec<StoredRecord> = Vec::with_capacity(FRAME_RECORDS);
-    let mut ids = Vec::new();
     let collection = state.id;
-    for (id, slot) in view.memtable.iter() {
-        match slot {
-            Slot::Live(record) => records.push((**record).clone()),
-            Slot::Deleted(_) => ids.push(id),
-        }
+    // Deletions need no log any more: the manifest that names the new log says which rows of segments are dead. So no
+    // id of a record that was deleted outlives the erasure of its owner.
+    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
+        records.push((**record).clone());
         if records.len() == FRAME_RECORDS {
             let batch = std::mem::take(&mut records);
             last = Some(log.append(|_| Entry::Put { collection, records: batch }, &mut rng)?.0);
@@ -68,9 +65,6 @@ fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Res
     }
     if !records.is_empty() {
         last = Some(log.append(|_| Entry::Put { collection, records }, &mut rng)?.0);
-    }
-    if !ids.is_empty() {
-        last = Some(log.append(|_| Entry::Delete { collection, ids }, &mut rng)?.0);
     }
     Ok(last)
 }

@@ -10,7 +10,7 @@ use storage::backend::{Faulty, StorageBackend};
 
 use crate::case::{Counts, Outcome, Violation};
 use crate::oracle::{Nonces, Promise, judge};
-use crate::workload::{Action, State, Store, Workload, all, furnished, named};
+use crate::workload::{State, Store, Workload, all, furnished, named};
 
 /// How many images of each seeded kind of crash are taken at an operation.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub struct Recorded {
     workload: Workload,
     seed: u64,
     /// The medium after each change, with what was promised then.
-    moments: Vec<(Medium, Promise)>,
+    moments: Vec<(Medium, Arc<Promise>)>,
 }
 
 /// Where an image comes from.
@@ -59,19 +59,16 @@ impl Recorded {
         };
         let disk = Faulty::on(medium).recording();
         let backend = wrap(disk.clone());
-        let failed = |error| format!("{}: {error:?}", workload.name);
+        let failed = |error: engine::Error| format!("{}: {error:?}", workload.name);
         let mut promise = Promise::of(state);
-        let mut promises: Vec<(u64, Promise)> = Vec::new();
+        let mut promises: Vec<(u64, Arc<Promise>)> = Vec::new();
         let mut store = Store::open(backend, seed + 1).map_err(failed)?;
         for action in &workload.actions {
             let doubted = promise.doubted(action);
-            promises.push((disk.operations(), promise));
+            promises.push((disk.operations(), Arc::new(doubted)));
             store.act(action).map_err(failed)?;
-            promise = doubted.kept(action);
-            if let Some(last) = promises.last_mut() {
-                last.1 = doubted;
-            }
-            promises.push((disk.operations(), promise.clone()));
+            promise = promise.kept(action);
+            promises.push((disk.operations(), Arc::new(promise.clone())));
         }
         drop(store);
         Ok(Self { seed, moments: moments(&disk, &promises), workload })
@@ -85,10 +82,10 @@ impl Recorded {
         let mut counts = Counts::new();
         let (mut nonces, mut seen) = (Nonces::new(), std::collections::HashSet::new());
         for moment in moments {
-            let Some((medium, _)) = self.moments.get(moment) else { continue };
+            let Some((medium, promise)) = self.moments.get(moment) else { continue };
             for crash in crashes(medium, depth) {
                 let image = medium.crashed(crash);
-                if !seen.insert((crash == Crash::Process, image.fingerprint())) {
+                if !seen.insert((Arc::as_ptr(promise), image.fingerprint())) {
                     *counts.entry("images that were seen before").or_default() += 1;
                     continue;
                 }
@@ -155,16 +152,20 @@ fn place_seed(seed: u64, place: Place) -> u64 {
 
 /// The medium of each change with the promise of that time: of two acknowledgements around it, the earlier one holds and
 /// the later is in doubt.
-fn moments(disk: &Faulty, promises: &[(u64, Promise)]) -> Vec<(Medium, Promise)> {
+fn moments(disk: &Faulty, promises: &[(u64, Arc<Promise>)]) -> Vec<(Medium, Arc<Promise>)> {
     let promise_at = |operations: u64| {
         let held = promises.iter().rev().find(|(from, _)| *from <= operations).or(promises.first());
-        held.map(|(_, promise)| promise.clone())
+        held.map(|(_, promise)| Arc::clone(promise))
     };
     disk.history().into_iter().filter_map(|(operations, medium)| Some((medium, promise_at(operations)?))).collect()
 }
 
 fn crashes(medium: &Medium, depth: Depth) -> Vec<Crash> {
     let pending = medium.pending();
+    if pending == 0 {
+        // Every crash leaves the same.
+        return vec![Crash::Process];
+    }
     let mut all = vec![Crash::Process, Crash::DropAll, Crash::KeepAll];
     let prefixes = 1..pending;
     let stride = prefixes.len().div_ceil(depth.prefixes.max(1)).max(1);
@@ -253,10 +254,4 @@ pub fn replay(words: &str) -> Outcome {
         recorded.recover(Place { again: Some((at, crash)), ..place }, &medium.crashed(crash), &mut nonces)?;
     }
     Ok(Counts::from([("crash images", 1)]))
-}
-
-/// What is done in every workload between two promises; for those who count.
-#[must_use]
-pub fn actions(recorded: &Recorded) -> &[Action] {
-    &recorded.workload.actions
 }

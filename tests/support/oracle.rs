@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use engine::{Collection, Environment, ErrorKind, Filter, Metric, RecordId};
+use engine::{Collection, ErrorKind, Filter, Metric, RecordId};
 use storage::backend::Faulty;
 use storage::backend::faulty::Medium;
 
 use crate::autopsy::autopsy;
 use crate::model::distance;
-use crate::workload::{Action, COLLECTIONS, DIMENSION, OWNERS, Records, State, Store, owner, owner_name, vector};
+use crate::workload::{Action, COLLECTIONS, OWNERS, Records, State, Store, owner, owner_name, vector};
 
 /// What is promised of a store.
 #[derive(Clone, Debug)]
@@ -35,8 +35,8 @@ impl Promise {
         after.states = self.states.iter().map(|state| action.applied(state)).collect();
         after.states.dedup();
         match action {
-            Action::Erase(owner) => drop(after.erased.insert(*owner)),
-            Action::Put(ids, _) => ids.clone().for_each(|id| drop(after.erased.remove(&(id % OWNERS)))),
+            Action::Erase(owner) => after.erased.extend([*owner]),
+            Action::Put(ids, _) => after.erased.retain(|owner| ids.clone().all(|id| id % OWNERS != *owner)),
             _ => {}
         }
         after
@@ -77,8 +77,7 @@ pub fn judge(medium: &Medium, promise: &Promise, seed: u64, nonces: &mut Nonces)
         if !problems.is_empty() {
             return Err(format!("verify finds {problems:?}"));
         }
-        drop(env);
-        drop(store);
+        drop((env, store));
         take_apart(&disk.medium(), promise, nonces)?;
     }
     Ok((found, disk))
@@ -99,7 +98,7 @@ pub fn read(store: &Store) -> Result<State, String> {
         match env.open_collection(name) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(format!("a collection does not open: {error:?}")),
-            Ok(collection) => drop(state.insert(name, records(&collection)?)),
+            Ok(collection) => state.extend([(name, records(&collection)?)]),
         }
     }
     Ok(state)
@@ -203,17 +202,4 @@ fn brief(state: &State) -> String {
         format!("{name}: {versions:?}")
     };
     format!("{{{}}}", state.iter().map(collection).collect::<Vec<_>>().join(", "))
-}
-
-/// What an environment can still be asked for, whatever became of its writes.
-///
-/// # Errors
-/// Says which read fails.
-pub fn still_reads(env: &Environment) -> Result<(), String> {
-    for name in COLLECTIONS {
-        if let Ok(collection) = env.open_collection(name) {
-            collection.search(&vec![1.0; DIMENSION]).run().map_err(|error| format!("search fails: {error:?}"))?;
-        }
-    }
-    Ok(())
 }

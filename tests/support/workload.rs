@@ -44,8 +44,10 @@ pub enum Action {
     Epoch,
     /// Drops the collection `notes`.
     Drop,
-    /// Makes the environment and its collections where they are missing.
-    Create,
+    /// Makes the environment where it is missing.
+    Open,
+    /// Makes a collection.
+    Create(&'static str),
     /// Closes the database and opens it again.
     Reopen,
 }
@@ -53,44 +55,46 @@ pub enum Action {
 /// A named list of actions.
 pub struct Workload {
     /// Its name in replay words.
-    pub name: &'static str,
+    pub name: String,
     /// Whether it starts from nothing instead of from the furnished store.
     pub bare: bool,
     /// What it does.
     pub actions: Vec<Action>,
 }
 
-/// Every workload: each kind of work alone, and the pairs whose order matters.
+/// Every workload: each kind of work, and every pair of two, in both orders.
 #[must_use]
 pub fn all() -> Vec<Workload> {
+    let kinds = kinds();
+    let alone = kinds.iter().map(|(name, actions)| ((*name).to_owned(), actions.clone()));
+    let pairs = kinds.iter().flat_map(|(first, before)| {
+        let pair = |(second, after): &(&str, Vec<Action>)| {
+            let after = after.iter().map(Action::again);
+            (format!("{first}+{second}"), before.iter().cloned().chain(after).collect())
+        };
+        kinds.iter().map(pair).collect::<Vec<_>>()
+    });
+    let all = alone.chain(pairs).map(|(name, actions)| Workload { name, bare: false, actions });
+    let create = vec![Action::Open, Action::Create("docs"), Action::Create("notes"), Action::Put(0..8, 1)];
+    all.chain([Workload { name: "create".into(), bare: true, actions: create }]).collect()
+}
+
+/// Each kind of work, alone.
+fn kinds() -> Vec<(&'static str, Vec<Action>)> {
     use Action::{Compact, Create, Delete, Drop, Epoch, Erase, Flush, Put, Reopen, Step};
-    let list: Vec<(&'static str, Vec<Action>)> = vec![
-        ("put", vec![Put(60..61, 7), Put(61..63, 7)]),
+    vec![
+        ("put", vec![Put(60..61, 7)]),
         ("batch", vec![Put(50..75, 7)]),
-        ("overwrite", vec![Put(30..45, 7), Put(38..50, 8)]),
+        ("overwrite", vec![Put(30..45, 7)]),
         ("delete", vec![Delete(25..42)]),
         ("flush", vec![Flush]),
         ("compact", vec![Compact]),
+        ("step", vec![Put(50..76, 7), Step]),
         ("erase", vec![Erase(3)]),
         ("epoch", vec![Epoch]),
-        ("reopen", vec![Reopen, Reopen]),
-        ("drop", vec![Drop]),
-        ("create", vec![Create, Put(0..8, 1)]),
-        ("put+flush", vec![Put(40..55, 7), Flush, Put(50..52, 8)]),
-        ("overwrite+compact", vec![Put(0..20, 7), Compact]),
-        ("delete+flush", vec![Delete(0..30), Flush, Step]),
-        ("delete+erase", vec![Delete(30..45), Erase(2)]),
-        ("erase+put", vec![Erase(1), Put(0..12, 7), Flush]),
-        ("put+erase", vec![Put(44..60, 7), Erase(4)]),
-        ("flush+erase", vec![Flush, Erase(0)]),
-        ("erase+erase", vec![Erase(0), Erase(3)]),
-        ("erase+reopen", vec![Erase(3), Reopen, Put(50..53, 7)]),
-        ("compact+reopen", vec![Compact, Reopen]),
-        ("put+reopen", vec![Put(50..60, 7), Reopen, Put(55..62, 8)]),
-        ("epoch+put", vec![Epoch, Put(50..54, 7), Epoch]),
-        ("drop+create", vec![Drop, Create, Compact]),
-    ];
-    list.into_iter().map(|(name, actions)| Workload { name, bare: name == "create", actions }).collect()
+        ("drop", vec![Drop, Create("notes")]),
+        ("reopen", vec![Reopen]),
+    ]
 }
 
 /// The workload of this name.
@@ -129,6 +133,16 @@ pub fn record(id: u64, version: u64) -> Record {
 }
 
 impl Action {
+    /// The same kind of thing, done to other records.
+    fn again(&self) -> Self {
+        match self {
+            Self::Put(ids, version) => Self::Put(ids.start + 7..ids.end + 3, version + 1),
+            Self::Delete(ids) => Self::Delete(ids.start - 9..ids.end - 20),
+            Self::Erase(owner) => Self::Erase((owner + 2) % OWNERS),
+            other => other.clone(),
+        }
+    }
+
     /// What a store that held `state` holds after it.
     #[must_use]
     pub fn applied(&self, state: &State) -> State {
@@ -140,9 +154,9 @@ impl Action {
                 let name = owner_name(*owned);
                 after.values_mut().for_each(|records| records.retain(|id, _| owner(*id).as_ref() != Some(&name)));
             }
-            Self::Drop => drop(after.remove("notes")),
-            Self::Create => COLLECTIONS.iter().for_each(|name| drop(after.entry(name).or_default())),
-            Self::Flush | Self::Compact | Self::Step | Self::Epoch | Self::Reopen => {}
+            Self::Drop => after.retain(|name, _| *name != "notes"),
+            Self::Create(name) => after.extend([(*name, after.get(name).cloned().unwrap_or_default())]),
+            Self::Open | Self::Flush | Self::Compact | Self::Step | Self::Epoch | Self::Reopen => {}
         }
         after
     }
@@ -215,20 +229,18 @@ impl Store {
             Action::Erase(owner) => self.environment()?.erase(owner_name(*owner)).run().map(drop),
             Action::Epoch => self.environment()?.erase("nobody").run().map(drop),
             Action::Drop => self.environment()?.drop_collection("notes").map(drop),
-            Action::Create => match &self.db {
-                Some(db) => create(&db.environment(ENVIRONMENT)?),
+            Action::Open => match &self.db {
+                Some(db) => db.environment(ENVIRONMENT).map(drop),
                 None => self.reopen(),
             },
+            Action::Create(name) => create(&self.environment()?, name),
             Action::Reopen => self.reopen(),
         }
     }
 }
 
-fn create(env: &Environment) -> Result<(), Error> {
-    for name in COLLECTIONS {
-        env.collection(name).dimension(DIMENSION).metric(Metric::L2).open_or_create()?;
-    }
-    Ok(())
+fn create(env: &Environment, name: &str) -> Result<(), Error> {
+    env.collection(name).dimension(DIMENSION).metric(Metric::L2).open_or_create().map(drop)
 }
 
 /// A store with segments, dead rows, a log and an erasure behind it, everything durable; and what is in it.
@@ -239,9 +251,11 @@ pub fn furnished(seed: u64) -> Result<(Medium, State), Error> {
     let disk = Faulty::new();
     let mut store = Store::open(Arc::new(disk.clone()), seed)?;
     let mut state = State::new();
-    use Action::{Create, Delete, Erase, Flush, Put};
+    use Action::{Create, Delete, Erase, Flush, Open, Put};
     let history = [
-        Create,
+        Open,
+        Create("docs"),
+        Create("notes"),
         Put(0..30, 1),
         Put(90..95, 1),
         Erase(4),
