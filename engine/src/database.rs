@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::remove;
 use crate::health::Health;
 use crate::keys::{Home, KEYRING, Keys};
 use crate::name;
@@ -119,7 +120,7 @@ impl Builder {
         let found = self.root_key.load(&*self.entropy, existing.is_none())?;
         let lock = dir.lock(LOCK).map_err(lock_error)?;
         let identity = match existing {
-            Some(identity) => identity,
+            Some(identity) => renew_identity(&dir, identity)?,
             None => make_identity(&dir, &*self.entropy)?,
         };
         let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
@@ -221,10 +222,23 @@ fn make_identity(dir: &Dir, entropy: &dyn Entropy) -> Result<Identity> {
     entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
     let store = uuid::Builder::from_random_bytes(bytes).into_uuid();
     let identity = Identity { format: FORMAT, store };
-    let text = serde_json::to_vec_pretty(&identity)
-        .map_err(|e| Error::with(ErrorKind::Io, "the identity cannot be written", e))?;
-    dir.write_new(IDENTITY, &text).map_err(|e| Error::io(format!("the file {IDENTITY} cannot be written"), e))?;
+    write_identity(dir, &identity)?;
     Ok(identity)
+}
+
+/// Writes the identity anew while nothing depends on it: after a failed sync, what is seen of it may not be on the disk.
+fn renew_identity(dir: &Dir, identity: Identity) -> Result<Identity> {
+    if dir.sub(ENVIRONMENTS).list().map_err(|e| Error::io("the data cannot be listed", e))?.is_empty() {
+        remove(dir, IDENTITY)?;
+        write_identity(dir, &identity)?;
+    }
+    Ok(identity)
+}
+
+fn write_identity(dir: &Dir, identity: &Identity) -> Result<()> {
+    let text = serde_json::to_vec_pretty(identity)
+        .map_err(|e| Error::with(ErrorKind::Io, "the identity cannot be written", e))?;
+    dir.write_new(IDENTITY, &text).map_err(|e| Error::io(format!("the file {IDENTITY} cannot be written"), e))
 }
 
 fn lock_error(error: LockError) -> Error {

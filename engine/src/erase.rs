@@ -50,6 +50,7 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
     let _one = env.maintenance.lock();
     env.check_open()?;
     let reserve = &env.shared.reserve;
+    finish_hidden(env)?;
     let number = reserve.spend(|| begin(env))?;
     let (job, records_deleted) = reserve.spend(|| hide(env, number, entity))?;
     let hidden_at = now();
@@ -83,15 +84,19 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
 
 /// Finishes every job that a crash interrupted; the interrupted ones have been masked again by replay. What the disk has
 /// no room for stays with upkeep.
-pub(crate) fn resume(env: &EnvironmentState, interrupted: &[Job]) -> Result<()> {
+pub(crate) fn resume(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
-    for job in interrupted {
-        env.shared.reserve.spend(|| shred(env, job))?;
-    }
     match finish_shredded(env) {
         Err(error) if error.kind() == ErrorKind::Full => Ok(()),
         other => other.map(drop),
     }
+}
+
+/// Destroys the keys of every entity that is hidden. Nothing may be sealed for one of them before, since it would go
+/// with what was there when the erasure began. The caller holds `maintenance`.
+pub(crate) fn finish_hidden(env: &EnvironmentState) -> Result<()> {
+    let hidden = env.hidden.lock().clone();
+    hidden.iter().try_for_each(|job| env.shared.reserve.spend(|| shred(env, job)).map(drop))
 }
 
 /// Purges what erased entities left and ends their jobs; whether there was anything to do. The caller holds
@@ -101,6 +106,8 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
     if numbers.is_empty() {
         return Ok(false);
     }
+    finish_hidden(env)?;
+    env.keys.finish_epoch()?;
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
@@ -117,8 +124,9 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
 
 /// A job number whose key is durable and was never used.
 fn begin(env: &EnvironmentState) -> Result<u64> {
+    let used = job::numbers(&env.dir)?;
     let mut job = env.manifest.lock().next_job;
-    while env.keys.read().job_key(job).is_some() {
+    while used.contains(&job) || env.keys.read().job_key(job).is_some() {
         job += 1;
     }
     env.keys.extend(&[Wanted::Job(job)])?;
@@ -141,6 +149,7 @@ fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, 
     let job = Job { number, entity: entity.clone(), through };
     let key = env.keys.read().job_key(number).ok_or_else(|| Error::corrupt("a new job key is missing"))?;
     job.write(&env.dir, &key, env.scope, &mut generator(&*env.shared.entropy)?)?;
+    env.hidden.lock().push(job.clone());
     let mut hidden = 0;
     for state in states {
         let mut view = (*state.view()).clone();
@@ -174,6 +183,7 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
         removal.keep_jobs.retain(|other| *other != job.number);
         removal.keep_indexes.retain(|index| affected.iter().all(|(_, view)| view.segment.id.0 != *index));
         env.keys.epoch(&removal)?;
+        env.hidden.lock().retain(|other| other.number != job.number);
     }
     remove_old_logs(env)?;
     Ok(affected)

@@ -3,7 +3,7 @@
 //! Invariant: no message holds a vector, payload, key, token or entity id, because errors end in logs.
 //! Errors of the rooms below stay small enums; here they are sorted by what a caller can do about them.
 
-use std::fmt;
+use std::{fmt, io};
 
 use privacy::{EntityError, OpenError};
 use storage::backend::Poisoned;
@@ -80,10 +80,10 @@ pub struct Error {
 }
 
 /// The kind of an operating-system error.
-fn kind_of(error: &std::io::Error) -> ErrorKind {
+fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
         _ if Poisoned::is(error) => ErrorKind::Poisoned,
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         _ => ErrorKind::Io,
     }
 }
@@ -110,7 +110,7 @@ impl Error {
     }
 
     /// An operating-system error met while `doing`; a full disk and a poisoned one have kinds of their own.
-    pub(crate) fn io(doing: impl Into<String>, source: std::io::Error) -> Self {
+    pub(crate) fn io(doing: impl Into<String>, source: io::Error) -> Self {
         Self::with(kind_of(&source), doing, source)
     }
 
@@ -161,7 +161,7 @@ impl From<SegmentError> for Error {
 impl From<WalError> for Error {
     fn from(error: WalError) -> Self {
         let kind = match &error {
-            WalError::Full => ErrorKind::Full,
+            WalError::Refused { kind } => kind_of(&(*kind).into()),
             WalError::TooLarge { .. } => ErrorKind::Invalid,
             _ => ErrorKind::Poisoned,
         };

@@ -16,6 +16,7 @@ use crate::keys::Keys;
 pub(crate) const JOBS: &str = "jobs";
 
 /// An erasure that is under way.
+#[derive(Clone)]
 pub(crate) struct Job {
     pub number: u64,
     pub entity: EntityId,

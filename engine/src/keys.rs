@@ -100,20 +100,13 @@ impl Keys {
         Ok(Self { home, keyring: RwLock::new(keyring), log: Mutex::new(None) })
     }
 
-    /// Finishes what a crash interrupted, once everything else was read without fault: stray anchors and
-    /// files go, and keys that an earlier process logged are folded into synced pages, because that log's
-    /// last sync may never have happened.
+    /// Finishes what a crash interrupted, once everything else was read without fault. Keys that an earlier process
+    /// logged are folded into synced pages, and what an interrupted epoch left is replaced by an epoch of its own: after
+    /// a failed sync, the newest root page may be seen and not be on the disk, so nothing older goes for its sake.
     pub fn settle(&self, keep: &Removal) -> Result<()> {
         let current = self.read().epoch_number();
-        if !self.strays(current)?.is_empty() || self.stray_anchors(current)? {
-            // A process that died may have named the root page without syncing the name. It must not be the only
-            // one that power can take, when everything older is gone.
-            self.home.dir.sync_dir().map_err(|e| Error::io("the keyring directory cannot be synced", e))?;
-            self.destroy_anchors_except(current)?;
-            self.remove_files_except(current)?;
-        }
-        let logged = self.home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?;
-        if logged.contains(&log_name(current)) {
+        let logged = self.list()?.contains(&log_name(current));
+        if logged || !self.strays(current)?.is_empty() || self.has_stray_anchors(current)? {
             self.epoch(keep)?;
         }
         Ok(())
@@ -167,9 +160,16 @@ impl Keys {
         dir.sync_dir().map_err(|e| Error::io(doing, e))?;
         *self.keyring.write() = epoch.next;
         *log = None;
-        self.destroy_anchors_except(number)?;
-        self.remove_files_except(number)?;
+        self.finish_epoch()?;
         Ok(epoch.destroyed)
+    }
+
+    /// Destroys every anchor but the current one and removes the files of other epochs: the end of an epoch, to be done
+    /// again where it failed.
+    pub fn finish_epoch(&self) -> Result<()> {
+        let current = self.read().epoch_number();
+        self.destroy_anchors_except(current)?;
+        self.remove_files_except(current)
     }
 
     fn write_pages(&self, epoch: &Epoch) -> Result<()> {
@@ -211,7 +211,7 @@ impl Keys {
         Ok(())
     }
 
-    fn stray_anchors(&self, epoch: u64) -> Result<bool> {
+    fn has_stray_anchors(&self, epoch: u64) -> Result<bool> {
         for store in &self.home.anchors {
             let held = store.list().map_err(|e| Error::io("an anchor store cannot be listed", e))?;
             if held.iter().any(|other| *other != epoch) {
@@ -228,10 +228,14 @@ impl Keys {
         self.home.dir.sync_dir().map_err(|e| Error::io("the keyring directory cannot be synced", e))
     }
 
+    fn list(&self) -> Result<Vec<String>> {
+        self.home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))
+    }
+
     /// Files of other epochs.
     fn strays(&self, epoch: u64) -> Result<Vec<String>> {
         let live = self.read().bucket_files();
-        let mut names = self.home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?;
+        let mut names = self.list()?;
         names.retain(|name| {
             let is_live = name == &root_name(epoch)
                 || name == &log_name(epoch)

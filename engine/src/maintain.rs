@@ -95,6 +95,7 @@ pub(crate) fn flush(env: &EnvironmentState) -> Result<()> {
 /// [`flush`] for a caller that holds `maintenance`.
 fn flush_alone(env: &EnvironmentState) -> Result<()> {
     env.check_open()?;
+    erase::finish_hidden(env)?;
     let (flushed, memtables) = {
         let mut applied = env.apply.lock();
         let mut queue = env.queue.lock();

@@ -69,7 +69,8 @@ pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Re
     let interrupted = job::interrupted(&dir, &keys)?;
     let last = replay_logs(&dir, &keys, &manifest, &collections, &interrupted)?;
     let env = assemble(name, dir, keys, shared, manifest, collections, last + 1);
-    shared.reserve.spend(|| settle(&env, &findings, &interrupted))?;
+    *env.hidden.lock() = interrupted;
+    shared.reserve.spend(|| settle(&env, &findings))?;
     Ok(env)
 }
 
@@ -91,6 +92,7 @@ fn assemble(
         shared: Arc::clone(shared),
         collections: RwLock::new(collections),
         maintenance: Mutex::new(()),
+        hidden: Mutex::default(),
         structure: Mutex::new(()),
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
@@ -175,15 +177,20 @@ fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: 
     Ok(())
 }
 
-fn settle(env: &EnvironmentState, findings: &Findings, interrupted: &[Job]) -> Result<()> {
+fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
     let keep = env.keep(&env.queue.lock())?;
     env.keys.settle(&keep)?;
     if !findings.orphans.is_empty() {
-        // The newest manifest may have a name that was never synced; power must not take it when the older are gone.
-        env.dir.sync_dir().map_err(|e| Error::io("the environment's directory cannot be synced", e))?;
-    }
-    for orphan in &findings.orphans {
-        remove(&env.dir, orphan)?;
+        // After a failed sync the newest manifest may be seen and not be on the disk. One that is goes before what it
+        // replaces, and may have taken the names of some that were orphans.
+        {
+            let _order = env.apply.lock();
+            env.commit(|_| {})?;
+        }
+        let found = list(&env.dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
+        for orphan in examine(&env.manifest.lock(), &found).orphans {
+            remove(&env.dir, &orphan)?;
+        }
     }
     job::remove_unfinished(&env.dir)?;
     if !env.manifest.lock().logs.is_empty() {
@@ -200,7 +207,7 @@ fn settle(env: &EnvironmentState, findings: &Findings, interrupted: &[Job]) -> R
         }
         remove_old_logs(env)?;
     }
-    erase::resume(env, interrupted)?;
+    erase::resume(env)?;
     rebuild(env)
 }
 

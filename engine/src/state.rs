@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
-use crate::job;
+use crate::job::{self, Job};
 use crate::keys::Keys;
 use crate::reserve::Reserve;
 use crate::settings::Settings;
@@ -107,6 +107,8 @@ pub(crate) struct EnvironmentState {
     pub shared: Arc<Shared>,
     pub collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
     pub maintenance: Mutex<()>,
+    /// Erasures whose entity is hidden and whose keys are not destroyed yet, because something failed in between.
+    pub hidden: Mutex<Vec<Job>>,
     /// One collection is made or dropped at a time.
     pub structure: Mutex<()>,
     /// Guards the last sequence whose write is visible.
@@ -245,17 +247,16 @@ impl EnvironmentState {
         }
         next.write(&self.dir, &table_key, self.scope, &mut rng).map_err(|e| Error::io(doing, e))?;
         *current = next;
+        let number = current.number;
         drop(current);
+        // From here on it is committed, so nothing may fail any more: what stays behind goes when the store opens next.
         for (segment, version) in replaced {
-            remove(&self.segments_dir(), &tombstones_name(segment, version))?;
+            let _ = remove(&self.segments_dir(), &tombstones_name(segment, version));
         }
-        self.remove_older_manifests()
-    }
-
-    fn remove_older_manifests(&self) -> Result<()> {
-        let number = self.manifest.lock().number;
-        storage::manifest::remove_older(&self.dir, number)
-            .map_err(|e| Error::io("an old manifest cannot be removed", e))
+        if let Err(error) = storage::manifest::remove_older(&self.dir, number) {
+            tracing::warn!(%error, "an old manifest stays until the next opening");
+        }
+        Ok(())
     }
 
     /// Which ephemeral keys an epoch keeps: those of live logs, live segments' indexes and jobs. The queue

@@ -33,7 +33,13 @@ pub fn read_key_file(path: &Path) -> io::Result<Zeroizing<String>> {
 pub fn create_key_file(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().and_then(OsStr::to_str).ok_or(io::ErrorKind::InvalidInput)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Dir::root(Arc::new(Disk::open(parent)?)).write_new(name, text.as_bytes())
+    let dir = Dir::root(Arc::new(Disk::open(parent)?));
+    dir.write_new(name, text.as_bytes()).inspect_err(|error| {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            // It may be seen and not be on the disk: nobody must use it. The first error is the one to tell.
+            let _ = dir.remove(name);
+        }
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use storage::backend::{Faulty, StorageBackend};
 
 use crate::case::{Counts, Outcome, Violation};
 use crate::oracle::{Nonces, Promise, judge};
-use crate::workload::{State, Store, Workload, all, furnished, named};
+use crate::workload::{Store, Workload, all, named, start};
 
 /// How many images of each seeded kind of crash are taken at an operation.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +52,7 @@ impl Recorded {
         seed: u64,
         wrap: impl FnOnce(Faulty) -> Arc<dyn StorageBackend>,
     ) -> Result<Self, String> {
-        let (medium, state) = if workload.bare {
-            (Medium::new(), State::new())
-        } else {
-            furnished(seed).map_err(|error| format!("furnishing: {error:?}"))?
-        };
+        let (medium, state) = start(&workload, seed)?;
         let disk = Faulty::on(medium).recording();
         let backend = wrap(disk.clone());
         let failed = |error: engine::Error| format!("{}: {error:?}", workload.name);

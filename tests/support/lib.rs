@@ -6,7 +6,9 @@
 pub mod autopsy;
 pub mod case;
 pub mod crash;
+pub mod errors;
 pub mod model;
 pub mod oracle;
+pub mod parallel;
 pub mod workload;
 pub mod world;

@@ -243,11 +243,19 @@ fn create(env: &Environment, name: &str) -> Result<(), Error> {
     env.collection(name).dimension(DIMENSION).metric(Metric::L2).open_or_create().map(drop)
 }
 
-/// A store with segments, dead rows, a log and an erasure behind it, everything durable; and what is in it.
+/// The disk that a workload starts on, everything on it durable, and what it holds.
 ///
 /// # Errors
 /// What the engine said: a sound disk gives none.
-pub fn furnished(seed: u64) -> Result<(Medium, State), Error> {
+pub fn start(workload: &Workload, seed: u64) -> Result<(Medium, State), String> {
+    if workload.bare {
+        return Ok((Medium::new(), State::new()));
+    }
+    furnished(seed).map_err(|error| format!("furnishing: {error:?}"))
+}
+
+/// A store with segments, dead rows, a log and an erasure behind it, everything durable; and what is in it.
+fn furnished(seed: u64) -> Result<(Medium, State), Error> {
     let disk = Faulty::new();
     let mut store = Store::open(Arc::new(disk.clone()), seed)?;
     let mut state = State::new();

@@ -26,6 +26,7 @@ use crate::id::{CollectionId, RecordId};
 use crate::record::Record;
 
 const SCOPE: Scope = Scope { database: [1; 16], environment: [2; 16] };
+const FULL: WalError = WalError::Refused { kind: ErrorKind::StorageFull };
 const COLLECTION: CollectionId = CollectionId([3; 16]);
 
 fn key() -> SectionKey {
@@ -175,14 +176,14 @@ fn a_full_disk_refuses_one_group_and_the_log_goes_on() {
     let full = || -> Fault { Box::new(|_, _| Err(ErrorKind::StorageFull.into())) };
     backend.watch.lock().append_faults = vec![full(), full()];
     let (a, b) = (append(&writer, 2), append(&writer, 3));
-    assert_eq!(writer.commit(a), Err(WalError::Full));
+    assert_eq!(writer.commit(a), Err(FULL));
     let c = append(&writer, 4);
-    assert_eq!(writer.commit(c), Err(WalError::Full));
+    assert_eq!(writer.commit(c), Err(FULL));
     let after = [append(&writer, 5), append(&writer, 6)];
     assert_eq!(after, [105, 106], "refused sequences are not handed out again");
     writer.commit(after[1]).unwrap();
-    assert_eq!(writer.commit(b), Err(WalError::Full), "a late caller does not take another's success for its own");
-    assert_eq!((writer.commit(a), writer.commit(c)), (Err(WalError::Full), Err(WalError::Full)));
+    assert_eq!(writer.commit(b), Err(FULL), "a late caller does not take another's success for its own");
+    assert_eq!((writer.commit(a), writer.commit(c)), (Err(FULL), Err(FULL)));
     assert_eq!(writer.commit(107), Err(WalError::NotAppended { sequence: 107 }));
     assert_eq!(sequences(&backend.after_power_loss()), [before, after[0], after[1]]);
     let bytes = backend.dir().len(&wal_name(5)).unwrap();

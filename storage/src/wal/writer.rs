@@ -18,7 +18,7 @@ use privacy::{Scope, SectionContext, SectionKey, SectionKind, seal_section};
 use rand_core::CryptoRng;
 
 use super::entry::Entry;
-use crate::backend::{Dir, LogFile};
+use crate::backend::{Dir, LogFile, Poisoned};
 use crate::frame_log::{Header, LogKind, MAX_PAYLOAD, TooLong, create_log, put_frame};
 use crate::id::Sequence;
 
@@ -53,9 +53,12 @@ pub enum WalError {
         /// What the file said then.
         kind: io::ErrorKind,
     },
-    /// The disk is full. This entry was not written; a later one may be.
-    #[error("no space to write the log")]
-    Full,
+    /// The disk took nothing of this entry's group, for example because it is full. A later entry may be written.
+    #[error("the log could not be written ({kind}); nothing of it was")]
+    Refused {
+        /// What the file said.
+        kind: io::ErrorKind,
+    },
     /// The entry does not fit in a frame. Nothing was written and no sequence used.
     #[error("the entry takes more than {max} bytes")]
     TooLarge {
@@ -94,8 +97,8 @@ struct State {
     synced: Sequence,
     /// Frames of this file that are durable.
     synced_frames: u64,
-    /// Sequences that were handed out and not written because the disk was full.
-    refused: Vec<RangeInclusive<Sequence>>,
+    /// Sequences that were handed out and not written, with what the disk said.
+    refused: Vec<(RangeInclusive<Sequence>, io::ErrorKind)>,
     poison: Option<Poison>,
 }
 
@@ -109,8 +112,8 @@ struct Poison {
 /// What became of a group.
 enum Outcome {
     Synced,
-    /// The disk is full and the file as it was before.
-    Refused,
+    /// The file is as it was before.
+    Refused(io::ErrorKind),
     Failed(io::ErrorKind),
 }
 
@@ -177,7 +180,7 @@ impl WalWriter {
     /// Returns once everything up to `sequence` is durable, leading a group or waiting for one.
     ///
     /// # Errors
-    /// [`WalError::OutcomeUnknown`], [`WalError::Poisoned`] and [`WalError::Full`] as each says;
+    /// [`WalError::OutcomeUnknown`], [`WalError::Poisoned`] and [`WalError::Refused`] as each says;
     /// [`WalError::NotAppended`] for a sequence that no append returned yet.
     pub fn commit(&self, sequence: Sequence) -> Result<(), WalError> {
         let mut state = self.state.lock();
@@ -203,7 +206,7 @@ impl WalWriter {
                 state.synced = last;
                 state.synced_frames = frames;
             }
-            Outcome::Refused => state.refuse_from(first),
+            Outcome::Refused(kind) => state.refuse_from(first, kind),
             Outcome::Failed(kind) => {
                 state.poison = Some(Poison { kind, in_doubt: last });
                 state.buffer = Vec::new();
@@ -239,8 +242,8 @@ impl WalWriter {
 impl State {
     /// What is known about a sequence; none while it waits in the buffer or with a leader.
     fn decided(&self, sequence: Sequence) -> Option<Result<(), WalError>> {
-        if self.refused.iter().any(|range| range.contains(&sequence)) {
-            return Some(Err(WalError::Full));
+        if let Some((_, kind)) = self.refused.iter().find(|(range, _)| range.contains(&sequence)) {
+            return Some(Err(WalError::Refused { kind: *kind }));
         }
         if sequence <= self.synced {
             return Some(Ok(()));
@@ -254,11 +257,13 @@ impl State {
 
     /// Gives up the group that began with `first` and what was buffered behind it: those frames have numbers and
     /// would leave a gap. Their sequences are never used again, since a caller may still ask for their fate.
-    fn refuse_from(&mut self, first: Sequence) {
+    fn refuse_from(&mut self, first: Sequence, kind: io::ErrorKind) {
         let last = self.next_sequence.saturating_sub(1);
         match self.refused.last_mut() {
-            Some(range) if range.end().checked_add(1) == Some(first) => *range = *range.start()..=last,
-            _ => self.refused.push(first..=last),
+            Some((range, same)) if range.end().checked_add(1) == Some(first) && *same == kind => {
+                *range = *range.start()..=last;
+            }
+            _ => self.refused.push((first..=last, kind)),
         }
         self.next_frame = self.synced_frames;
         self.buffer = Vec::new();
@@ -266,12 +271,11 @@ impl State {
 }
 
 fn write_group(file: &mut dyn LogFile, group: &[u8]) -> Outcome {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let before = file.len();
     if let Err(error) = file.append(group) {
-        let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
-        return if full && file.len() == before { Outcome::Refused } else { Outcome::Failed(error.kind()) };
+        let sound = file.len() == before && !Poisoned::is(&error);
+        return if sound { Outcome::Refused(error.kind()) } else { Outcome::Failed(error.kind()) };
     }
-    // A full disk found here is no refusal: what the sync lost cannot be known.
+    // An error here is no refusal, not even of a full disk: what the sync lost cannot be known.
     file.sync().map_or_else(|error| Outcome::Failed(error.kind()), |()| Outcome::Synced)
 }
