@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
-use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk, LockError, StorageBackend};
+use storage::sync::Mutex;
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock};
@@ -19,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::name;
 use crate::permit::Permit;
+use crate::pool;
 use crate::recover;
 use crate::root_key::RootKey;
 use crate::settings::Settings;
@@ -123,10 +123,7 @@ impl Builder {
             Some(path) => (open_disk(path)?, Grade::OtherVolume),
             None => (dir.sub(ANCHORS), Grade::SameVolume),
         };
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(self.settings.threads)
-            .thread_name(|number| format!("lethedb-{number}"))
-            .build()
+        let pool = pool::start(self.settings.threads)
             .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))?;
         let background = self.settings.background;
         let shared = Arc::new(Shared {

@@ -10,6 +10,7 @@ use storage::compaction::{Policy, Size, pick};
 use storage::id::Sequence;
 use storage::memtable::{Memtable, Slot};
 use storage::record::Record as StoredRecord;
+use storage::sync::lock_within;
 use storage::wal::{Entry, WalWriter, wal_number};
 
 use crate::entropy::generator;
@@ -79,7 +80,7 @@ pub(crate) fn hold_back(env: &EnvironmentState, state: &CollectionState) -> Resu
     if !over(env, state, HOLD_BACK) {
         return Ok(());
     }
-    let Some(_one) = env.maintenance.try_lock_for(HOLD_BACK_WAIT) else {
+    let Some(_one) = lock_within(&env.maintenance, HOLD_BACK_WAIT) else {
         return Err(Error::new(ErrorKind::Busy, "writes come faster than segments are built; retry in a few seconds"));
     };
     // Whoever held the lock may have flushed.

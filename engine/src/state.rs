@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use index::{Metric, Scratch, Space};
-use parking_lot::{Mutex, RwLock};
 use privacy::{Removal, Scope, Wanted};
 use rayon::ThreadPool;
 use storage::backend::Dir;
@@ -18,6 +17,7 @@ use storage::manifest::Manifest;
 use storage::recovery::{LOGS, SEGMENTS};
 use storage::segment::layout::tombstones_name;
 use storage::segment::write_tombstones;
+use storage::sync::{Mutex, RwLock};
 use storage::wal::{Entry, WalWriter, wal_name};
 
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ use crate::snapshot::View;
 /// What every environment of a database has in common.
 pub(crate) struct Shared {
     pub settings: Settings,
-    pub pool: ThreadPool,
+    pub pool: Arc<ThreadPool>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// The lock on the data directory: it lives as long as any handle, or until the database is closed.

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::contract::{LockError, LogFile, StorageBackend, check_dir, check_path, parent};
 use super::map::Region;
+use crate::sync::Mutex;
 
 /// Files in memory. Clones share them.
 #[derive(Clone, Default)]
