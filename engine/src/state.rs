@@ -249,8 +249,9 @@ impl EnvironmentState {
     }
 
     fn remove_older_manifests(&self) -> Result<()> {
-        let number = self.manifest.lock().number;
-        storage::manifest::remove_older(&self.dir, number)
+        // Under its lock, because two commits at once would each find files that the other is removing.
+        let manifest = self.manifest.lock();
+        storage::manifest::remove_older(&self.dir, manifest.number)
             .map_err(|e| Error::io("an old manifest cannot be removed", e))
     }
 
