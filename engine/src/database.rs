@@ -303,8 +303,10 @@ impl Database {
     pub fn close(self) -> Result<()> {
         *self.inner.worker.lock() = None;
         let environments = self.inner.environments.lock();
-        // What runs ends first: a rewrite holds `maintenance`, a write that is being logged the queue.
+        // What runs ends first: a rewrite holds `maintenance`, a collection being made `structure`, a write that is
+        // being logged the queue.
         let _rewrites: Vec<_> = environments.values().map(|env| env.maintenance.lock()).collect();
+        let _changes: Vec<_> = environments.values().map(|env| env.structure.lock()).collect();
         let queues: Vec<_> = environments.values().map(|env| env.queue.lock()).collect();
         let synced = queues.iter().try_for_each(|queue| queue.sync());
         *self.inner.shared.lock.lock() = None;
