@@ -58,8 +58,9 @@ impl World {
     }
 }
 
+/// As many reads as take about the time of two writes, so that most schedules have some before, during and after.
 fn reads(docs: &Groups, read: impl Fn(&Groups, u64) -> Result<(), String>) {
-    (0..3).for_each(|_| read(docs, draw(25)).unwrap());
+    (0..12).for_each(|_| read(docs, draw(25)).unwrap());
 }
 
 fn upkeep(env: &Environment) -> Result<(), Error> {
@@ -74,6 +75,7 @@ fn upkeep(env: &Environment) -> Result<(), Error> {
 pub fn commits(read: fn(&Groups, u64) -> Result<(), String>) {
     let world = World::new(4, settings());
     let World { env, docs, .. } = &world;
+    docs.write(0, 0).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
             docs.write(0, 1).unwrap();
@@ -178,7 +180,7 @@ pub fn dropping() {
             }
         });
         scope.spawn(|| reads(docs, Groups::read));
-        scope.spawn(|| (0..3).for_each(|_| gone.read(draw(25)).unwrap()));
+        scope.spawn(|| reads(&gone, Groups::read));
         scope.spawn(|| {
             assert!(env.drop_collection("gone").unwrap());
             dropped.store(true, Ordering::SeqCst);
