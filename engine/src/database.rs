@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
-use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
+use storage::sync::Mutex;
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock};
@@ -21,6 +20,7 @@ use crate::health::Health;
 use crate::keys::{Home, KEYRING, Keys};
 use crate::name;
 use crate::permit::Permit;
+use crate::pool;
 use crate::recover;
 use crate::reserve::Reserve;
 use crate::root_key::RootKey;
@@ -128,10 +128,7 @@ impl Builder {
             Some(path) => (latched(open_disk(path)?, &latch), Grade::OtherVolume),
             None => (dir.sub(ANCHORS), Grade::SameVolume),
         };
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(self.settings.threads)
-            .thread_name(|number| format!("lethedb-{number}"))
-            .build()
+        let pool = pool::start(self.settings.threads)
             .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))?;
         let background = self.settings.background;
         let shared = Arc::new(Shared {
@@ -333,8 +330,10 @@ impl Database {
     pub fn close(self) -> Result<()> {
         *self.inner.worker.lock() = None;
         let environments = self.inner.environments.lock();
-        // What runs ends first: a rewrite holds `maintenance`, a write that is being logged the queue.
+        // What runs ends first: a rewrite holds `maintenance`, a collection being made `structure`, a write that is
+        // being logged the queue.
         let _rewrites: Vec<_> = environments.values().map(|env| env.maintenance.lock()).collect();
+        let _changes: Vec<_> = environments.values().map(|env| env.structure.lock()).collect();
         let queues: Vec<_> = environments.values().map(|env| env.queue.lock()).collect();
         let synced = queues.iter().try_for_each(|queue| queue.sync());
         *self.inner.shared.lock.lock() = None;

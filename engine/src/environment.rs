@@ -68,27 +68,29 @@ impl Environment {
     pub fn drop_collection(&self, name: &str) -> Result<bool> {
         self.permit.check(Action::Manage)?;
         name::check(name, "collection")?;
-        self.state.shared.reserve.spend(|| self.drop_now(name))
-    }
-
-    fn drop_now(&self, name: &str) -> Result<bool> {
         let env = &self.state;
+        let reserve = &env.shared.reserve;
         let (_one, _other) = (env.maintenance.lock(), env.structure.lock());
         env.check_open()?;
         let Some(state) = env.collections.read().get(name).cloned() else { return Ok(false) };
-        {
+        let dropped = {
             let mut applied = env.apply.lock();
             let mut queue = env.queue.lock();
             env.apply_all(&mut applied, &mut queue)?;
-            env.commit(|manifest| manifest.collections.retain(|entry| entry.id != state.id))?;
+            let dropped = state.view();
+            reserve.spend(|| env.commit(|manifest| manifest.collections.retain(|entry| entry.id != state.id)))?;
             env.collections.write().remove(name);
+            // Whoever still has a handle of it finds nothing.
+            state.publish(View { sequence: dropped.sequence, ..View::default() });
             // Its logged writes go with the log they are in, its keys with the epoch.
-            relog::move_log(env, &mut queue)?;
+            reserve.spend(|| relog::move_log(env, &mut queue))?;
             let keep = env.keep(&queue)?;
-            env.keys.epoch(&Removal { collections: vec![state.id.0], ..keep })?;
-        }
+            let removal = Removal { collections: vec![state.id.0], ..keep };
+            reserve.spend(|| env.keys.epoch(&removal))?;
+            dropped
+        };
         relog::remove_old_logs(env)?;
-        for view in &state.view().segments {
+        for view in &dropped.segments {
             rewrite::remove_files(env, view)?;
         }
         Ok(true)

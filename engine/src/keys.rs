@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use privacy::{
     Anchor, AnchorStore, Epoch, KeyId, Keyring, OpenKeyringError, Removal, RootKey, Scope, SectionKey, Wanted,
 };
 use storage::backend::Dir;
 use storage::frame_log::{FrameWriter, Header, LogKind, read_frames};
+use storage::sync::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};

@@ -26,6 +26,7 @@ mod keys;
 mod maintain;
 mod name;
 mod permit;
+mod pool;
 mod query;
 mod read;
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use storage::compaction::{Policy, Size, pick};
 use storage::memtable::Memtable;
+use storage::sync::lock_within;
 
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
@@ -79,7 +80,7 @@ pub(crate) fn hold_back(env: &EnvironmentState, state: &CollectionState) -> Resu
     if !over(env, state, HOLD_BACK) {
         return Ok(());
     }
-    let Some(_one) = env.maintenance.try_lock_for(HOLD_BACK_WAIT) else {
+    let Some(_one) = lock_within(&env.maintenance, HOLD_BACK_WAIT) else {
         return Err(Error::new(ErrorKind::Busy, "writes come faster than segments are built; retry in a few seconds"));
     };
     // Whoever held the lock may have flushed.

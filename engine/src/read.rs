@@ -27,7 +27,8 @@ const RESTARTS: usize = 8;
 
 /// Runs `read` on the newest view, and again if keys were destroyed meanwhile: rows that stop opening in
 /// the middle of a read would show it a part of a write. An erasure masks before it destroys, so the view
-/// taken after it holds none of them. Only a caller whom erasures outrun that often sees rows drop out.
+/// taken after it holds none of them; the same goes for a collection that is dropped, whose files go too and may be
+/// missed. Only a caller whom erasures outrun that often sees rows drop out.
 pub(crate) fn on_stable_view<T>(
     env: &EnvironmentState,
     state: &CollectionState,
@@ -36,9 +37,9 @@ pub(crate) fn on_stable_view<T>(
     let mut restarts = 0;
     loop {
         let epoch = env.keys.read().epoch_number();
-        let answer = read(&state.view())?;
+        let answer = read(&state.view());
         if env.keys.read().epoch_number() == epoch || restarts == RESTARTS {
-            return Ok(answer);
+            return answer;
         }
         restarts += 1;
     }
@@ -52,15 +53,14 @@ pub(crate) fn get(
     id: RecordId,
 ) -> Result<Option<Record>> {
     permit.check(Action::Read)?;
-    let view = state.view();
-    match view.memtable.get(&id) {
+    on_stable_view(env, state, |view| match view.memtable.get(&id) {
         Some(Slot::Live(record)) => from_stored(record, true, true).map(Some),
         Some(Slot::Deleted(_)) => Ok(None),
         None => match view.locate(&id, &env.keys)? {
             Some((found, position)) => from_segment(env, &found.segment, position, true, true),
             None => Ok(None),
         },
-    }
+    })
 }
 
 /// How many records match.
@@ -71,18 +71,20 @@ pub(crate) fn count(
     filter: Option<&Filter>,
 ) -> Result<Counted> {
     permit.check(Action::Read)?;
-    let view = state.view();
-    let count = match filter.map(Filter::resolve).transpose()? {
-        None => view.live(),
-        Some(entity) => {
-            let mut count = view.memtable.of_entity(&entity).count() as u64;
-            for segment in &view.segments {
-                count += segment.of_entity(&entity, &env.keys)?.len();
+    let entity = filter.map(Filter::resolve).transpose()?;
+    on_stable_view(env, state, |view| {
+        let count = match &entity {
+            None => view.live(),
+            Some(entity) => {
+                let mut count = view.memtable.of_entity(entity).count() as u64;
+                for segment in &view.segments {
+                    count += segment.of_entity(entity, &env.keys)?.len();
+                }
+                count
             }
-            count
-        }
-    };
-    Ok(Counted { count, as_of: as_of(env, &view) })
+        };
+        Ok(Counted { count, as_of: as_of(env, view) })
+    })
 }
 
 /// Where the version of a record that a read returns is.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use index::Space;
-use parking_lot::{Mutex, RwLock};
 use storage::id::Sequence;
 use storage::manifest::{CollectionEntry, Manifest, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
@@ -28,6 +27,7 @@ use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, apply};
 use storage::backend::Dir;
+use storage::sync::{Mutex, RwLock};
 
 /// Makes the environment in `dir`. The keyring's first root page is the moment it exists.
 pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {

@@ -6,8 +6,8 @@
 use std::io::ErrorKind::{NotFound, StorageFull, Unsupported};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use storage::backend::Dir;
+use storage::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 

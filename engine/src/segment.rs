@@ -6,7 +6,6 @@
 use std::sync::{Arc, OnceLock};
 
 use index::{Ann, BuildParams, Codes, Space};
-use parking_lot::Mutex;
 use privacy::{Dek, RowContext, RowField, Scope, open_row_into};
 use roaring::RoaringBitmap;
 use storage::backend::Dir;
@@ -14,6 +13,7 @@ use storage::id::{CollectionId, RecordId, SegmentId, Sequence};
 use storage::record::{Body, decode_body, decode_vector_into};
 use storage::segment::layout::index_name;
 use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile};
+use storage::sync::Mutex;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use index::{Metric, Scratch, Space};
-use parking_lot::{Mutex, RwLock};
 use privacy::{Removal, Scope, Wanted};
 use rayon::ThreadPool;
 use storage::backend::{Dir, Latch};
@@ -18,6 +17,7 @@ use storage::manifest::Manifest;
 use storage::recovery::{LOGS, SEGMENTS};
 use storage::segment::layout::tombstones_name;
 use storage::segment::write_tombstones;
+use storage::sync::{Mutex, RwLock};
 use storage::wal::{Entry, WalWriter, wal_name};
 
 use crate::clock::Clock;
@@ -33,7 +33,7 @@ use crate::snapshot::View;
 /// What every environment of a database has in common.
 pub(crate) struct Shared {
     pub settings: Settings,
-    pub pool: ThreadPool,
+    pub pool: Arc<ThreadPool>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// The lock on the data directory: it lives as long as any handle, or until the database is closed.
@@ -247,13 +247,14 @@ impl EnvironmentState {
         }
         next.write(&self.dir, &table_key, self.scope, &mut rng).map_err(|e| Error::io(doing, e))?;
         *current = next;
-        let number = current.number;
         drop(current);
         // From here on it is committed, so nothing may fail any more: what stays behind goes when the store opens next.
         for (segment, version) in replaced {
             let _ = remove(&self.segments_dir(), &tombstones_name(segment, version));
         }
-        if let Err(error) = storage::manifest::remove_older(&self.dir, number) {
+        // Under its lock, because two commits at once would each find files that the other is removing.
+        let manifest = self.manifest.lock();
+        if let Err(error) = storage::manifest::remove_older(&self.dir, manifest.number) {
             tracing::warn!(%error, "an old manifest stays until the next opening");
         }
         Ok(())

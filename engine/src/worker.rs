@@ -3,10 +3,10 @@
 //! Invariant: everything it does is a step that a test can drive without it.
 
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use storage::sync::thread::{Builder, JoinHandle};
+use storage::sync::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintain::{self, Step};
@@ -64,10 +64,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts the thread.
-    #[expect(clippy::disallowed_methods, reason = "the one thread that the engine starts by itself")]
+    #[allow(clippy::disallowed_methods, reason = "the one thread that the engine starts by itself")]
     pub fn start(open: Open, bell: Bell) -> Result<Self> {
         let its_bell = bell.clone();
-        let thread = std::thread::Builder::new()
+        let thread = Builder::new()
             .name("lethedb-upkeep".into())
             .spawn(move || run(&open, &its_bell))
             .map_err(|e| Error::with(ErrorKind::Io, "the background thread cannot be started", e))?;

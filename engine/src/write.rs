@@ -14,6 +14,7 @@ use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintain;
 use crate::permit::{Action, Permit};
+use crate::read::on_stable_view;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::state::{CollectionState, EnvironmentState};
@@ -53,13 +54,15 @@ pub(crate) fn delete(
     }
     ids.sort_unstable();
     ids.dedup();
-    let view = state.view();
-    let mut present = Vec::with_capacity(ids.len());
-    for id in ids {
-        if view.contains(&id, &env.keys)? {
-            present.push(id);
+    let present = on_stable_view(env, state, |view| {
+        let mut present = Vec::with_capacity(ids.len());
+        for id in &ids {
+            if view.contains(id, &env.keys)? {
+                present.push(*id);
+            }
         }
-    }
+        Ok(present)
+    })?;
     let count = present.len() as u64;
     if present.is_empty() {
         return Ok((0, *env.apply.lock()));
@@ -70,9 +73,7 @@ pub(crate) fn delete(
 
 fn log(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Sequence) -> Entry) -> Result<Sequence> {
     // What applying the write will look at is loaded first: after the log there is no way back.
-    for view in &state.view().segments {
-        view.segment.index(&env.keys)?;
-    }
+    on_stable_view(env, state, |view| view.segments.iter().try_for_each(|s| s.segment.index(&env.keys).map(drop)))?;
     env.shared.reserve.check()?;
     env.shared.reserve.note(log_one(env, state, entry))
 }
@@ -83,6 +84,10 @@ fn log_one(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(S
     let (log, sequence) = {
         let mut queue = env.queue.lock();
         let log = env.open_log(&mut queue)?;
+        // Whoever drops a collection holds the queue: a write is before that and goes with it, or is refused.
+        if env.collections.read().get(&state.name).is_none_or(|current| current.id != state.id) {
+            return Err(Error::new(ErrorKind::NotFound, "the collection was dropped"));
+        }
         let (sequence, entry) = log.append(entry, &mut rng)?;
         queue.pending.push_back((sequence, entry));
         queue.next_sequence = sequence + 1;

@@ -15,6 +15,7 @@
 //! | [`manifest`] | the numbered list of live files |
 //! | [`compaction`], [`recovery`] | which segments to rewrite; which files to remove |
 //! | [`key_file`], [`anchor_dir`] | a root key outside the data; anchors as files |
+//! | [`sync`] | locks and threads, which a test can put its own scheduler under |
 //!
 //! # An environment on disk
 //!
@@ -45,4 +46,5 @@ pub mod memtable;
 pub mod record;
 pub mod recovery;
 pub mod segment;
+pub mod sync;
 pub mod wal;

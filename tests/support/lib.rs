@@ -1,5 +1,5 @@
 //! What several suites need: a world with a seeded entropy source and a clock that only tests move, a naive
-//! model to hold the engine against, and a disk that dies.
+//! model to hold the engine against, a disk that dies, and the history of many threads.
 
 #![forbid(unsafe_code)]
 
@@ -7,8 +7,11 @@ pub mod autopsy;
 pub mod case;
 pub mod crash;
 pub mod errors;
+pub mod groups;
+pub mod history;
 pub mod model;
 pub mod oracle;
 pub mod parallel;
+pub mod readers;
 pub mod workload;
 pub mod world;

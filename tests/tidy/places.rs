@@ -42,6 +42,7 @@ const ENTROPY: Place = Place {
     signs: &["getrandom", "rand::rng", "rand::random", "OsRng", "SysRng", "thread_rng", "Uuid::new_v4"],
     rooms: &[
         ("engine/src/entropy.rs", "the one door to the system's entropy"),
+        ("storage/src/sync.rs", "what the explorer of schedules chooses"),
         ("server/src/cli/demo/copy.rs", "a throw-away root key for the demonstration"),
     ],
 };
@@ -50,7 +51,7 @@ const THREADS: Place = Place {
     what: "starts or stops threads",
     signs: &["thread::spawn", "thread::scope", "thread::Builder", "thread::sleep", "ThreadPoolBuilder", "rayon::spawn"],
     rooms: &[
-        ("engine/src/database.rs", "the pool lent to the index"),
+        ("engine/src/pool.rs", "the pool lent to the index"),
         ("engine/src/worker.rs", "the one background thread"),
         ("benches/", "asks from many threads"),
     ],

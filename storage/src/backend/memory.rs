@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::contract::{LockError, LogFile, StorageBackend, check_dir, check_path};
 use super::map::Region;
 use super::names::{Names, Node};
+use crate::sync::Mutex;
 
 /// Files in memory. Clones share them.
 #[derive(Clone, Default)]

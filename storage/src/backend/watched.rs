@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, mpsc};
 
-use parking_lot::Mutex;
-
 use super::contract::{LockError, LogFile, StorageBackend, parent};
 use super::dir::Dir;
 use super::map::Region;
 use super::memory::Memory;
+use crate::sync::Mutex;
 
 /// What a file does when told to fail.
 pub(crate) type Fault = Box<dyn Fn(&mut dyn LogFile, &[u8]) -> io::Result<()> + Send>;

@@ -13,7 +13,6 @@ use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use privacy::{Scope, SectionContext, SectionKey, SectionKind, seal_section};
 use rand_core::CryptoRng;
 
@@ -21,6 +20,7 @@ use super::entry::Entry;
 use crate::backend::{Dir, LogFile, Poisoned};
 use crate::frame_log::{Header, LogKind, MAX_PAYLOAD, TooLong, create_log, put_frame};
 use crate::id::Sequence;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The file name of log `number`: 16 hexadecimal digits and `.wal`.
 pub fn wal_name(number: u64) -> String {

@@ -6,12 +6,11 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::fault::{Fault, FaultKind, Operation, OperationKind};
 use super::medium::{FileId, Medium};
 use crate::backend::contract::{LockError, LogFile, StorageBackend, check_dir, check_path, parent};
 use crate::backend::map::Region;
+use crate::sync::Mutex;
 
 /// A simulated disk. Clones share it.
 #[derive(Clone, Default)]
