@@ -4,6 +4,11 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod damage;
 pub mod dying;
+pub mod furnished;
+pub mod guard;
 pub mod model;
+pub mod reading;
+pub mod reopening;
 pub mod world;
