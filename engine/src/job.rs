@@ -6,7 +6,7 @@
 use privacy::{EntityId, Scope, SectionContext, SectionKey, SectionKind, open_section, seal_section};
 use rand_core::CryptoRng;
 use storage::backend::Dir;
-use storage::id::Sequence;
+use storage::id::{NUMBER_MAX, Sequence};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -64,10 +64,11 @@ pub(crate) fn interrupted(environment: &Dir, keys: &Keys) -> Result<Vec<Job>> {
     Ok(open)
 }
 
-/// The numbers of all job files, ascending.
+/// The numbers of all job files, ascending. Files that are not named as a job is are not ours.
 pub(crate) fn numbers(environment: &Dir) -> Result<Vec<u64>> {
     let names = environment.sub(JOBS).list().map_err(|e| Error::io("the erasure jobs cannot be listed", e))?;
-    Ok(names.iter().filter_map(|name| name.strip_suffix(".job")?.parse().ok()).collect())
+    let number = |file: &String| file.strip_suffix(".job")?.parse().ok().filter(|&number| name(number) == *file);
+    Ok(names.iter().filter_map(number).filter(|&number| number < NUMBER_MAX).collect())
 }
 
 /// Removes a job that is done.
