@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::case::{Counts, Outcome, Violation};
 use crate::furnished::{ENVIRONMENT, Furnished, OTHER, Tree, World};
-use crate::guard::guarded;
+use crate::guard::{guarded, limit};
 use crate::reading::{Kind, Parts, ROOT_KEY_FILE, Reader, root_key_text};
 use crate::reopening::{Reopened, reopened};
 
@@ -192,7 +192,7 @@ impl Bench {
             return Ok(None);
         };
         let truth = self.reader.read(path, &before)?;
-        let found = guarded(damaged.len(), || self.reader.read(path, &damaged))?;
+        let found = guarded(limit(damaged.len()), || self.reader.read(path, &damaged))?;
         judge(kind, (&before, &damaged), &truth, found).map(Some)
     }
 
@@ -207,7 +207,7 @@ impl Bench {
             None => _ = tree.remove(path),
         }
         let size = tree.values().map(Vec::len).sum();
-        guarded(size, || reopened(&tree, &self.worlds(kind)))?
+        guarded(limit(size), || reopened(&tree, &self.worlds(kind)))?
     }
 
     /// What the records may be. The live log may lose its end. A log of new keys that lost its last frame lacks the key

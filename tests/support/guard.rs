@@ -13,13 +13,19 @@ use stats_alloc::INSTRUMENTED_SYSTEM;
 /// Bytes that a reader may allocate whatever the size of its input.
 const ALLOWANCE: usize = 64 << 20;
 
-/// Runs `read` on an input of `input` bytes. The error says which of the two promises it broke.
-pub fn guarded<T>(input: usize, read: impl FnOnce() -> T) -> Result<T, String> {
+/// What a reader may allocate for `input` bytes.
+#[must_use]
+pub fn limit(input: usize) -> usize {
+    ALLOWANCE + 4 * input
+}
+
+/// Runs `read`, which may allocate `limit` bytes. The error says which of the two promises it broke.
+pub fn guarded<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
     let before = allocated();
     let value = catch_unwind(AssertUnwindSafe(read)).map_err(|panic| format!("it panicked: {}", message(&*panic)))?;
     let taken = allocated() - before;
-    if taken > ALLOWANCE + 4 * input {
-        return Err(format!("it allocated {taken} bytes for an input of {input}"));
+    if taken > limit {
+        return Err(format!("it allocated {taken} bytes where {limit} are plenty"));
     }
     Ok(value)
 }

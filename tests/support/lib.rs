@@ -5,10 +5,13 @@
 
 pub mod case;
 pub mod damage;
+pub mod decode;
 pub mod dying;
+pub mod forge;
 pub mod furnished;
 pub mod guard;
 pub mod model;
+pub mod mutation;
 pub mod reading;
 pub mod reopening;
 pub mod world;

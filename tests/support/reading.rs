@@ -104,10 +104,10 @@ pub fn root_key_text() -> Vec<u8> {
 /// Reads single files of one environment, the others taken as they were.
 pub struct Reader {
     /// The files of the keyring and its anchors.
-    keys: Tree,
-    scope: Scope,
-    keyring: Keyring,
-    manifest: Manifest,
+    pub(crate) keys: Tree,
+    pub(crate) scope: Scope,
+    pub(crate) keyring: Keyring,
+    pub(crate) manifest: Manifest,
 }
 
 impl Reader {
@@ -197,13 +197,16 @@ impl Reader {
         let key = self.keyring.index_key(segment.id.0).unwrap();
         let file = IndexFile::open(at, segment.id, key, self.scope).map_err(text)?;
         let section = |code| file.section(code).map_err(text)?.ok_or_else(|| "a section is missing".to_owned());
-        let metric = COLLECTIONS.iter().find(|(name, ..)| *name == collection.name).map_or(Metric::L2, |it| it.2);
-        let seed = self.keyring.rotation_seed(collection.id.0);
-        let space = Space::new(metric, collection.dimension as usize, seed.expose());
+        let space = self.space(collection);
         let ann = Ann::decode(&space, &section(1)?, &section(2)?).map_err(text)?;
         let ids = IdMap::decode(&section(3)?).map_err(text)?;
         let entities = EntityMap::decode(&section(4)?).map_err(text)?;
         Ok([&ann.encode_codes()[..], &ann.encode_graph(), &ids.encode(), &entities.encode()].concat())
+    }
+
+    pub(crate) fn space(&self, collection: &CollectionEntry) -> Space {
+        let metric = COLLECTIONS.iter().find(|(name, ..)| *name == collection.name).map_or(Metric::L2, |it| it.2);
+        Space::new(metric, collection.dimension as usize, self.keyring.rotation_seed(collection.id.0).expose())
     }
 
     fn tombstones(&self, path: &str, at: &Dir) -> Result<Vec<u8>, String> {
@@ -213,7 +216,7 @@ impl Reader {
         Ok(dead.map_err(text)?.iter().flat_map(u32::to_le_bytes).collect())
     }
 
-    fn segment(&self, path: &str) -> (&CollectionEntry, &SegmentEntry) {
+    pub(crate) fn segment(&self, path: &str) -> (&CollectionEntry, &SegmentEntry) {
         let id = SegmentId(hexadecimal(path));
         self.manifest.segments().find(|(_, segment)| segment.id == id).unwrap()
     }
@@ -259,7 +262,7 @@ impl Reader {
 }
 
 /// Opens the keyring in `files` as the engine does, but with at most `count` frames of its log.
-fn keyring(scope: Scope, files: &Tree, count: usize) -> Result<Keyring, String> {
+pub(crate) fn keyring(scope: Scope, files: &Tree, count: usize) -> Result<Keyring, String> {
     let (path, page) = find(files, "keyring/root-");
     let root_key = RootKey::from_bytes(ROOT_KEY);
     let header = Keyring::inspect(page).map_err(text)?;
@@ -284,27 +287,27 @@ fn frames(path: &str, bytes: &[u8]) -> Result<Vec<std::ops::Range<usize>>, Strin
 }
 
 /// A directory that holds one file.
-fn dir(path: &str, bytes: &[u8]) -> Dir {
+pub(crate) fn dir(path: &str, bytes: &[u8]) -> Dir {
     let name = path.rsplit('/').next().unwrap_or(path);
     let dir = Dir::root(Arc::new(Memory::new()));
     dir.create(name).and_then(|mut file| file.append(bytes)).unwrap();
     dir
 }
 
-fn find<'a>(tree: &'a Tree, what: &str) -> (&'a str, &'a [u8]) {
+pub(crate) fn find<'a>(tree: &'a Tree, what: &str) -> (&'a str, &'a [u8]) {
     let prefix = format!("env/{ENVIRONMENT}/{what}");
     let (path, bytes) = tree.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix)).last().unwrap();
     (path, bytes)
 }
 
 /// The number in a name such as `root-00000000000000000007`.
-fn decimal(path: &str) -> u64 {
+pub(crate) fn decimal(path: &str) -> u64 {
     let digits = |c: char| !c.is_ascii_digit();
     path.rsplit('/').next().unwrap().split(digits).find_map(|part| part.parse().ok()).unwrap()
 }
 
 /// The first number in a name such as `000000000000002a-0000000000000003.del`.
-fn hexadecimal(path: &str) -> u64 {
+pub(crate) fn hexadecimal(path: &str) -> u64 {
     let name = path.rsplit('/').next().unwrap();
     u64::from_str_radix(&name[..16], 16).unwrap()
 }
