@@ -6,7 +6,7 @@
 use privacy::{EntityId, Scope, SectionContext, SectionKey, SectionKind, open_section, seal_section};
 use rand_core::CryptoRng;
 use storage::backend::Dir;
-use storage::id::Sequence;
+use storage::id::{NUMBER_MAX, Sequence};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -65,10 +65,10 @@ pub(crate) fn interrupted(environment: &Dir, keys: &Keys) -> Result<Vec<Job>> {
     Ok(open)
 }
 
-/// The numbers of all job files, ascending.
+/// The numbers of all job files, ascending. Files that are not named as a job is are not ours.
 pub(crate) fn numbers(environment: &Dir) -> Result<Vec<u64>> {
     let names = environment.sub(JOBS).list().map_err(|e| Error::io("the erasure jobs cannot be listed", e))?;
-    Ok(names.iter().filter_map(|name| number(name)).collect())
+    Ok(names.iter().filter_map(|name| number(name)).filter(|&number| number < NUMBER_MAX).collect())
 }
 
 /// Removes what a crash left of jobs that were never begun.

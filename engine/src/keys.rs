@@ -266,7 +266,13 @@ fn read(dir: &Dir, name: &str) -> Result<Vec<u8>> {
 
 fn find_anchor(stores: &[Arc<dyn AnchorStore>], epoch: u64) -> Result<Anchor> {
     for store in stores {
-        if let Some(anchor) = store.get(epoch).map_err(|e| Error::io("an anchor store cannot be read", e))? {
+        let unreadable = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::InvalidData => {
+                Error::with(ErrorKind::Corrupt, format!("the anchor of keyring epoch {epoch} cannot be used"), e)
+            }
+            _ => Error::io("an anchor store cannot be read", e),
+        };
+        if let Some(anchor) = store.get(epoch).map_err(unreadable)? {
             return Ok(anchor);
         }
     }

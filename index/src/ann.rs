@@ -230,6 +230,8 @@ mod tests {
         let other = |space: Space| Ann::decode(&space, &codes, &graph).err();
         assert_eq!(other(Space::new(Metric::Dot, 8, &[4; 32])), Some(DecodeError::OtherSpace));
         assert_eq!(other(Space::new(Metric::Cosine, 9, &[4; 32])), Some(DecodeError::OtherSpace));
+        let no_version = [&[0], &codes[1..]].concat();
+        assert_eq!(Ann::decode(&space, &no_version, &[]).err(), Some(DecodeError::Range { what: "version" }));
         let mut bad_norm = codes.clone();
         bad_norm[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
         assert_eq!(Ann::decode(&space, &bad_norm, &[]).err(), Some(DecodeError::Range { what: "norm" }));

@@ -24,7 +24,7 @@ pub enum DecodeError {
     /// The length does not fit what the header announces.
     #[error("the length does not fit the header")]
     Length,
-    /// A number is outside its range: a position, degree, layer or norm.
+    /// A number is outside its range: a version, position, degree, layer or norm.
     #[error("{what} is out of range")]
     Range {
         /// Which kind of number.
@@ -46,6 +46,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn version(&mut self, newest: u8) -> Result<(), DecodeError> {
         match self.byte()? {
             found if found > newest => Err(DecodeError::NewerFormat { found, newest }),
+            0 => Err(DecodeError::Range { what: "version" }),
             _ => Ok(()),
         }
     }

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Number of a write, rising for ever inside an environment.
 pub type Sequence = u64;
 
+/// The highest number that anything is counted to: no store lives that long, and one more always fits.
+pub const NUMBER_MAX: u64 = 1 << 62;
+
 /// A user's name of a record. Numbers sort before UUIDs. In JSON a number, or a UUID as a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -17,13 +17,15 @@ use rand_core::CryptoRng;
 
 use crate::backend::Dir;
 use crate::codec::Malformed;
-use crate::id::{CollectionId, SegmentId, Sequence};
+use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 
 /// The newest manifest format this build reads, and the one it writes.
 pub const FORMAT: u16 = 1;
 
 const MAGIC: &[u8; 8] = b"lethman\0";
 const HEADER_LEN: usize = 22;
+/// No file of a segment is longer (256 TiB), so that lengths can be added up.
+const FILE_BYTES_MAX: u64 = 1 << 48;
 
 /// One state of an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -209,7 +211,9 @@ impl Manifest {
         let ensure = |holds: bool, what| {
             if holds { Ok(()) } else { Err(Inconsistent(what)) }
         };
-        ensure(self.number > 0, "manifest number")?;
+        ensure((1..=NUMBER_MAX).contains(&self.number), "manifest number")?;
+        let counters = [self.next_segment, self.next_wal, self.next_job, self.last_sequence];
+        ensure(counters.iter().all(|&counter| counter <= NUMBER_MAX), "counter")?;
         ensure(self.logs.is_sorted_by(|a, b| a < b), "log order")?;
         ensure(self.logs.last().is_none_or(|&last| last < self.next_wal), "log number")?;
         let (mut ids, mut names, mut segments) = (HashSet::new(), HashSet::new(), HashSet::new());
@@ -225,6 +229,8 @@ impl Manifest {
             ensure(segment.id.0 < self.next_segment, "segment number")?;
             ensure((1..=u64::from(u32::MAX)).contains(&segment.rows), "row count")?;
             ensure(segment.dead <= segment.rows, "dead rows")?;
+            ensure(segment.tombstones.is_none_or(|version| version <= NUMBER_MAX), "tombstones")?;
+            ensure(segment.rec_bytes.max(segment.idx_bytes) <= FILE_BYTES_MAX, "file length")?;
             ensure(segment.tombstones.is_some() == (segment.dead > 0), "tombstones")?;
         }
         Ok(())
@@ -285,6 +291,10 @@ fn decode(plaintext: &[u8]) -> Result<Manifest, Malformed> {
         return Err(Malformed("trailing bytes"));
     }
     manifest.check().map_err(|Inconsistent(what)| Malformed(what))?;
+    // One manifest has one encoding: bytes that are not it were written by something else.
+    if minicbor::to_vec(&manifest).ok().as_deref() != Some(plaintext) {
+        return Err(Malformed("encoding"));
+    }
     Ok(manifest)
 }
 

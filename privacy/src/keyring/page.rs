@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Invariant: every list of named things is in strictly rising order, so equal contents have equal bytes. Decoding
-//! is total, allocates no more than its input justifies, and refuses anything after the end.
+//! is total, allocates no more than its input justifies, and refuses all bytes that encoding would not give.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -108,7 +108,8 @@ pub(super) fn encode_root<'a>(
 }
 
 pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
-    decoded(bytes, |d| {
+    let again = |root: &RootContent| encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter());
+    decoded(bytes, again, |d| {
         fixed(d, 4)?;
         fixed(d, 4)?;
         let durable = Durable {
@@ -141,7 +142,7 @@ pub(super) fn encode_bucket(bucket: &Bucket) -> Zeroizing<Vec<u8>> {
 
 /// The entries and graves of a bucket's page; its place is the caller's to fill in.
 pub(super) fn decode_bucket(bytes: &[u8]) -> Result<Bucket, Malformed> {
-    decoded(bytes, |d| {
+    decoded(bytes, encode_bucket, |d| {
         fixed(d, 2)?;
         let mut bucket = Bucket::default();
         bucket.entries = decode_entries(d)?;
@@ -164,7 +165,7 @@ pub(super) fn encode_additions(additions: &Additions) -> Zeroizing<Vec<u8>> {
 }
 
 pub(super) fn decode_additions(bytes: &[u8]) -> Result<Additions, Malformed> {
-    decoded(bytes, |d| {
+    decoded(bytes, encode_additions, |d| {
         fixed(d, 2)?;
         Ok(Additions { entries: decode_entries(d)?, files: decode_files(d)? })
     })
@@ -231,10 +232,14 @@ fn decode_files(d: &mut Decoder<'_>) -> Result<Files, Malformed> {
     Ok(files)
 }
 
-fn decoded<T>(bytes: &[u8], content: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>) -> Result<T, Malformed> {
-    let mut decoder = Decoder::new(bytes);
-    let value = content(&mut decoder)?;
-    if decoder.position() == bytes.len() { Ok(value) } else { Err(Malformed) }
+/// The content of `bytes`, if these are the very bytes that it has when encoded `again`.
+fn decoded<T>(
+    bytes: &[u8],
+    again: impl FnOnce(&T) -> Zeroizing<Vec<u8>>,
+    content: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
+    let value = content(&mut Decoder::new(bytes))?;
+    if **again(&value) == *bytes { Ok(value) } else { Err(Malformed) }
 }
 
 fn length(d: &mut Decoder<'_>) -> Result<u64, Malformed> {

@@ -10,6 +10,8 @@ mod body;
 mod collections;
 mod connections;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod records;
 mod router;

@@ -32,7 +32,7 @@ prop_compose! {
 
 prop_compose! {
     fn manifests()(
-        number in 1u64.., logs in prop::collection::btree_set(0u64..50, 0..4),
+        number in 1..=NUMBER_MAX, logs in prop::collection::btree_set(0u64..50, 0..4),
         mut collections in prop::collection::vec(collections(), 0..4),
     ) -> Manifest {
         let mut next_segment = 1;
@@ -179,7 +179,7 @@ type Lie<'a> = &'a dyn Fn(&mut Manifest);
 #[test]
 fn contradictions_are_neither_made_nor_written() {
     let first = |m: &mut Manifest| m.collections[0].segments[0].clone();
-    let lies: [(&str, Lie<'_>); 11] = [
+    let lies: [(&str, Lie<'_>); 16] = [
         ("log order", &|m| m.logs = vec![5, 4]),
         ("log number", &|m| m.next_wal = 5),
         ("segment number", &|m| m.next_segment = 1),
@@ -197,6 +197,11 @@ fn contradictions_are_neither_made_nor_written() {
         ("row count", &|m| m.collections[0].segments[0].rows = 1 << 32),
         ("dead rows", &|m| m.collections[0].segments[0].dead = 10),
         ("tombstones", &|m| m.collections[0].segments[0].tombstones = None),
+        ("tombstones", &|m| m.collections[0].segments[0].tombstones = Some(u64::MAX)),
+        ("file length", &|m| m.collections[0].segments[0].rec_bytes = u64::MAX),
+        ("counter", &|m| m.next_segment = u64::MAX),
+        ("counter", &|m| m.next_job = NUMBER_MAX + 1),
+        ("counter", &|m| m.last_sequence = u64::MAX),
     ];
     for (what, lie) in lies {
         assert_eq!(small().edit(lie), Err(Inconsistent(what)));
@@ -205,6 +210,15 @@ fn contradictions_are_neither_made_nor_written() {
         assert_eq!(write(&dir(), &manifest).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(decode(&minicbor::to_vec(&manifest).unwrap()), Err(Malformed(what)));
     }
+}
+
+#[test]
+fn a_manifest_has_one_encoding() {
+    let plaintext = minicbor::to_vec(small()).unwrap();
+    assert_eq!(decode(&plaintext), Ok(small()));
+    assert_eq!(plaintext[1], 3, "the number of a manifest comes first");
+    let longer = [&plaintext[..1], &[0x18, 3], &plaintext[2..]].concat();
+    assert_eq!(decode(&longer), Err(Malformed("encoding")));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::writer::{frame_context, wal_name};
 use crate::backend::Dir;
 use crate::frame_log::{FRAME_HEADER_LEN, FrameLogError, LogKind, read_frames};
-use crate::id::Sequence;
+use crate::id::{NUMBER_MAX, Sequence};
 
 /// What a log holds.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ pub fn replay(dir: &Dir, number: u64, key: &SectionKey, scope: Scope) -> Result<
             OpenError::Damaged | OpenError::TooShort => damaged(offset),
         })?;
         let (sequence, entry) = Entry::decode(&plain).map_err(|_| damaged(offset))?;
-        if sequence <= last {
+        if sequence <= last || sequence > NUMBER_MAX {
             return Err(damaged(offset));
         }
         last = sequence;
