@@ -8,5 +8,6 @@ pub mod case;
 pub mod crash;
 pub mod model;
 pub mod oracle;
+pub mod progress;
 pub mod workload;
 pub mod world;
