@@ -16,6 +16,7 @@ use std::time::Instant;
 use clap::Parser;
 use lethedb_tests::case::{Outcome, Violation};
 use lethedb_tests::progress::{Progress, Tally};
+use lethedb_tests::{full, kill, power, thin};
 
 /// A suite: how to run the case of a seed, and the case that a violation names.
 struct Suite {
@@ -25,7 +26,12 @@ struct Suite {
 }
 
 /// Every suite there is.
-const SUITES: [Suite; 0] = [];
+const SUITES: [Suite; 4] = [
+    Suite { name: "full", case: full::case, replay: full::replay },
+    Suite { name: "kill", case: kill::case, replay: kill::replay },
+    Suite { name: "power", case: power::case, replay: power::replay },
+    Suite { name: "thin", case: thin::case, replay: thin::replay },
+];
 
 /// Runs the suites for hours.
 #[derive(Parser)]

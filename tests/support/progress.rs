@@ -102,3 +102,26 @@ impl Progress {
         writeln!(OpenOptions::new().create(true).append(true).open(path)?, "{line}")
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_goes_on_where_it_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("torture.json");
+        let mut progress = Progress::load(&path).unwrap();
+        progress.record("kill", 4, &Ok([("kills", 5)].into()), 2.0).unwrap();
+        progress.save().unwrap();
+        let mut progress = Progress::load(&path).unwrap();
+        progress.record("kill", 5, &Err(Violation::of_seed("kill", 5, &"lost")), 1.0).unwrap();
+        let tally = &progress.suites["kill"];
+        assert_eq!((tally.next_seed, tally.cases, tally.violations, tally.counts["kills"]), (6, 2, 1, 5));
+        assert_eq!((progress.seconds(), progress.violations()), (3.0, 1));
+        let noted: serde_json::Value =
+            serde_json::from_slice(&fs::read(dir.path().join("torture.json.violations")).unwrap()).unwrap();
+        assert_eq!(noted, json!({ "suite": "kill", "seed": 5, "replay": "kill/5", "what": "lost" }));
+    }
+}
