@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use tests::case::{Counts, add};
+use tests::case::{Counts, add, tell};
+use tests::full::fill;
 use tests::kill::kill;
 use tests::server::{Installation, Server, signal};
 
@@ -41,8 +42,18 @@ fn sigkill_loses_no_acknowledged_write() {
     for seed in 1..=4 {
         add(&mut counts, &kill(Path::new(PROGRAM), seed).unwrap());
     }
-    println!("{counts:?}");
+    tell(&format!("kills: {counts:?}"));
     assert!(counts["kills"] >= 20 && counts["acknowledged batches"] >= 200, "{counts:?}");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_people_can_be_erased_from_it() {
+    let mut counts = Counts::new();
+    for seed in 1..=8 {
+        add(&mut counts, &fill(Path::new(PROGRAM), seed).unwrap());
+    }
+    tell(&format!("full disks: {counts:?}"));
+    assert!(counts.contains_key("skipped") || counts["erasures on a full disk"] == 7, "{counts:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::Instant;
 use clap::Parser;
 use lethedb_tests::case::{Outcome, Violation};
 use lethedb_tests::progress::{Progress, Tally};
-use lethedb_tests::{full, kill, power, thin};
+use lethedb_tests::{crash, full, kill, power, thin};
 
 /// A suite: how to run the case of a seed, and the case that a violation names.
 struct Suite {
@@ -26,7 +26,8 @@ struct Suite {
 }
 
 /// Every suite there is.
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 5] = [
+    Suite { name: "crash", case: crash::case, replay: crash::replay },
     Suite { name: "full", case: full::case, replay: full::replay },
     Suite { name: "kill", case: kill::case, replay: kill::replay },
     Suite { name: "power", case: power::case, replay: power::replay },

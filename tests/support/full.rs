@@ -29,9 +29,8 @@ const WRITES_AFTER: u64 = 50;
 /// # Errors
 /// A promise that did not hold.
 pub fn case(seed: u64) -> Outcome {
-    let probe = |scratch: &Path| Mount::tmpfs("size=64k", scratch.join("disk"));
-    let work = || fill(&program()?, seed);
-    where_permitted(SUITE, probe, work).map_err(|fault| Violation::of_seed(SUITE, seed, &fault))
+    let outcome = program().and_then(|program| fill(&program, seed));
+    outcome.map_err(|fault| Violation::of_seed(SUITE, seed, &fault))
 }
 
 /// Runs the case that `full/<seed>` names.
@@ -42,28 +41,39 @@ pub fn replay(words: &str) -> Outcome {
     replay_seed(SUITE, words, case)
 }
 
-/// Fills a disk on which `program` serves.
+/// Fills a disk on which `program` serves, where mounting one is permitted.
 ///
 /// # Errors
 /// What did not hold, with the last words of the server.
 pub fn fill(program: &Path, seed: u64) -> Result<Counts, Fault> {
+    let probe = |scratch: &Path| Mount::tmpfs("size=64k", scratch.join("disk"));
+    where_permitted(SUITE, probe, || disk(program, seed))
+}
+
+fn disk(program: &Path, seed: u64) -> Result<Counts, Fault> {
     let mut rng = StdRng::seed_from_u64(seed);
     let scratch = scratch()?;
     // Every eighth disk has bytes in plenty and few inodes.
     let few_inodes = seed % 8 == 7;
-    let options = if few_inodes {
-        format!("size=64m,nr_inodes={}", rng.random_range(20..80))
+    let (options, half) = if few_inodes {
+        let inodes = rng.random_range(40..160);
+        (format!("size=64m,nr_inodes={inodes}"), inodes / 2)
     } else {
-        format!("size={}k", rng.random_range(16..1024) * 4)
+        let pages = rng.random_range(768..2048);
+        (format!("size={}k", pages * 4), pages / 2)
     };
     let disk = Mount::tmpfs(&options, scratch.path().join("disk"))?;
     let ballast = Ballast { dir: disk.point().join("ballast"), few_inodes };
+    ballast.load(half)?;
     let log = scratch.path().join("log");
     let installation = Installation::new(program, disk.point().join("data"), log)?;
     let counts = filled(&installation, &ballast, seed).map_err(|fault| installation.explain(fault))?;
     disk.unmount()?;
     Ok(counts)
 }
+
+/// The smallest piece of a tmpfs.
+const PAGE: [u8; 4096] = [1; 4096];
 
 /// What is in the way until it is removed.
 struct Ballast {
@@ -72,19 +82,20 @@ struct Ballast {
 }
 
 impl Ballast {
-    /// Takes the rest of the disk.
-    fn load(&self) -> std::io::Result<()> {
+    /// Takes so many inodes, or pages, or as many as there are.
+    fn load(&self, most: u64) -> std::io::Result<()> {
         fs::create_dir_all(&self.dir)?;
+        let mut taken = 0;
         if self.few_inodes {
-            let mut number = 0;
-            while File::create(self.dir.join(number.to_string())).is_ok() {
-                number += 1;
+            while taken < most && File::create_new(self.dir.join(format!("{most} {taken}"))).is_ok() {
+                taken += 1;
             }
             return Ok(());
         }
-        let mut file = File::create(self.dir.join("0"))?;
-        let chunk = vec![1; 4 << 10];
-        while file.write(&chunk).is_ok() {}
+        let mut file = File::create_new(self.dir.join(most.to_string()))?;
+        while taken < most && file.write(&PAGE).is_ok() {
+            taken += 1;
+        }
         Ok(())
     }
 
@@ -109,11 +120,15 @@ fn filled(installation: &Installation, ballast: &Ballast, seed: u64) -> Result<C
         }
         acknowledged += 1;
     }
-    ballast.load()?;
+    ballast.load(u64::MAX)?;
     acknowledged += until_full(&server, &ledger, &mut rng)?;
     check(&server, &ledger, seed)?;
-    let erased = erase(&server, &ledger, &mut rng)?;
-    counts.insert(if let Sent::Acknowledged(_) = erased { "erasures on a full disk" } else { "erasures refused" }, 1);
+    match erase(&server, &ledger, &mut rng)? {
+        Sent::Acknowledged(_) => _ = counts.insert("erasures on a full disk", 1),
+        // The room set aside holds bytes; it is one inode.
+        Sent::Refused { .. } if ballast.few_inodes => _ = counts.insert("erasures refused for want of inodes", 1),
+        Sent::Refused { code } => return Err(format!("an erasure on a full disk is refused: {code}").into()),
+    }
     check(&server, &ledger, seed)?;
     ballast.remove()?;
     for _ in 0..WRITES_AFTER {

@@ -66,6 +66,10 @@ fn cycles(installation: &Installation, seed: u64) -> Result<Counts, Fault> {
         };
         let gently = rng.random_ratio(1, 8);
         let strike = || {
+            if plan.erasing {
+                wait_for_a_job(&installation.data)?;
+                std::thread::sleep(plan.delay / 2);
+            }
             if gently {
                 signal(&server.child, "-TERM")?;
                 std::thread::sleep(plan.delay / 4);
@@ -88,6 +92,17 @@ fn cycles(installation: &Installation, seed: u64) -> Result<Counts, Fault> {
     installation.verify()?;
     counts.insert("kills", kills);
     Ok(counts)
+}
+
+/// Looks a while for the job that an erasure leaves until it is done, so that more kills meet one.
+fn wait_for_a_job(data: &Path) -> std::io::Result<()> {
+    for _ in 0..200 {
+        if fs::read_dir(data.join("env/default/jobs"))?.next().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    Ok(())
 }
 
 /// Kills a server that has just been started, wherever it is by then.

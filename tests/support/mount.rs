@@ -2,7 +2,6 @@
 //! unmounted, and its loop device detached, with its handle. Needs root, so every suite on it may be skipped.
 
 #![allow(clippy::disallowed_methods, reason = "mounts through the system's own tools")]
-#![allow(clippy::print_stderr, reason = "a skipped suite says so")]
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::case::Counts;
+use crate::case::{Counts, tell};
 use crate::server::Fault;
 
 /// Waits for a line, then cuts the power of the file system: nothing more reaches it, the journal included. The number
@@ -44,7 +43,7 @@ pub fn where_permitted(
     match probe(scratch.path()) {
         Ok(_) => work(),
         Err(reason) => {
-            eprintln!("{suite} is skipped: {reason}");
+            tell(&format!("{suite} is skipped: {reason}"));
             Ok([("skipped", 1)].into())
         }
     }

@@ -22,6 +22,8 @@ const ROOT_KEY: &str = "07070707070707070707070707070707070707070707070707070707
 pub const COLLECTION: &str = "/v1/collections/docs";
 /// Sets what a process gets from its parent, of util-linux.
 const SET_PRIVILEGES: &str = "/usr/bin/setpriv";
+/// Room set aside for erasures: enough for all that the ledger may hold.
+const RESERVE_BYTES: u64 = 1 << 20;
 /// A request that takes longer than this hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -62,7 +64,7 @@ impl Installation {
         Ok(Self { program: program.to_owned(), data, log })
     }
 
-    /// A command of the program, with memtables so small that segments come and go. It dies with the thread that
+    /// A command of the program, with memtables so small that segments come and go, on small disks. It dies with the thread that
     /// starts it, where the system can promise that.
     ///
     /// # Errors
@@ -75,6 +77,7 @@ impl Installation {
         }
         command.current_dir(&self.data).arg("--data").arg(&self.data).env("LETHEDB_ROOT_KEY", ROOT_KEY);
         command.env("LETHEDB__ENGINE__MEMTABLE_ROWS_MAX", "80").env("LETHEDB__ENGINE__FLAT_BELOW", "64");
+        command.env("LETHEDB__ENGINE__RESERVE_BYTES", RESERVE_BYTES.to_string());
         command.env("RUST_LOG", "warn").stderr(File::options().create(true).append(true).open(&self.log)?);
         Ok(command)
     }
