@@ -7,98 +7,23 @@
 #![allow(clippy::disallowed_methods, reason = "starts the real server and talks to it over loopback")]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use tests::case::{Counts, add, tell};
+use tests::full::fill;
+use tests::kill::kill;
+use tests::server::{Installation, Server, signal};
 
-const ROOT_KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lethedb");
 
 fn lethedb(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lethedb"));
-    command.env("LETHEDB_ROOT_KEY", ROOT_KEY).env("LETHEDB__ENGINE__MEMTABLE_ROWS_MAX", "300").current_dir(data);
-    command
+    Installation::new(Path::new(PROGRAM), data.to_owned(), "/dev/null".into()).unwrap().command().unwrap()
 }
 
-/// A server that dies with its handle.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(data: &Path) -> Self {
-        let mut child = lethedb(data)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit("//").next().unwrap().trim_matches(['"', '}']).to_owned();
-        let address = address.rsplit(' ').next().unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Option<(u16, String, String)> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        // A server that refuses early closes before it has read everything; its answer counts all the same.
-        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
-        let mut answer = String::new();
-        if let (Err(_), Err(_) | Ok(0)) = (sent, stream.read_to_string(&mut answer)) {
-            return None;
-        }
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some((status, head.to_ascii_lowercase(), body.to_owned()))
-    }
-
-    fn json(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-        let text = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let (status, _, body) = self.send(method, path, "Content-Type: application/json\r\n", &text)?;
-        Some((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
-    }
-
-    fn ok(&self, method: &str, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.json(method, path, body).expect("an answer");
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-        answer
-    }
-
-    fn ids(&self) -> BTreeSet<u64> {
-        let mut ids = BTreeSet::new();
-        let mut after = Value::Null;
-        loop {
-            let mut body = json!({ "limit": 5000, "with_payload": false });
-            if !after.is_null() {
-                body["after"] = after;
-            }
-            let page = self.ok("POST", "/v1/collections/docs/scroll", &body);
-            ids.extend(page["records"].as_array().unwrap().iter().map(|record| record["id"].as_u64().unwrap()));
-            after = page["next"].clone();
-            if after.is_null() {
-                return ids;
-            }
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(data: &Path) -> Server {
+    Server::start(&mut lethedb(data)).unwrap()
 }
 
 const BATCH: u64 = 5;
@@ -113,73 +38,40 @@ fn batch(first: u64) -> Value {
 
 #[test]
 fn sigkill_loses_no_acknowledged_write() {
-    const WRITERS: u64 = 4;
-    const CYCLES: u64 = 20;
-    let dir = tempfile::tempdir().unwrap();
-    let next = AtomicU64::new(1);
-    let acknowledged = Mutex::new(BTreeSet::new());
-    let mut whole = 0;
-    for cycle in 0..=CYCLES {
-        let mut server = Server::start(dir.path());
-        server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "cosine" }));
-        let present = server.ids();
-        for first in acknowledged.lock().unwrap().iter() {
-            assert!((*first..first + BATCH).all(|id| present.contains(&id)), "an acknowledged batch is gone");
-        }
-        let tried = next.load(Ordering::Relaxed);
-        for first in (1..tried).step_by(BATCH as usize) {
-            let found = (first..first + BATCH).filter(|id| present.contains(id)).count() as u64;
-            assert!(found == 0 || found == BATCH, "a batch came back in part");
-            whole += u64::from(found == BATCH && cycle == CYCLES);
-        }
-        if cycle == CYCLES {
-            break;
-        }
-        // Killed after a number of acknowledgements, so that kills meet every stage of log and flush.
-        let deadline = acknowledged.lock().unwrap().len() as u64 + 5 + cycle * 7 % 60;
-        std::thread::scope(|scope| {
-            for _ in 0..WRITERS {
-                scope.spawn(|| {
-                    loop {
-                        let first = next.fetch_add(BATCH, Ordering::Relaxed);
-                        match server.json("PUT", "/v1/collections/docs/records", &batch(first)) {
-                            Some((200, _)) => acknowledged.lock().unwrap().insert(first),
-                            Some((status, answer)) => panic!("{status} {answer}"),
-                            None => break,
-                        };
-                    }
-                });
-            }
-            while (acknowledged.lock().unwrap().len() as u64) < deadline {
-                std::thread::yield_now();
-            }
-            assert!(Command::new("kill").args(["-9", &server.child.id().to_string()]).status().unwrap().success());
-        });
-        server.child.wait().unwrap();
+    let mut counts = Counts::new();
+    for seed in 1..=4 {
+        add(&mut counts, &kill(Path::new(PROGRAM), seed).unwrap());
     }
-    let acknowledged = acknowledged.lock().unwrap().len();
-    println!("{CYCLES} kills, {acknowledged} acknowledged batches of {BATCH}, {whole} batches present");
-    assert!(whole >= acknowledged as u64);
-    let verified = lethedb(dir.path()).args(["verify", "--data"]).arg(dir.path()).output().unwrap();
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    tell(&format!("kills: {counts:?}"));
+    assert!(counts["kills"] >= 20 && counts["acknowledged batches"] >= 200, "{counts:?}");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_people_can_be_erased_from_it() {
+    let mut counts = Counts::new();
+    for seed in 1..=8 {
+        add(&mut counts, &fill(Path::new(PROGRAM), seed).unwrap());
+    }
+    tell(&format!("full disks: {counts:?}"));
+    assert!(counts.contains_key("skipped") || counts["erasures on a full disk"] == 7, "{counts:?}");
 }
 
 #[test]
 fn sigterm_ends_with_success_and_keeps_everything() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::start(dir.path());
-    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" }));
-    server.ok("PUT", "/v1/collections/docs/records", &batch(1));
-    assert!(Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap().success());
+    let mut server = start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" })).unwrap();
+    server.ok("PUT", "/v1/collections/docs/records", &batch(1)).unwrap();
+    signal(&server.child, "-TERM").unwrap();
     assert!(server.child.wait().unwrap().success());
-    assert_eq!(Server::start(dir.path()).ids().len(), 5);
+    assert_eq!(start(dir.path()).ids().unwrap().len(), 5);
 }
 
 #[test]
 fn a_second_process_is_told_the_pid_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
-    let second = lethedb(dir.path()).args(["verify", "--data"]).arg(dir.path()).output().unwrap();
+    let server = start(dir.path());
+    let second = lethedb(dir.path()).arg("verify").stderr(Stdio::piped()).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let message = String::from_utf8(second.stderr).unwrap();
     assert!(message.contains(&server.child.id().to_string()), "{message}");
@@ -188,17 +80,18 @@ fn a_second_process_is_told_the_pid_of_the_first() {
 #[test]
 fn a_person_is_erased_over_rest() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
-    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "cosine" }));
-    server.ok("PUT", "/v1/collections/docs/records", &batch(17));
+    let server = start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "cosine" })).unwrap();
+    server.ok("PUT", "/v1/collections/docs/records", &batch(17)).unwrap();
     let filter = json!({ "filter": { "entity": "owner-0" } });
-    assert_eq!(server.ok("POST", "/v1/collections/docs/count", &filter)["count"], 1);
-    let erased = server.ok("POST", "/v1/admin/entity/erase", &json!({ "entity": "owner-0", "reason": "request 7" }));
+    assert_eq!(server.ok("POST", "/v1/collections/docs/count", &filter).unwrap()["count"], 1);
+    let erased =
+        server.ok("POST", "/v1/admin/entity/erase", &json!({ "entity": "owner-0", "reason": "request 7" })).unwrap();
     assert_eq!((&erased["records_deleted"], &erased["entity_id"]), (&json!(1), &json!("owner-0")));
-    assert_eq!(server.ok("POST", "/v1/collections/docs/count", &filter)["count"], 0);
+    assert_eq!(server.ok("POST", "/v1/collections/docs/count", &filter).unwrap()["count"], 0);
     assert_eq!(server.json("GET", "/v1/collections/docs/records/17", &Value::Null).unwrap().0, 404);
-    assert_eq!(server.ok("DELETE", "/v1/admin/entity/owner-1", &Value::Null)["records_deleted"], 1);
-    assert_eq!(server.ids().len(), 3);
+    assert_eq!(server.ok("DELETE", "/v1/admin/entity/owner-1", &Value::Null).unwrap()["records_deleted"], 1);
+    assert_eq!(server.ids().unwrap().len(), 3);
 }
 
 /// Words of a request that no answer may repeat.
@@ -207,10 +100,10 @@ const SECRETS: [&str; 3] = ["s3cret-person", "s3cret-payload", "123.456"];
 #[test]
 fn bad_input_gets_its_problem_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path());
-    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 3, "metric": "cosine" }));
+    let server = start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 3, "metric": "cosine" })).unwrap();
     let good = json!({ "records": [{ "id": 1, "vector": [1, 2, 3] }] });
-    server.ok("PUT", RECORDS, &good);
+    server.ok("PUT", RECORDS, &good).unwrap();
     let disk_before = tree(dir.path());
     for (method, path, body, expected) in bad_requests() {
         let answer = server.send(method, path, "Content-Type: application/json\r\n", body.as_bytes());
@@ -226,7 +119,7 @@ fn bad_input_gets_its_problem_and_changes_nothing() {
     }
     let absent = server.send("GET", "/v1/collections", "Lethe-Environment: absent\r\n", b"");
     check_problem("absent environment", absent, 404);
-    assert_eq!(server.ids(), BTreeSet::from([1]));
+    assert_eq!(server.ids().unwrap(), BTreeSet::from([1]));
     assert_eq!(tree(dir.path()), disk_before);
     assert!(!dir.path().join("escape").exists() && !dir.path().join("env/absent").exists());
 }

@@ -211,10 +211,14 @@ fn checked(bytes: &[u8], length: usize) -> Option<&[u8]> {
 /// Creates the file of a log, with its header and its name durable.
 ///
 /// # Errors
-/// `AlreadyExists` if `name` is taken. After any other error a file without frames may be left.
+/// `AlreadyExists` if `name` is taken. A full disk leaves nothing; after any other error a file without frames may be left.
 pub(crate) fn create_log(dir: &Dir, name: &str, header: &Header) -> io::Result<Box<dyn LogFile>> {
     let mut file = dir.create(name)?;
-    file.append(&header.bytes())?;
+    if let Err(error) = file.append(&header.bytes()) {
+        // Nothing names it yet. Left behind, it would be in the way of the next attempt, when there is room again.
+        let _ = dir.remove(name);
+        return Err(error);
+    }
     file.sync()?;
     dir.sync_dir()?;
     Ok(file)
@@ -249,7 +253,8 @@ impl FrameWriter {
     /// end may not be what reading shows.
     ///
     /// # Errors
-    /// `AlreadyExists` if `name` is taken. After any other error a log without frames may be left under `name`.
+    /// `AlreadyExists` if `name` is taken. A full disk leaves nothing; after any other error a log without frames may be
+    /// left under `name`.
     pub fn create(dir: &Dir, name: &str, header: &Header) -> io::Result<Self> {
         Ok(Self { file: create_log(dir, name, header)?, next: 0, synced: 0, poisoned: false })
     }

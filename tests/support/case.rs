@@ -42,3 +42,22 @@ pub fn add(total: &mut Counts, counts: &Counts) {
 pub fn tell(counted: &str) {
     let _ = writeln!(std::io::stderr(), "{counted}");
 }
+
+impl Violation {
+    /// What was found in the case that `seed` decides alone.
+    #[must_use]
+    pub fn of_seed(suite: &'static str, seed: u64, what: &impl ToString) -> Self {
+        Self { suite, what: what.to_string(), replay: format!("{suite}/{seed}") }
+    }
+}
+
+/// Runs the case that the words `<suite>/<seed>` name.
+///
+/// # Errors
+/// What the case finds, or that the words name none.
+pub fn replay_seed(suite: &'static str, words: &str, case: fn(u64) -> Outcome) -> Outcome {
+    match words.split_once('/').and_then(|(_, seed)| seed.parse().ok()) {
+        Some(seed) => case(seed),
+        None => Err(Violation { suite, what: "the words name no case".into(), replay: words.to_owned() }),
+    }
+}

@@ -1,5 +1,6 @@
 //! What several suites need: a world with a seeded entropy source and a clock that only tests move, a naive
-//! model to hold the engine against, a disk that dies, and the history of many threads.
+//! model to hold the engine against, workloads with the judge of what they leave, the history of many threads, and the
+//! real server under load with a ledger beside it.
 
 #![forbid(unsafe_code)]
 
@@ -10,16 +11,25 @@ pub mod damage;
 pub mod decode;
 pub mod errors;
 pub mod forge;
+pub mod full;
 pub mod furnished;
 pub mod groups;
 pub mod guard;
 pub mod history;
+pub mod kill;
+pub mod ledger;
+pub mod load;
 pub mod model;
+pub mod mount;
 pub mod mutation;
 pub mod oracle;
 pub mod parallel;
+pub mod power;
+pub mod progress;
 pub mod readers;
 pub mod reading;
 pub mod reopening;
+pub mod server;
+pub mod thin;
 pub mod workload;
 pub mod world;

@@ -169,6 +169,16 @@ fn a_frame_that_was_not_kept_leaves_no_gap() {
 }
 
 #[test]
+fn a_full_disk_is_no_obstacle_to_the_next_attempt() {
+    let backend = Watched::default();
+    let full: Fault = Box::new(|_, _| Err(io::ErrorKind::StorageFull.into()));
+    backend.watch.lock().append_faults = vec![full];
+    let refused = FrameWriter::create(&backend.dir(), "log", &HEADER).err().unwrap();
+    assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+    FrameWriter::create(&backend.dir(), "log", &HEADER).unwrap();
+}
+
+#[test]
 fn a_writer_in_doubt_never_writes_again() {
     let backend = Watched::default();
     let mut torn = FrameWriter::create(&backend.dir(), "torn", &HEADER).unwrap();
