@@ -70,7 +70,7 @@ impl Environment {
         let (_one, _other) = (env.maintenance.lock(), env.structure.lock());
         env.check_open()?;
         let Some(state) = env.collections.read().get(name).cloned() else { return Ok(false) };
-        {
+        let dropped = {
             let mut applied = env.apply.lock();
             let mut queue = env.queue.lock();
             env.apply_all(&mut applied, &mut queue)?;
@@ -79,10 +79,14 @@ impl Environment {
             // Its logged writes go with the log they are in, its keys with the epoch.
             maintain::move_log(env, &mut queue)?;
             let keep = env.keep(&queue)?;
+            // A reader that comes late finds nothing, rather than files that are gone.
+            let dropped = state.view();
+            state.publish(View { sequence: dropped.sequence, ..View::default() });
             env.keys.epoch(&Removal { collections: vec![state.id.0], ..keep })?;
-        }
+            dropped
+        };
         maintain::remove_old_logs(env)?;
-        for view in &state.view().segments {
+        for view in &dropped.segments {
             rewrite::remove_files(env, view)?;
         }
         Ok(true)

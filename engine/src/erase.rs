@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::job::{self, Job};
 use crate::maintain::{move_log, remove_old_logs};
 use crate::permit::{Action, Permit};
-use crate::rewrite::{Input, rewrite};
+use crate::rewrite::rewrite_sound;
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -30,6 +30,9 @@ pub struct Erasure {
     pub segments_purged: u64,
     /// Indexes built anew for survivors.
     pub indexes_rebuilt: u64,
+    /// Damaged segments that hold rows of the entity or may hold some, and could not be rewritten. What is left
+    /// of those rows opens for nobody, since their key is destroyed.
+    pub segments_quarantined: u64,
     /// From here on no read returns a record of the entity.
     pub hidden_at: u64,
     /// From here on no copy of any file opens for the entity: its keys are destroyed in every anchor store.
@@ -53,14 +56,15 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
     let hidden_at = now();
     let affected = shred(env, &job)?;
     let shredded_at = now();
-    let (segments_purged, indexes_rebuilt) = purge(env, &affected)?;
+    let purged = purge(env, &affected)?;
     let purged_at = now();
     finish(env, number)?;
     Ok(Erasure {
         job: number,
         records_deleted,
-        segments_purged,
-        indexes_rebuilt,
+        segments_purged: purged.purged,
+        indexes_rebuilt: purged.rebuilt,
+        segments_quarantined: purged.quarantined,
         hidden_at,
         shredded_at,
         purged_at,
@@ -82,7 +86,7 @@ pub(crate) fn resume(env: &EnvironmentState, interrupted: &[Job]) -> Result<()> 
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
-            if holds_destroyed(env, view)? || !view.segment.has_index(&env.keys)? {
+            if view.segment.is_quarantined() || !view.segment.has_index(&env.keys) || holds_destroyed(env, view)? {
                 affected.push((Arc::clone(&state), view.clone()));
             }
         }
@@ -106,7 +110,7 @@ fn begin(env: &EnvironmentState) -> Result<u64> {
 fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, u64)> {
     let states = env.all();
     for view in states.iter().flat_map(|state| state.view().segments.clone()) {
-        view.segment.index(&env.keys)?;
+        view.segment.index_unless_lost(&env.keys)?;
     }
     let mut applied = env.apply.lock();
     let through = {
@@ -134,8 +138,8 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
-            let index = view.segment.index(&env.keys)?;
-            if !index.entities.positions(&job.entity).is_empty() {
+            let index = view.segment.index_unless_lost(&env.keys)?;
+            if index.is_none_or(|index| !index.entities.positions(&job.entity).is_empty()) {
                 affected.push((Arc::clone(&state), view.clone()));
             }
         }
@@ -155,20 +159,30 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
     Ok(affected)
 }
 
-/// Rewrites every affected segment from its survivors; returns how many went and how many came back.
-fn purge(env: &EnvironmentState, affected: &Affected) -> Result<(u64, u64)> {
-    let (mut purged, mut rebuilt) = (0, 0);
+/// How many segments went, came back without the entity, and could not be rewritten.
+#[derive(Default)]
+struct Purged {
+    purged: u64,
+    rebuilt: u64,
+    quarantined: u64,
+}
+
+/// Rewrites every affected segment from its survivors.
+fn purge(env: &EnvironmentState, affected: &Affected) -> Result<Purged> {
+    let mut done = Purged::default();
     for (state, old) in affected {
         // The view's bitmap may have grown since.
         let view = state.view();
         let Some(now) = view.segments.iter().find(|view| view.segment.id == old.segment.id) else { continue };
-        let segments = [now.clone()];
         let before = view.segments.len();
-        rewrite(env, state, &Input { memtable: None, segments: &segments, flushed: None })?;
-        purged += 1;
-        rebuilt += u64::from(state.view().segments.len() == before);
+        if rewrite_sound(env, state, std::slice::from_ref(now))? {
+            done.purged += 1;
+            done.rebuilt += u64::from(state.view().segments.len() == before);
+        } else {
+            done.quarantined += 1;
+        }
     }
-    Ok((purged, rebuilt))
+    Ok(done)
 }
 
 fn finish(env: &EnvironmentState, number: u64) -> Result<()> {

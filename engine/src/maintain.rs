@@ -15,8 +15,8 @@ use storage::wal::{Entry, WalWriter, wal_number};
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
-use crate::rewrite::{Input, rewrite};
-use crate::snapshot::SegmentView;
+use crate::rewrite::{Input, rewrite, rewrite_sound};
+use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue};
 
 /// What one step of upkeep did.
@@ -29,6 +29,10 @@ pub enum Step {
     Flushed,
     /// Segments of one collection were merged.
     Compacted,
+    /// A damaged index was written anew from its rows.
+    Reindexed,
+    /// A segment turned out damaged and is left out from now on.
+    Quarantined,
 }
 
 /// A memtable this many times over its limit makes writers wait for a flush.
@@ -40,23 +44,32 @@ const FRAME_RECORDS: usize = 256;
 
 /// Does the most urgent piece of upkeep, if any.
 pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
-    if env.all().iter().any(|state| over(env, state, 1)) {
+    if env.all().iter().any(|state| over(env, state, 1) && !is_held(env, state)) {
         flush(env)?;
         return Ok(Step::Flushed);
     }
     let _one = env.maintenance.lock();
     env.check_open()?;
     for state in env.all() {
-        let view = state.view();
-        let sizes: Vec<Size> = view.segments.iter().map(size).collect();
-        if let Some(picked) = pick(&sizes, &Policy::default()).first() {
-            let chosen: Vec<SegmentView> =
-                view.segments.iter().filter(|s| picked.contains(&s.segment.id)).cloned().collect();
-            merge(env, &state, &chosen)?;
-            return Ok(Step::Compacted);
+        let (view, _) = state.view().served();
+        if let Some((chosen, done)) = choose(&view) {
+            let is_sound = rewrite_sound(env, &state, &chosen)?;
+            return Ok(if is_sound { done } else { Step::Quarantined });
         }
     }
     Ok(Step::Idle)
+}
+
+/// What a collection should have rewritten next, and what that is called.
+fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
+    if let Some(derived) = view.segments.iter().find(|view| view.segment.is_derived()) {
+        return Some((vec![derived.clone()], Step::Reindexed));
+    }
+    let sizes: Vec<Size> = view.segments.iter().map(size).collect();
+    let picks = pick(&sizes, &Policy::default());
+    let picked = picks.first()?;
+    let chosen = view.segments.iter().filter(|view| picked.contains(&view.segment.id)).cloned().collect();
+    Some((chosen, Step::Compacted))
 }
 
 /// Merges every collection into one segment without dead rows.
@@ -65,9 +78,15 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
     env.check_open()?;
     for state in env.all() {
-        let segments = state.view().segments.clone();
-        if segments.len() > 1 || segments.iter().any(|view| !view.dead.is_empty()) {
-            merge(env, &state, &segments)?;
+        loop {
+            let (view, _) = state.view().served();
+            let is_due = |view: &SegmentView| !view.dead.is_empty() || view.segment.is_derived();
+            // Whatever is damaged is left out the next time around.
+            if view.segments.len() < 2 && !view.segments.iter().any(is_due)
+                || rewrite_sound(env, &state, &view.segments)?
+            {
+                break;
+            }
         }
     }
     Ok(())
@@ -104,9 +123,11 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
         env.apply_all(&mut applied, &mut queue)?;
         let log = env.new_log(queue.next_sequence)?;
         env.commit(|manifest| manifest.logs.push(log.number()))?;
-        queue.log = Some(log);
-        let memtables: Vec<(Arc<CollectionState>, Memtable)> =
-            env.all().into_iter().map(|state| (Arc::clone(&state), state.view().memtable.clone())).collect();
+        queue.log = Some(Arc::clone(&log));
+        let (held, free): (Vec<_>, Vec<_>) = env.all().into_iter().partition(|state| is_held(env, state));
+        copy_all(env, &mut queue, &log, &held)?;
+        let memtable = |state: Arc<CollectionState>| (Arc::clone(&state), state.view().memtable.clone());
+        let memtables: Vec<(Arc<CollectionState>, Memtable)> = free.into_iter().map(memtable).collect();
         (*applied, memtables)
     };
     for (state, memtable) in memtables {
@@ -130,14 +151,7 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
 /// holds `maintenance` and the queue, with every write applied.
 pub(crate) fn move_log(env: &EnvironmentState, queue: &mut Queue) -> Result<()> {
     let log = env.new_log(queue.next_sequence)?;
-    let mut last = None;
-    for state in env.all() {
-        last = copy(env, &state, &log)?.or(last);
-    }
-    if let Some(last) = last {
-        log.commit(last)?;
-        queue.next_sequence = last + 1;
-    }
+    copy_all(env, queue, &log, &env.all())?;
     let last = queue.next_sequence.saturating_sub(1);
     env.commit(|manifest| {
         manifest.logs = vec![log.number()];
@@ -156,6 +170,25 @@ pub(crate) fn remove_old_logs(env: &EnvironmentState) -> Result<()> {
         if wal_number(&name).is_some_and(|number| !live.contains(&number)) {
             remove(&dir, &name)?;
         }
+    }
+    Ok(())
+}
+
+/// Whether the memtable of a collection must stay in the log. Nobody can say which rows of a segment that lost
+/// its ids these writes replace; once the segment is put back, the replay of the log will.
+fn is_held(env: &EnvironmentState, state: &CollectionState) -> bool {
+    state.view().quarantined().any(|view| !matches!(view.segment.index_unless_lost(&env.keys), Ok(Some(_))))
+}
+
+/// Logs the memtables of `states` once more.
+fn copy_all(env: &EnvironmentState, queue: &mut Queue, log: &WalWriter, states: &[Arc<CollectionState>]) -> Result<()> {
+    let mut last = None;
+    for state in states {
+        last = copy(env, state, log)?.or(last);
+    }
+    if let Some(last) = last {
+        log.commit(last)?;
+        queue.next_sequence = last + 1;
     }
     Ok(())
 }
@@ -184,10 +217,6 @@ fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Res
         last = Some(log.append(|_| Entry::Delete { collection, ids }, &mut rng)?.0);
     }
     Ok(last)
-}
-
-fn merge(env: &EnvironmentState, state: &CollectionState, segments: &[SegmentView]) -> Result<()> {
-    rewrite(env, state, &Input { memtable: None, segments, flushed: None })
 }
 
 fn size(view: &SegmentView) -> Size {

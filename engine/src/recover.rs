@@ -9,10 +9,12 @@ use std::sync::atomic::AtomicBool;
 
 use index::Space;
 use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
 use storage::id::Sequence;
-use storage::manifest::{CollectionEntry, Manifest, read_newest};
+use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
-use storage::segment::read_tombstones;
+use storage::segment::layout::rows_name;
+use storage::segment::{SegmentError, read_tombstones};
 use storage::wal::replay;
 
 use crate::entropy::generator;
@@ -22,7 +24,7 @@ use crate::files::remove;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::maintain::{move_log, remove_old_logs};
-use crate::rewrite::{Input, rewrite};
+use crate::rewrite::rewrite_sound;
 use crate::schema::metric_of;
 use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View};
@@ -58,12 +60,13 @@ pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Re
         .ok_or_else(|| Error::corrupt("the environment has no manifest; restore it from a backup"))?;
     let found = list(&dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
     let findings = examine(&manifest, &found);
-    if let Some(missing) = findings.missing.first() {
+    let is_of_segment = |path: &&String| path.starts_with(&format!("{SEGMENTS}/"));
+    if let Some(missing) = findings.missing.iter().find(|path| !is_of_segment(path)) {
         return Err(Error::corrupt(format!("the file {missing} is missing; restore it from a backup")));
     }
     let mut collections = BTreeMap::new();
     for entry in &manifest.collections {
-        let state = load(&dir, &keys, entry)?;
+        let state = load(&dir, &keys, entry, &findings)?;
         collections.insert(entry.name.clone(), Arc::new(state));
     }
     let interrupted = job::interrupted(&dir, &keys)?;
@@ -99,34 +102,53 @@ fn assemble(
     }
 }
 
-fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry) -> Result<CollectionState> {
+fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry, findings: &Findings) -> Result<CollectionState> {
     let metric = metric_of(entry.metric).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "a collection has a metric that this version does not know")
     })?;
-    let (scope, seed, table_key) = {
-        let keyring = keys.read();
-        (keyring.scope(), keyring.rotation_seed(entry.id.0), keyring.table_key())
-    };
+    let seed = keys.read().rotation_seed(entry.id.0);
     let space = Arc::new(Space::new(metric, entry.dimension as usize, seed.expose()));
-    let segments_dir = dir.sub(SEGMENTS);
-    let mut segments = Vec::with_capacity(entry.segments.len());
-    for segment in &entry.segments {
-        let len = u32::try_from(segment.rows)
-            .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", segment.id)))?;
-        let mut dead = match segment.tombstones {
-            Some(version) => read_tombstones(&segments_dir, segment.id, version, segment.rows, &table_key, scope)?,
-            None => Default::default(),
-        };
-        let mut opened = Segment::new(&segments_dir, segment.id, len, entry.id, &space, scope);
-        if !opened.has_index(keys)? {
-            let (index, erased) = opened.derive(keys)?;
-            opened = opened.with_index(index);
-            dead |= erased;
-        }
-        segments.push(SegmentView { segment: Arc::new(opened), dead: Arc::new(dead) });
-    }
+    let load = |segment| load_segment(dir, keys, entry, &space, segment, findings);
+    let segments = entry.segments.iter().map(load).collect::<Result<_>>()?;
     let view = View { sequence: entry.flushed, segments, memtable: Default::default() };
     Ok(CollectionState::new(entry.id, entry.name.clone(), space, view))
+}
+
+/// A segment as the manifest names it; one with damaged or missing files is in quarantine.
+fn load_segment(
+    dir: &Dir,
+    keys: &Keys,
+    collection: &CollectionEntry,
+    space: &Arc<Space>,
+    entry: &SegmentEntry,
+    findings: &Findings,
+) -> Result<SegmentView> {
+    let dir = dir.sub(SEGMENTS);
+    let (scope, table_key) = (keys.read().scope(), keys.read().table_key());
+    let len = u32::try_from(entry.rows)
+        .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", entry.id)))?;
+    let mut segment = Segment::new(&dir, entry.id, len, collection.id, space, scope);
+    let mut dead = RoaringBitmap::new();
+    if findings.missing.contains(&format!("{SEGMENTS}/{}", rows_name(entry.id))) {
+        segment.quarantine(&Error::corrupt("its rows are missing"));
+    } else if !segment.has_index(keys) {
+        match segment.derive(keys) {
+            Ok((index, erased)) => {
+                segment = segment.with_index(index);
+                dead |= erased;
+            }
+            Err(_) if segment.is_quarantined() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for version in entry.tombstone_versions() {
+        match read_tombstones(&dir, entry.id, version, entry.rows, &table_key, scope) {
+            Ok(marked) => dead |= marked,
+            Err(error @ SegmentError::NewerFormat { .. }) => return Err(error.into()),
+            Err(error) => segment.lack_tombstones(version, &error.into()),
+        }
+    }
+    Ok(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) })
 }
 
 /// Applies every logged write that is in no segment yet; returns the last sequence ever given out.
@@ -204,9 +226,8 @@ fn rebuild(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
     for state in env.all() {
         for view in &state.view().segments {
-            if !view.segment.has_index(&env.keys)? {
-                let segments = [view.clone()];
-                rewrite(env, &state, &Input { memtable: None, segments: &segments, flushed: None })?;
+            if !view.segment.has_index(&env.keys) {
+                rewrite_sound(env, &state, std::slice::from_ref(view))?;
             }
         }
     }

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod damage_seen;
 pub mod dying;
 pub mod model;
+pub mod partial;
 pub mod world;
