@@ -29,8 +29,8 @@ pub enum Step {
     Flushed,
     /// Segments of one collection were merged.
     Compacted,
-    /// A damaged index was written anew from its rows.
-    Reindexed,
+    /// A segment was written anew, because its index or its tombstones were damaged on disk.
+    Mended,
     /// A segment turned out damaged and is left out from now on.
     Quarantined,
 }
@@ -62,8 +62,8 @@ pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
 
 /// What a collection should have rewritten next, and what that is called.
 fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
-    if let Some(derived) = view.segments.iter().find(|view| view.segment.is_derived()) {
-        return Some((vec![derived.clone()], Step::Reindexed));
+    if let Some(stale) = view.segments.iter().find(|view| view.segment.condition().is_stale()) {
+        return Some((vec![stale.clone()], Step::Mended));
     }
     let sizes: Vec<Size> = view.segments.iter().map(size).collect();
     let picks = pick(&sizes, &Policy::default());
@@ -80,7 +80,7 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     for state in env.all() {
         loop {
             let (view, _) = state.view().served();
-            let is_due = |view: &SegmentView| !view.dead.is_empty() || view.segment.is_derived();
+            let is_due = |view: &SegmentView| !view.dead.is_empty() || view.segment.condition().is_stale();
             // Whatever is damaged is left out the next time around.
             if view.segments.len() < 2 && !view.segments.iter().any(is_due)
                 || rewrite_sound(env, &state, &view.segments)?

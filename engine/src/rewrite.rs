@@ -147,7 +147,9 @@ fn build(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, row
     write_rows(env, state, input, rows, &owners, id)?;
     write_index_file(env, id, &index)?;
     let len = index.ids.len() as u32;
-    Ok(Segment::new(&env.segments_dir(), id, len, state.id, &state.space, env.scope).with_index(index))
+    let segment = Segment::new(&env.segments_dir(), id, len, state.id, &state.space, env.scope);
+    segment.condition().mark_checked(env.shared.clock.now_ms());
+    Ok(segment.with_index(index))
 }
 
 /// A segment number that no file and no key ever had: a failed rewrite may have used the manifest's next.

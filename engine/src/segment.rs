@@ -4,7 +4,6 @@
 //! the segment, held by the view. A segment whose rows turn out damaged, at whatever read, is in quarantine
 //! from then on until the environment is opened anew: nothing is served from it, and nothing is merged.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use index::{Ann, BuildParams, Codes, Space};
@@ -20,6 +19,7 @@ use storage::segment::layout::index_name;
 use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile, SealedRow};
 use zeroize::Zeroizing;
 
+use crate::condition::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::Keys;
 
@@ -58,10 +58,7 @@ pub(crate) struct Segment {
     /// `None` once neither the index nor, in quarantine, the rows that it could be made from open.
     index: OnceLock<Option<Index>>,
     loading: Mutex<()>,
-    /// The index in memory was made from the rows, because its file is damaged.
-    derived: AtomicBool,
-    /// Why the segment is in quarantine, if it is.
-    damage: OnceLock<String>,
+    condition: Arc<Condition>,
     /// Versions of its tombstones that did not open.
     unread: Vec<u64>,
 }
@@ -79,8 +76,7 @@ impl Segment {
             dir: dir.clone(),
             index: OnceLock::new(),
             loading: Mutex::new(()),
-            derived: AtomicBool::new(false),
-            damage: OnceLock::new(),
+            condition: Arc::default(),
             unread: Vec::new(),
         }
     }
@@ -92,14 +88,25 @@ impl Segment {
 
     /// Takes the segment out of every answer from now on.
     pub fn quarantine(&self, why: &Error) {
-        if self.damage.set(why.to_string()).is_ok() {
+        if self.condition.damage(why.to_string()) {
             tracing::error!(segment = self.path(), %why, "a damaged segment is left out of every answer");
         }
     }
 
     /// Whether damage was met in its rows or tombstones.
     pub fn is_quarantined(&self) -> bool {
-        self.damage.get().is_some()
+        self.condition.is_damaged()
+    }
+
+    /// What is known about its files.
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// The same files, not opened yet, for whoever wants to see what is on disk and not what is in memory.
+    pub fn unopened(&self) -> Self {
+        let fresh = Self::new(&self.dir, self.id, self.len, self.collection, &self.space, self.scope);
+        Self { condition: Arc::clone(&self.condition), ..fresh }
     }
 
     /// Passes on what a read of the rows gave; damage quarantines the segment.
@@ -193,7 +200,7 @@ impl Segment {
         }
         match self.derive(keys) {
             Ok((index, _)) => {
-                self.derived.store(true, Ordering::Release);
+                self.condition.mark_stale();
                 Ok(Some(index))
             }
             Err(_) if self.is_quarantined() => Ok(None),
@@ -205,11 +212,6 @@ impl Segment {
     pub fn has_index(&self, keys: &Keys) -> bool {
         // A file that cannot even be looked up is as good as none.
         self.dir.exists(&index_name(self.id)).unwrap_or(false) && keys.read().index_key(self.id.0).is_some()
-    }
-
-    /// Whether its index should be written anew: the file is damaged.
-    pub fn is_derived(&self) -> bool {
-        self.derived.load(Ordering::Acquire)
     }
 
     /// The error of whoever needs what only this segment could tell.
@@ -255,11 +257,23 @@ impl Segment {
         Ok((index, erased))
     }
 
-    fn load(&self, keys: &Keys) -> Result<Index> {
+    /// The file of the index.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where its key is gone by design and the segment waits to be rewritten.
+    pub fn index_file(&self, keys: &Keys) -> Result<IndexFile> {
         let key = keys.read().index_key(self.id.0).ok_or_else(|| {
             Error::new(ErrorKind::KeyUnavailable, format!("the index of segment {} must be rebuilt", self.id))
         })?;
-        let file = IndexFile::open(&self.dir, self.id, key, self.scope)?;
+        Ok(IndexFile::open(&self.dir, self.id, key, self.scope)?)
+    }
+
+    fn load(&self, keys: &Keys) -> Result<Index> {
+        self.decode_index(&self.index_file(keys)?)
+    }
+
+    /// The index that `file` holds.
+    pub fn decode_index(&self, file: &IndexFile) -> Result<Index> {
         let section = |code| -> Result<Zeroizing<Vec<u8>>> {
             file.section(code)?
                 .ok_or_else(|| Error::corrupt(format!("the index of segment {} lacks a section", self.id)))
