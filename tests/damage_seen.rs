@@ -21,6 +21,7 @@ fn answers_are_the_model_without_what_they_name() {
     // Where nothing was missing the flag would prove nothing: a test that forgot it would fail this often.
     assert!(total["answers unlike the model"] > 500, "{total:?}");
     assert!(total["partial answers"] >= total["answers unlike the model"], "{total:?}");
+    assert!(total["records lost in salvage"] > 20 && total["deletes lost in salvage"] > 20, "{total:?}");
     assert!(total["records refused"] > 100 && total["writes refused"] > 5 && total["erasures"] > 20, "{total:?}");
 }
 

@@ -15,7 +15,7 @@ use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
 use storage::segment::layout::rows_name;
 use storage::segment::{SegmentError, read_tombstones};
-use storage::wal::replay;
+use storage::wal::{Loss, Salvaged, replay, salvage};
 
 use crate::entropy::generator;
 use crate::erase;
@@ -53,6 +53,29 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
 
 /// Opens the environment in `dir`.
 pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
+    read(name, dir, home, shared, Damaged::Refused)?.settle()
+}
+
+/// What happens where a log is damaged or missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damaged {
+    /// The environment is not opened.
+    Refused,
+    /// What is left is taken, and what is not is told.
+    Salvaged,
+}
+
+/// An environment as its files say, nothing on disk having been changed yet.
+pub(crate) struct Found {
+    pub env: EnvironmentState,
+    /// The logs, by number, that were damaged.
+    pub losses: Vec<(u64, Loss)>,
+    findings: Findings,
+    interrupted: Vec<Job>,
+}
+
+/// Reads the environment in `dir`.
+pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damaged: Damaged) -> Result<Found> {
     let scope = home.scope;
     let keys = Keys::open(home)?;
     let table_key = keys.read().table_key();
@@ -60,8 +83,9 @@ pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Re
         .ok_or_else(|| Error::corrupt("the environment has no manifest; restore it from a backup"))?;
     let found = list(&dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
     let findings = examine(&manifest, &found);
-    let is_of_segment = |path: &&String| path.starts_with(&format!("{SEGMENTS}/"));
-    if let Some(missing) = findings.missing.iter().find(|path| !is_of_segment(path)) {
+    let in_dir = |path: &str, dir: &str| path.split('/').next() == Some(dir);
+    let is_told = |path: &str| in_dir(path, SEGMENTS) || (damaged == Damaged::Salvaged && in_dir(path, LOGS));
+    if let Some(missing) = findings.missing.iter().find(|path| !is_told(path)) {
         return Err(Error::corrupt(format!("the file {missing} is missing; restore it from a backup")));
     }
     let mut collections = BTreeMap::new();
@@ -70,10 +94,17 @@ pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Re
         collections.insert(entry.name.clone(), Arc::new(state));
     }
     let interrupted = job::interrupted(&dir, &keys)?;
-    let last = replay_logs(&dir, &keys, &manifest, &collections, &interrupted)?;
+    let (last, losses) = replay_logs(&dir, &keys, &manifest, &collections, &interrupted, damaged)?;
     let env = assemble(name, dir, keys, shared, manifest, collections, last + 1);
-    settle(&env, &findings, &interrupted)?;
-    Ok(env)
+    Ok(Found { env, losses, findings, interrupted })
+}
+
+impl Found {
+    /// Settles what a crash or a salvage left, after which the environment can be used.
+    pub fn settle(self) -> Result<EnvironmentState> {
+        settle(&self.env, &self.findings, &self.interrupted)?;
+        Ok(self.env)
+    }
 }
 
 fn assemble(
@@ -151,26 +182,36 @@ fn load_segment(
     Ok(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) })
 }
 
-/// Applies every logged write that is in no segment yet; returns the last sequence ever given out.
+/// Applies every logged write that is in no segment yet; returns the last sequence ever given out, and what is lost.
 fn replay_logs(
     dir: &Dir,
     keys: &Keys,
     manifest: &Manifest,
     collections: &BTreeMap<String, Arc<CollectionState>>,
     interrupted: &[Job],
-) -> Result<Sequence> {
+    damaged: Damaged,
+) -> Result<(Sequence, Vec<(u64, Loss)>)> {
     let flushed = manifest.collections.iter().map(|entry| entry.flushed).max().unwrap_or_default();
     let mut last = manifest.last_sequence.max(flushed);
     let mut jobs: Vec<&Job> = interrupted.iter().collect();
     jobs.sort_unstable_by_key(|job| job.through);
     let mut jobs = jobs.into_iter().peekable();
-    let scope = keys.read().scope();
+    let (scope, logs) = (keys.read().scope(), dir.sub(LOGS));
+    let mut losses = Vec::new();
     for number in &manifest.logs {
         let key = keys
             .read()
             .log_key(*number)
             .ok_or_else(|| Error::corrupt(format!("the key of log {number} is missing from the keyring")))?;
-        for (sequence, entry) in replay(&dir.sub(LOGS), *number, &key, scope)?.entries {
+        let Salvaged { entries, loss } = match damaged {
+            Damaged::Refused => Salvaged { entries: replay(&logs, *number, &key, scope)?.entries, loss: None },
+            Damaged::Salvaged => salvage(&logs, *number, &key, scope)?,
+        };
+        if let Some(loss) = loss {
+            last = last.max(loss.last);
+            losses.push((*number, loss));
+        }
+        for (sequence, entry) in entries {
             while let Some(job) = jobs.next_if(|job| job.through < sequence) {
                 mask(keys, collections, job)?;
             }
@@ -185,7 +226,7 @@ fn replay_logs(
         }
     }
     jobs.try_for_each(|job| mask(keys, collections, job))?;
-    Ok(last)
+    Ok((last, losses))
 }
 
 fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: &Job) -> Result<()> {

@@ -57,9 +57,13 @@ enum Origin {
 pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<()> {
     for view in input.segments {
         // A reader of an older view may come to these files after they are gone: it must find them opened.
+        // A salvage comes with segments that nobody reads, and of which perhaps nothing opens.
+        if view.segment.is_quarantined() && view.live() == 0 {
+            continue;
+        }
         view.segment.rows(&env.keys)?;
         if view.segment.has_index(&env.keys) {
-            view.segment.index(&env.keys)?;
+            view.segment.index_unless_lost(&env.keys)?;
         }
     }
     let rows = gather(env, input)?;

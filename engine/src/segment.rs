@@ -124,6 +124,11 @@ impl Segment {
         self.quarantine(why);
     }
 
+    /// Whether a version of its tombstones is lacking.
+    pub fn lacks_tombstones(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Keeps tombstones that did not open named in the manifest, beside those written since, and drops the
     /// names of those that opened again, since the view holds all they mark.
     pub fn name_unread(&self, entry: &mut SegmentEntry) {

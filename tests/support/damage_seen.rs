@@ -114,12 +114,16 @@ fn live(world: &mut World) -> Checked {
     world.check().map_err(|e| format!("opened again: {e}"))?;
     settle(&world.env()?)?;
     world.check().map_err(|e| format!("settled: {e}"))?;
-    world.restore()?;
-    world.check().map_err(|e| format!("put back: {e}"))?;
-    ensure(!world.is_seen, || "a segment that was put back is not served".into())?;
+    if world.rng.random_bool(0.5) {
+        world.restore()?;
+    } else {
+        world.salvage()?;
+    }
+    world.check().map_err(|e| format!("put back or salvaged: {e}"))?;
+    ensure(!world.is_seen, || "a segment that was put back or salvaged is not served".into())?;
     world.write()?;
     world.check().map_err(|e| format!("written to again: {e}"))?;
-    let report = world.env()?.verify().map_err(|e| format!("verify: {e}"))?;
+    let report = world.env()?.verify_deep().map_err(|e| format!("verify: {e}"))?;
     ensure(report.problems.is_empty(), || format!("verify after all was put back: {:?}", report.problems))
 }
 
@@ -341,6 +345,52 @@ impl World {
         file.append(bytes).map_err(|e| format!("append: {e}"))
     }
 
+    /// Goes on with what is left, which must be what was announced.
+    fn salvage(&mut self) -> Checked {
+        self.close()?;
+        self.seed = self.seed.wrapping_add(1);
+        let db = in_memory(&self.memory, self.seed).open().map_err(|e| format!("open: {e}"))?;
+        let before = self.files()?;
+        let announced = db.survey("acme").map_err(|e| format!("survey: {e}"))?;
+        ensure(before == self.files()?, || "a survey changed something".into())?;
+        let (_, salvage) = db.salvage("acme").map_err(|e| format!("salvage: {e}"))?;
+        ensure(salvage == announced, || format!("{announced:?} announced, not {salvage:?}"))?;
+        self.db = Some(db);
+        let docs = self.docs()?;
+        let found: BTreeSet<u64> = (0..IDS).filter(|id| docs.get(*id).is_ok_and(|found| found.is_some())).collect();
+        let missing: Vec<u64> = self.model.records.keys().filter(|id| !found.contains(id)).copied().collect();
+        let is_of_victim = missing.iter().all(|id| self.home.get(id) == Some(&self.victim));
+        let lost: u64 = salvage.segments.iter().map(|segment| segment.rows_lost).sum();
+        ensure(is_of_victim && missing.len() as u64 <= lost, || "a salvage lost more than it says".into())?;
+        for id in &missing {
+            self.model.delete(*id);
+        }
+        let back: Vec<u64> = found.into_iter().filter(|id| !self.model.records.contains_key(id)).collect();
+        let may_be_back = salvage.segments.iter().any(|segment| segment.deletes_lost);
+        ensure(back.is_empty() || may_be_back, || "a salvage brought deleted records back and does not say so".into())?;
+        docs.delete(back.iter().copied()).map_err(|e| format!("delete: {e}"))?;
+        *self.counts.entry("records lost in salvage").or_default() += missing.len() as u64;
+        *self.counts.entry("deletes lost in salvage").or_default() += back.len() as u64;
+        self.mended();
+        Ok(())
+    }
+
+    fn files(&self) -> Checked<BTreeMap<String, Vec<u8>>> {
+        let mut files = BTreeMap::new();
+        for dir in ["env/acme", "env/acme/seg", "env/acme/wal", "env/acme/keyring", "anchors/acme"] {
+            for name in self.memory.list(dir).map_err(|e| format!("list: {e}"))? {
+                let path = format!("{dir}/{name}");
+                files.extend(self.memory.read(&path).ok().map(|bytes| (path, bytes)));
+            }
+        }
+        Ok(files)
+    }
+
+    /// From here on nothing is damaged.
+    fn mended(&mut self) {
+        (self.ids_known, self.is_seen, self.damage) = (true, false, Damage::FlipIndex);
+    }
+
     /// Puts the files back as they were.
     fn restore(&mut self) -> Checked {
         self.close()?;
@@ -349,8 +399,7 @@ impl World {
             drop(self.memory.remove(path));
             self.place(path, bytes)?;
         }
-        self.ids_known = true;
-        self.damage = Damage::FlipIndex;
+        self.mended();
         self.reopen()
     }
 }
