@@ -12,6 +12,7 @@ use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery}
 use crate::read;
 use crate::record::{Record, RecordId};
 use crate::search;
+use crate::snapshot::paths;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::worker::Bell;
 use crate::write;
@@ -44,6 +45,8 @@ pub struct CollectionInfo {
     pub disk_bytes: u64,
     /// Bytes of its loaded indexes and of its memtable.
     pub resident_bytes: u64,
+    /// Segments that are damaged and left out of every answer, as paths inside the environment.
+    pub damaged: Vec<String>,
 }
 
 impl Collection {
@@ -55,6 +58,7 @@ impl Collection {
     /// Facts about it now.
     pub fn info(&self) -> CollectionInfo {
         let view = self.state.view();
+        let (served, hidden) = view.served();
         let manifest = self.env.manifest.lock();
         let segments = manifest.collection(self.state.id).map(|entry| entry.segments.as_slice()).unwrap_or_default();
         let loaded = view.segments.iter().filter_map(|view| view.segment.resident());
@@ -62,11 +66,12 @@ impl Collection {
             name: self.state.name.clone(),
             dimension: self.state.space.dimension(),
             metric: self.state.metric,
-            records: view.live(),
+            records: served.live(),
             segments: view.segments.len() as u64,
             memtable_records: view.memtable.live_len() as u64,
             disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
             resident_bytes: (loaded.map(|index| index.resident_bytes()).sum::<usize>() + view.memtable.bytes()) as u64,
+            damaged: paths(&hidden),
         }
     }
 
@@ -75,7 +80,8 @@ impl Collection {
     ///
     /// # Errors
     /// `Invalid` naming the record's place in the batch, from 0; `Full`, `Poisoned` from the log; `Busy` where
-    /// writes come faster than segments are built.
+    /// writes come faster than segments are built; `Corrupt` where a damaged segment has lost its ids, so that
+    /// nobody can say what a write would replace.
     pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Result<AsOf> {
         let sequence = write::upsert(&self.env, &self.state, &self.permit, records)?;
         self.bell.ring();
@@ -92,6 +98,9 @@ impl Collection {
     }
 
     /// The record with this id, with vector and payload.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is in a damaged segment, or if nobody can say that it is not.
     pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<Record>> {
         read::get(&self.env, &self.state, &self.permit, id.into())
     }
@@ -173,7 +182,7 @@ impl Search<'_> {
     /// Runs the search.
     ///
     /// # Errors
-    /// `Invalid` for an unusable vector, limit, ef or filter; `Corrupt` for a damaged segment.
+    /// `Invalid` for an unusable vector, limit, ef or filter. A damaged segment is no error: see [`Hits::partial`].
     pub fn run(self) -> Result<Hits> {
         let Collection { env, state, permit, .. } = &self.collection;
         search::search(env, state, permit, &self.query)
@@ -242,7 +251,7 @@ impl Scroll {
     /// Reads the page.
     ///
     /// # Errors
-    /// `Invalid` for an unusable limit or filter; `Corrupt` for a damaged segment.
+    /// `Invalid` for an unusable limit or filter. A damaged segment is no error: see [`Page::partial`].
     pub fn run(self) -> Result<Page> {
         let Collection { env, state, permit, .. } = &self.collection;
         read::scroll(env, state, permit, &self.query)

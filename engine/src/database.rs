@@ -341,6 +341,23 @@ impl Database {
     }
 
     fn find(&self, name: &str, create: bool) -> Result<Environment> {
+        self.enter(name, || self.inner.open_state(name, create))
+    }
+
+    /// The environment `name` if it is open in this process.
+    pub(crate) fn entered(&self, name: &str) -> Option<Arc<EnvironmentState>> {
+        self.inner.environments.lock().get(name).cloned()
+    }
+
+    /// Where the environment `name` lives, and what it shares with the others.
+    pub(crate) fn place(&self, name: &str) -> (Dir, Home, &Arc<Shared>) {
+        let dir = self.inner.dir.sub(ENVIRONMENTS).sub(name);
+        let home = self.inner.home(name, &dir);
+        (dir, home, &self.inner.shared)
+    }
+
+    /// The environment `name`, opened by `open` if it is not open yet.
+    pub(crate) fn enter(&self, name: &str, open: impl FnOnce() -> Result<EnvironmentState>) -> Result<Environment> {
         name::check(name, "environment")?;
         let inner = &self.inner;
         let mut environments = inner.environments.lock();
@@ -350,7 +367,7 @@ impl Database {
         let state = match environments.get(name) {
             Some(state) => Arc::clone(state),
             None => {
-                let state = Arc::new(inner.open_state(name, create)?);
+                let state = Arc::new(open()?);
                 environments.insert(name.to_owned(), Arc::clone(&state));
                 inner.open.lock().push(Arc::downgrade(&state));
                 state

@@ -23,9 +23,10 @@ use crate::permit::{Action, Permit};
 use crate::relog;
 use crate::rewrite;
 use crate::schema::metric_code;
+use crate::scrub::{self, Scrub};
 use crate::snapshot::View;
 use crate::state::{CollectionState, EnvironmentState};
-use crate::verify::{self, VerifyReport};
+use crate::verify::{self, Depth, VerifyReport};
 use crate::worker::Bell;
 
 /// An isolated tenant: own directory, log, manifest and keys. Clones share the same environment.
@@ -120,9 +121,22 @@ impl Environment {
         maintain::step(&self.state)
     }
 
-    /// Reads and opens every live file and reports what is wrong.
+    /// Authenticates every stored byte of every live file and reports what is wrong.
     pub fn verify(&self) -> Result<VerifyReport> {
-        verify::verify(&self.state, &self.permit)
+        verify::verify(&self.state, &self.permit, Depth::Bytes)
+    }
+
+    /// [`Environment::verify`], and whether every index says what its rows say, its graph leads everywhere, and no
+    /// id is live twice.
+    pub fn verify_deep(&self) -> Result<VerifyReport> {
+        verify::verify(&self.state, &self.permit, Depth::Meaning)
+    }
+
+    /// Authenticates every stored byte of the segment that was checked longest ago; what the background thread does
+    /// with each every [`crate::Settings::scrub_days`].
+    pub fn scrub(&self) -> Result<Scrub> {
+        self.permit.check(Action::Operate)?;
+        scrub::scrub(&self.state, u64::MAX, &|| false)
     }
 
     /// Opens this environment inside the copied data directory `copy`, read-only, with the live keyring.

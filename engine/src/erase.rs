@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::{self, Job};
 use crate::permit::{Action, Permit};
 use crate::relog::{move_log, remove_old_logs};
-use crate::rewrite::{Input, rewrite};
+use crate::rewrite::rewrite_sound;
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -30,6 +30,9 @@ pub struct Erasure {
     pub segments_purged: u64,
     /// Indexes built anew for survivors.
     pub indexes_rebuilt: u64,
+    /// Damaged segments that hold rows of the entity or may hold some, and could not be rewritten. What is left
+    /// of those rows opens for nobody, since their key is destroyed.
+    pub segments_quarantined: u64,
     /// From here on no read returns a record of the entity.
     pub hidden_at: u64,
     /// From here on no copy of any file opens for the entity: its keys are destroyed in every anchor store.
@@ -61,13 +64,14 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
         records_deleted,
         segments_purged: 0,
         indexes_rebuilt: 0,
+        segments_quarantined: 0,
         hidden_at,
         shredded_at,
         purged_at: None,
         completed_at: None,
         reason: None,
     };
-    let mut done = (0, 0);
+    let mut done = Purged::default();
     match reserve.spend(|| purge(env, &affected, &mut done)) {
         // Nothing opens for the entity any more. Its bytes go when there is room to write the survivors' anew.
         Err(error) if error.kind() == ErrorKind::Full => {}
@@ -78,7 +82,9 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
             erasure.completed_at = Some(now());
         }
     }
-    (erasure.segments_purged, erasure.indexes_rebuilt) = done;
+    erasure.segments_purged = done.purged;
+    erasure.indexes_rebuilt = done.rebuilt;
+    erasure.segments_quarantined = done.quarantined;
     Ok(erasure)
 }
 
@@ -111,13 +117,13 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
-            if holds_destroyed(env, view)? || !view.segment.has_index(&env.keys)? {
+            if view.segment.is_quarantined() || !view.segment.has_index(&env.keys) || holds_destroyed(env, view)? {
                 affected.push((Arc::clone(&state), view.clone()));
             }
         }
     }
     let reserve = &env.shared.reserve;
-    reserve.spend(|| purge(env, &affected, &mut (0, 0)))?;
+    reserve.spend(|| purge(env, &affected, &mut Purged::default()))?;
     numbers.into_iter().try_for_each(|number| reserve.spend(|| finish(env, number)))?;
     Ok(true)
 }
@@ -138,7 +144,7 @@ fn begin(env: &EnvironmentState) -> Result<u64> {
 fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, u64)> {
     let states = env.all();
     for view in states.iter().flat_map(|state| state.view().segments.clone()) {
-        view.segment.index(&env.keys)?;
+        view.segment.index_unless_lost(&env.keys)?;
     }
     let mut applied = env.apply.lock();
     let through = {
@@ -167,8 +173,8 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
-            let index = view.segment.index(&env.keys)?;
-            if !index.entities.positions(&job.entity).is_empty() {
+            let index = view.segment.index_unless_lost(&env.keys)?;
+            if index.is_none_or(|index| !index.entities.positions(&job.entity).is_empty()) {
                 affected.push((Arc::clone(&state), view.clone()));
             }
         }
@@ -189,17 +195,27 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
     Ok(affected)
 }
 
-/// Rewrites every affected segment from its survivors; `done` counts how many went and how many came back.
-fn purge(env: &EnvironmentState, affected: &Affected, done: &mut (u64, u64)) -> Result<()> {
+/// How many segments went, came back without the entity, and could not be rewritten.
+#[derive(Default)]
+struct Purged {
+    purged: u64,
+    rebuilt: u64,
+    quarantined: u64,
+}
+
+/// Rewrites every affected segment from its survivors, and counts in `done`.
+fn purge(env: &EnvironmentState, affected: &Affected, done: &mut Purged) -> Result<()> {
     for (state, old) in affected {
         // The view's bitmap may have grown since.
         let view = state.view();
         let Some(now) = view.segments.iter().find(|view| view.segment.id == old.segment.id) else { continue };
-        let segments = [now.clone()];
         let before = view.segments.len();
-        rewrite(env, state, &Input { memtable: None, segments: &segments, flushed: None })?;
-        done.0 += 1;
-        done.1 += u64::from(state.view().segments.len() == before);
+        if rewrite_sound(env, state, std::slice::from_ref(now))? {
+            done.purged += 1;
+            done.rebuilt += u64::from(state.view().segments.len() == before);
+        } else {
+            done.quarantined += 1;
+        }
     }
     Ok(())
 }

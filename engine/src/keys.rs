@@ -75,29 +75,19 @@ impl Keys {
 
     /// Opens the newest keyring; reads only, changes nothing on disk.
     pub fn open(home: Home) -> Result<Self> {
-        let epoch = newest_root(&home.dir)?
-            .ok_or_else(|| Error::corrupt("the environment has no keyring; restore its keyring directory"))?;
-        let root_page = read(&home.dir, &root_name(epoch))?;
-        let header = Keyring::inspect(&root_page).map_err(|e| damaged(&root_name(epoch), e))?;
-        if header.root_key != home.root_key.fingerprint() {
-            return Err(Error::new(
-                ErrorKind::KeyUnavailable,
-                format!(
-                    "the root key given (fingerprint {}) is not the one this environment was sealed with (fingerprint {})",
-                    home.root_key.fingerprint(),
-                    header.root_key
-                ),
-            ));
-        }
-        let anchor = find_anchor(&home.anchors, epoch)?;
-        let mut keyring = Keyring::open(home.scope, &home.root_key, &anchor, &root_page, |generation| {
-            read(&home.dir, &buckets_name(generation))
-        })
-        .map_err(open_error)?;
-        if home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?.contains(&log_name(epoch)) {
-            replay(&home.dir, epoch, &mut keyring)?;
-        }
+        let (keyring, _) = read_keyring(&home)?;
         Ok(Self { home, keyring: RwLock::new(keyring), log: Mutex::new(None) })
+    }
+
+    /// Opens every file of the keyring once more; the caller keeps epochs away.
+    pub fn check(&self) -> Result<()> {
+        let log = self.log.lock();
+        let (keyring, logged) = read_keyring(&self.home)?;
+        // A frame that was damaged at the end of the log looks like one that was never finished.
+        if log.as_ref().is_some_and(|log| log.next_number() > logged) {
+            return Err(Error::corrupt(format!("the keyring file {} is damaged", log_name(keyring.epoch_number()))));
+        }
+        Ok(())
     }
 
     /// Finishes what a crash interrupted, once everything else was read without fault. Keys that an earlier process
@@ -246,6 +236,32 @@ impl Keys {
     }
 }
 
+/// Reads the newest keyring of `home`; also how many frames of its log there were.
+fn read_keyring(home: &Home) -> Result<(Keyring, u64)> {
+    let epoch = newest_root(&home.dir)?
+        .ok_or_else(|| Error::corrupt("the environment has no keyring; restore its keyring directory"))?;
+    let root_page = read(&home.dir, &root_name(epoch))?;
+    let header = Keyring::inspect(&root_page).map_err(|e| damaged(&root_name(epoch), e))?;
+    if header.root_key != home.root_key.fingerprint() {
+        return Err(Error::new(
+            ErrorKind::KeyUnavailable,
+            format!(
+                "the root key given (fingerprint {}) is not the one this environment was sealed with (fingerprint {})",
+                home.root_key.fingerprint(),
+                header.root_key
+            ),
+        ));
+    }
+    let anchor = find_anchor(&home.anchors, epoch)?;
+    let mut keyring = Keyring::open(home.scope, &home.root_key, &anchor, &root_page, |generation| {
+        read(&home.dir, &buckets_name(generation))
+    })
+    .map_err(open_error)?;
+    let names = home.dir.list().map_err(|e| Error::io("the keyring cannot be listed", e))?;
+    let logged = if names.contains(&log_name(epoch)) { replay(&home.dir, epoch, &mut keyring)? } else { 0 };
+    Ok((keyring, logged))
+}
+
 fn pending_name(epoch: u64) -> String {
     format!("pending-{epoch:020}")
 }
@@ -284,15 +300,16 @@ fn find_anchor(stores: &[Arc<dyn AnchorStore>], epoch: u64) -> Result<Anchor> {
     ))
 }
 
-fn replay(dir: &Dir, epoch: u64, keyring: &mut Keyring) -> Result<()> {
+fn replay(dir: &Dir, epoch: u64, keyring: &mut Keyring) -> Result<u64> {
     let name = log_name(epoch);
     let bytes = read(dir, &name)?;
     let frames = read_frames(&bytes, LogKind::NewKeys, epoch).map_err(|e| damaged(&name, e))?;
+    let logged = frames.payloads.len() as u64;
     for (number, range) in (0..).zip(frames.payloads) {
         let frame = bytes.get(range).unwrap_or_default();
         keyring.replay(number, frame).map_err(|e| damaged(&name, e))?;
     }
-    Ok(())
+    Ok(logged)
 }
 
 fn damaged(file: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {

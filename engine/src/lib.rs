@@ -4,7 +4,7 @@
 //! environment; a person can be erased from live data and from old copies alike.
 //!
 //! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, and
-//! `recover` for opening; `verify` and `drill` look without touching. What they share is in `state`; the
+//! `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
 
@@ -12,6 +12,7 @@
 
 mod clock;
 mod collection;
+mod condition;
 mod database;
 mod drill;
 mod entropy;
@@ -21,6 +22,7 @@ mod error;
 mod files;
 mod filter;
 mod health;
+mod inspect;
 mod job;
 mod keys;
 mod maintain;
@@ -37,7 +39,9 @@ mod relog;
 mod reserve;
 mod rewrite;
 mod root_key;
+mod salvage;
 mod schema;
+mod scrub;
 mod search;
 mod segment;
 mod settings;
@@ -58,11 +62,14 @@ pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use health::Health;
 pub use index::Metric;
+pub use inspect::Problem;
 pub use maintain::Step;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
 pub use query::{AsOf, Counted, Counters, Deleted, Hit, Hits, Page};
 pub use record::{Record, RecordId};
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
+pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};
+pub use scrub::Scrub;
 pub use settings::Settings;
-pub use verify::{Problem, VerifyReport};
+pub use verify::VerifyReport;

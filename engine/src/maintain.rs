@@ -13,9 +13,9 @@ use storage::sync::lock_within;
 
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
-use crate::relog::remove_old_logs;
-use crate::rewrite::{Input, rewrite};
-use crate::snapshot::SegmentView;
+use crate::relog::{copy_all, is_held, remove_old_logs};
+use crate::rewrite::{Input, rewrite, rewrite_sound};
+use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
 
 /// What one step of upkeep did.
@@ -30,6 +30,10 @@ pub enum Step {
     Purged,
     /// Segments of one collection were merged.
     Compacted,
+    /// A segment was written anew, because its index or its tombstones were damaged on disk.
+    Mended,
+    /// A segment turned out damaged and is left out from now on.
+    Quarantined,
 }
 
 /// A memtable this many times over its limit makes writers wait for a flush.
@@ -38,7 +42,7 @@ const HOLD_BACK: usize = 4;
 const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
 /// Does the most urgent piece of upkeep, if any.
 pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
-    if env.all().iter().any(|state| over(env, state, 1)) {
+    if env.all().iter().any(|state| over(env, state, 1) && !is_held(env, state)) {
         flush(env)?;
         return Ok(Step::Flushed);
     }
@@ -48,16 +52,25 @@ pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
         return Ok(Step::Purged);
     }
     for state in env.all() {
-        let view = state.view();
-        let sizes: Vec<Size> = view.segments.iter().map(size).collect();
-        if let Some(picked) = pick(&sizes, &Policy::default()).first() {
-            let chosen: Vec<SegmentView> =
-                view.segments.iter().filter(|s| picked.contains(&s.segment.id)).cloned().collect();
-            merge(env, &state, &chosen)?;
-            return Ok(Step::Compacted);
+        let (view, _) = state.view().served();
+        if let Some((chosen, done)) = choose(&view) {
+            let is_sound = rewrite_sound(env, &state, &chosen)?;
+            return Ok(if is_sound { done } else { Step::Quarantined });
         }
     }
     Ok(Step::Idle)
+}
+
+/// What a collection should have rewritten next, and what that is called.
+fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
+    if let Some(stale) = view.segments.iter().find(|view| view.segment.condition().is_stale()) {
+        return Some((vec![stale.clone()], Step::Mended));
+    }
+    let sizes: Vec<Size> = view.segments.iter().map(size).collect();
+    let picks = pick(&sizes, &Policy::default());
+    let picked = picks.first()?;
+    let chosen = view.segments.iter().filter(|view| picked.contains(&view.segment.id)).cloned().collect();
+    Some((chosen, Step::Compacted))
 }
 
 /// Merges every collection into one segment without dead rows.
@@ -66,9 +79,15 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
     env.check_open()?;
     for state in env.all() {
-        let segments = state.view().segments.clone();
-        if segments.len() > 1 || segments.iter().any(|view| !view.dead.is_empty()) {
-            merge(env, &state, &segments)?;
+        loop {
+            let (view, _) = state.view().served();
+            let is_due = |view: &SegmentView| !view.dead.is_empty() || view.segment.condition().is_stale();
+            // Whatever is damaged is left out the next time around.
+            if view.segments.len() < 2 && !view.segments.iter().any(is_due)
+                || rewrite_sound(env, &state, &view.segments)?
+            {
+                break;
+            }
         }
     }
     Ok(())
@@ -106,9 +125,11 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
         env.apply_all(&mut applied, &mut queue)?;
         let log = env.new_log(queue.next_sequence)?;
         env.commit(|manifest| manifest.logs.push(log.number()))?;
-        queue.log = Some(log);
-        let memtables: Vec<(Arc<CollectionState>, Memtable)> =
-            env.all().into_iter().map(|state| (Arc::clone(&state), state.view().memtable.clone())).collect();
+        queue.log = Some(Arc::clone(&log));
+        let (held, free): (Vec<_>, Vec<_>) = env.all().into_iter().partition(|state| is_held(env, state));
+        copy_all(env, &mut queue, &log, &held)?;
+        let memtable = |state: Arc<CollectionState>| (Arc::clone(&state), state.view().memtable.clone());
+        let memtables: Vec<(Arc<CollectionState>, Memtable)> = free.into_iter().map(memtable).collect();
         (*applied, memtables)
     };
     for (state, memtable) in memtables {
@@ -126,10 +147,6 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
         })?;
     }
     remove_old_logs(env)
-}
-
-fn merge(env: &EnvironmentState, state: &CollectionState, segments: &[SegmentView]) -> Result<()> {
-    rewrite(env, state, &Input { memtable: None, segments, flushed: None })
 }
 
 fn size(view: &SegmentView) -> Size {

@@ -58,8 +58,10 @@ pub struct Hits {
     pub hits: Vec<Hit>,
     /// The state the answer describes.
     pub as_of: AsOf,
-    /// Whether a part of the collection could not be searched.
+    /// Whether a part of the collection could not be searched, because it is damaged.
     pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is among the hits.
+    pub damaged: Vec<String>,
     /// What the search cost.
     pub counters: Counters,
 }
@@ -88,17 +90,23 @@ pub struct Page {
     pub next: Option<RecordId>,
     /// The state the answer describes.
     pub as_of: AsOf,
-    /// Whether a part of the collection could not be read.
+    /// Whether a part of the collection could not be read, because it is damaged.
     pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is on the page.
+    pub damaged: Vec<String>,
 }
 
 /// The answer of a count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// Records that match.
+    /// Records that match and can be read.
     pub count: u64,
     /// The state the answer describes.
     pub as_of: AsOf,
+    /// Whether a part of the collection could not be counted, because it is damaged.
+    pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is counted.
+    pub damaged: Vec<String>,
 }
 
 /// The answer of a delete.

@@ -14,7 +14,7 @@ use crate::permit::{Action, Permit};
 use crate::query::{AsOf, Counted, Page, ScrollQuery};
 use crate::record::Record;
 use crate::segment::Segment;
-use crate::snapshot::View;
+use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
 /// The stamp of an answer made from `view`.
@@ -25,19 +25,26 @@ pub(crate) fn as_of(env: &EnvironmentState, view: &View) -> AsOf {
 /// Reads that an erasure interrupts start over at most this often.
 const RESTARTS: usize = 8;
 
-/// Runs `read` on the newest view, and again if keys were destroyed meanwhile: rows that stop opening in
-/// the middle of a read would show it a part of a write. An erasure masks before it destroys, so the view
-/// taken after it holds none of them; the same goes for a collection that is dropped, whose files go too and may be
-/// missed. Only a caller whom erasures outrun that often sees rows drop out.
+/// Runs `read` on the newest view, with the segments that are in quarantine taken out and given beside it.
+///
+/// Runs it again without a segment in which it met damage, so that an answer shows a segment wholly or says
+/// that it does not; and again if keys were destroyed meanwhile: rows that stop opening in the middle of a
+/// read would show it a part of a write. An erasure masks before it destroys, so the view taken after it
+/// holds none of them; the same goes for a collection that is dropped, whose files go too and may be missed.
+/// Only a caller whom erasures outrun that often sees rows drop out.
 pub(crate) fn on_stable_view<T>(
     env: &EnvironmentState,
     state: &CollectionState,
-    mut read: impl FnMut(&View) -> Result<T>,
+    mut read: impl FnMut(&View, &[SegmentView]) -> Result<T>,
 ) -> Result<T> {
     let mut restarts = 0;
     loop {
         let epoch = env.keys.read().epoch_number();
-        let answer = read(&state.view());
+        let (view, hidden) = state.view().served();
+        let answer = read(&view, &hidden);
+        if view.quarantined().next().is_some() {
+            continue;
+        }
         if env.keys.read().epoch_number() == epoch || restarts == RESTARTS {
             return answer;
         }
@@ -46,6 +53,9 @@ pub(crate) fn on_stable_view<T>(
 }
 
 /// The record `id`, if it exists.
+///
+/// # Errors
+/// `Corrupt` if it is in a damaged segment, or if nobody can say that it is not.
 pub(crate) fn get(
     env: &EnvironmentState,
     state: &CollectionState,
@@ -53,14 +63,32 @@ pub(crate) fn get(
     id: RecordId,
 ) -> Result<Option<Record>> {
     permit.check(Action::Read)?;
-    on_stable_view(env, state, |view| match view.memtable.get(&id) {
+    on_stable_view(env, state, |view, hidden| match view.memtable.get(&id) {
         Some(Slot::Live(record)) => from_stored(record, true, true).map(Some),
         Some(Slot::Deleted(_)) => Ok(None),
         None => match view.locate(&id, &env.keys)? {
             Some((found, position)) => from_segment(env, &found.segment, position, true, true),
-            None => Ok(None),
+            None => hiding(env, hidden, &id)?.map_or(Ok(None), |view| Err(view.segment.damaged())),
         },
     })
+}
+
+/// The segment in quarantine that holds the live version of a record.
+///
+/// # Errors
+/// `Corrupt` if nobody can say whether one does.
+pub(crate) fn hiding<'a>(
+    env: &EnvironmentState,
+    hidden: &'a [SegmentView],
+    id: &RecordId,
+) -> Result<Option<&'a SegmentView>> {
+    for view in hidden {
+        let found = view.segment.find(id, &env.keys)?;
+        if found.is_some_and(|(position, _)| !view.dead.contains(position)) {
+            return Ok(Some(view));
+        }
+    }
+    Ok(None)
 }
 
 /// How many records match.
@@ -72,7 +100,7 @@ pub(crate) fn count(
 ) -> Result<Counted> {
     permit.check(Action::Read)?;
     let entity = filter.map(Filter::resolve).transpose()?;
-    on_stable_view(env, state, |view| {
+    on_stable_view(env, state, |view, hidden| {
         let count = match &entity {
             None => view.live(),
             Some(entity) => {
@@ -83,7 +111,7 @@ pub(crate) fn count(
                 count
             }
         };
-        Ok(Counted { count, as_of: as_of(env, view) })
+        Ok(Counted { count, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden) })
     })
 }
 
@@ -106,10 +134,16 @@ pub(crate) fn scroll(
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));
     }
     let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
-    on_stable_view(env, state, |view| page(env, view, query, entity.as_ref()))
+    on_stable_view(env, state, |view, hidden| page(env, view, hidden, query, entity.as_ref()))
 }
 
-fn page(env: &EnvironmentState, view: &View, query: &ScrollQuery, entity: Option<&EntityId>) -> Result<Page> {
+fn page(
+    env: &EnvironmentState,
+    view: &View,
+    hidden: &[SegmentView],
+    query: &ScrollQuery,
+    entity: Option<&EntityId>,
+) -> Result<Page> {
     let mut places = first_places(env, view, query, entity)?;
     let more = places.len() > query.limit;
     places.truncate(query.limit);
@@ -122,7 +156,8 @@ fn page(env: &EnvironmentState, view: &View, query: &ScrollQuery, entity: Option
         };
         records.extend(record);
     }
-    Ok(Page { records, next, as_of: as_of(env, view), partial: false })
+    let (partial, damaged) = (!hidden.is_empty(), paths(hidden));
+    Ok(Page { records, next, as_of: as_of(env, view), partial, damaged })
 }
 
 /// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use index::Space;
+use roaring::RoaringBitmap;
 use storage::id::Sequence;
-use storage::manifest::{CollectionEntry, Manifest, read_newest};
+use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
-use storage::segment::read_tombstones;
-use storage::wal::replay;
+use storage::segment::layout::rows_name;
+use storage::segment::{SegmentError, read_tombstones};
+use storage::wal::{Loss, Salvaged, replay, salvage};
 
 use crate::entropy::generator;
 use crate::erase;
@@ -21,7 +23,7 @@ use crate::files::remove;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::relog::{move_log, remove_old_logs};
-use crate::rewrite::{Input, rewrite};
+use crate::rewrite::rewrite_sound;
 use crate::schema::metric_of;
 use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View};
@@ -51,6 +53,28 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
 
 /// Opens the environment in `dir`.
 pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
+    read(name, dir, home, shared, Damaged::Refused)?.settle()
+}
+
+/// What happens where a log is damaged or missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damaged {
+    /// The environment is not opened.
+    Refused,
+    /// What is left is taken, and what is not is told.
+    Salvaged,
+}
+
+/// An environment as its files say, nothing on disk having been changed yet.
+pub(crate) struct Found {
+    pub env: EnvironmentState,
+    /// The logs, by number, that were damaged.
+    pub losses: Vec<(u64, Loss)>,
+    findings: Findings,
+}
+
+/// Reads the environment in `dir`.
+pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damaged: Damaged) -> Result<Found> {
     let scope = home.scope;
     let keys = Keys::open(home)?;
     let table_key = keys.read().table_key();
@@ -58,20 +82,29 @@ pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Re
         .ok_or_else(|| Error::corrupt("the environment has no manifest; restore it from a backup"))?;
     let found = list(&dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
     let findings = examine(&manifest, &found);
-    if let Some(missing) = findings.missing.first() {
+    let in_dir = |path: &str, dir: &str| path.split('/').next() == Some(dir);
+    let is_told = |path: &str| in_dir(path, SEGMENTS) || (damaged == Damaged::Salvaged && in_dir(path, LOGS));
+    if let Some(missing) = findings.missing.iter().find(|path| !is_told(path)) {
         return Err(Error::corrupt(format!("the file {missing} is missing; restore it from a backup")));
     }
     let mut collections = BTreeMap::new();
     for entry in &manifest.collections {
-        let state = load(&dir, &keys, entry)?;
+        let state = load(&dir, &keys, entry, &findings)?;
         collections.insert(entry.name.clone(), Arc::new(state));
     }
     let interrupted = job::interrupted(&dir, &keys)?;
-    let last = replay_logs(&dir, &keys, &manifest, &collections, &interrupted)?;
+    let (last, losses) = replay_logs(&dir, &keys, &manifest, &collections, &interrupted, damaged)?;
     let env = assemble(name, dir, keys, shared, manifest, collections, last + 1);
     *env.hidden.lock() = interrupted;
-    shared.reserve.spend(|| settle(&env, &findings))?;
-    Ok(env)
+    Ok(Found { env, losses, findings })
+}
+
+impl Found {
+    /// Settles what a crash or a salvage left, after which the environment can be used.
+    pub fn settle(self) -> Result<EnvironmentState> {
+        self.env.shared.reserve.spend(|| settle(&self.env, &self.findings))?;
+        Ok(self.env)
+    }
 }
 
 fn assemble(
@@ -101,56 +134,85 @@ fn assemble(
     }
 }
 
-fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry) -> Result<CollectionState> {
+fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry, findings: &Findings) -> Result<CollectionState> {
     let metric = metric_of(entry.metric).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "a collection has a metric that this version does not know")
     })?;
-    let (scope, seed, table_key) = {
-        let keyring = keys.read();
-        (keyring.scope(), keyring.rotation_seed(entry.id.0), keyring.table_key())
-    };
+    let seed = keys.read().rotation_seed(entry.id.0);
     let space = Arc::new(Space::new(metric, entry.dimension as usize, seed.expose()));
-    let segments_dir = dir.sub(SEGMENTS);
-    let mut segments = Vec::with_capacity(entry.segments.len());
-    for segment in &entry.segments {
-        let len = u32::try_from(segment.rows)
-            .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", segment.id)))?;
-        let mut dead = match segment.tombstones {
-            Some(version) => read_tombstones(&segments_dir, segment.id, version, segment.rows, &table_key, scope)?,
-            None => Default::default(),
-        };
-        let mut opened = Segment::new(&segments_dir, segment.id, len, entry.id, &space, scope);
-        if !opened.has_index(keys)? {
-            let (index, erased) = opened.derive(keys)?;
-            opened = opened.with_index(index);
-            dead |= erased;
-        }
-        segments.push(SegmentView { segment: Arc::new(opened), dead: Arc::new(dead) });
-    }
+    let load = |segment| load_segment(dir, keys, entry, &space, segment, findings);
+    let segments = entry.segments.iter().map(load).collect::<Result<_>>()?;
     let view = View { sequence: entry.flushed, segments, memtable: Default::default() };
     Ok(CollectionState::new(entry.id, entry.name.clone(), space, view))
 }
 
-/// Applies every logged write that is in no segment yet; returns the last sequence ever given out.
+/// A segment as the manifest names it; one with damaged or missing files is in quarantine.
+fn load_segment(
+    dir: &Dir,
+    keys: &Keys,
+    collection: &CollectionEntry,
+    space: &Arc<Space>,
+    entry: &SegmentEntry,
+    findings: &Findings,
+) -> Result<SegmentView> {
+    let dir = dir.sub(SEGMENTS);
+    let (scope, table_key) = (keys.read().scope(), keys.read().table_key());
+    let len = u32::try_from(entry.rows)
+        .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", entry.id)))?;
+    let mut segment = Segment::new(&dir, entry.id, len, collection.id, space, scope);
+    let mut dead = RoaringBitmap::new();
+    if findings.missing.contains(&format!("{SEGMENTS}/{}", rows_name(entry.id))) {
+        segment.quarantine(&Error::corrupt("its rows are missing"));
+    } else if !segment.has_index(keys) {
+        match segment.derive(keys) {
+            Ok((index, erased)) => {
+                segment = segment.with_index(index);
+                dead |= erased;
+            }
+            Err(_) if segment.is_quarantined() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for version in entry.tombstone_versions() {
+        match read_tombstones(&dir, entry.id, version, entry.rows, &table_key, scope) {
+            Ok(marked) => dead |= marked,
+            Err(error @ SegmentError::NewerFormat { .. }) => return Err(error.into()),
+            Err(error) => segment.lack_tombstones(version, &error.into()),
+        }
+    }
+    Ok(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) })
+}
+
+/// Applies every logged write that is in no segment yet; returns the last sequence ever given out, and what is lost.
 fn replay_logs(
     dir: &Dir,
     keys: &Keys,
     manifest: &Manifest,
     collections: &BTreeMap<String, Arc<CollectionState>>,
     interrupted: &[Job],
-) -> Result<Sequence> {
+    damaged: Damaged,
+) -> Result<(Sequence, Vec<(u64, Loss)>)> {
     let flushed = manifest.collections.iter().map(|entry| entry.flushed).max().unwrap_or_default();
     let mut last = manifest.last_sequence.max(flushed);
     let mut jobs: Vec<&Job> = interrupted.iter().collect();
     jobs.sort_unstable_by_key(|job| job.through);
     let mut jobs = jobs.into_iter().peekable();
-    let scope = keys.read().scope();
+    let (scope, logs) = (keys.read().scope(), dir.sub(LOGS));
+    let mut losses = Vec::new();
     for number in &manifest.logs {
         let key = keys
             .read()
             .log_key(*number)
             .ok_or_else(|| Error::corrupt(format!("the key of log {number} is missing from the keyring")))?;
-        for (sequence, entry) in replay(&dir.sub(LOGS), *number, &key, scope)?.entries {
+        let Salvaged { entries, loss } = match damaged {
+            Damaged::Refused => Salvaged { entries: replay(&logs, *number, &key, scope)?.entries, loss: None },
+            Damaged::Salvaged => salvage(&logs, *number, &key, scope)?,
+        };
+        if let Some(loss) = loss {
+            last = last.max(loss.last);
+            losses.push((*number, loss));
+        }
+        for (sequence, entry) in entries {
             while let Some(job) = jobs.next_if(|job| job.through < sequence) {
                 mask(keys, collections, job)?;
             }
@@ -165,7 +227,7 @@ fn replay_logs(
         }
     }
     jobs.try_for_each(|job| mask(keys, collections, job))?;
-    Ok(last)
+    Ok((last, losses))
 }
 
 fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: &Job) -> Result<()> {
@@ -216,9 +278,8 @@ fn rebuild(env: &EnvironmentState) -> Result<()> {
     let _one = env.maintenance.lock();
     for state in env.all() {
         for view in &state.view().segments {
-            if !view.segment.has_index(&env.keys)? {
-                let segments = [view.clone()];
-                rewrite(env, &state, &Input { memtable: None, segments: &segments, flushed: None })?;
+            if !view.segment.has_index(&env.keys) {
+                rewrite_sound(env, &state, std::slice::from_ref(view))?;
             }
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! Invariant: a log goes only after a committed manifest no longer names it.
 
-use storage::id::Sequence;
+use std::sync::Arc;
+
+use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
 use storage::wal::{Entry, WalWriter, wal_number};
 
@@ -18,14 +20,7 @@ const FRAME_RECORDS: usize = 256;
 /// holds `maintenance` and the queue, with every write applied.
 pub(crate) fn move_log(env: &EnvironmentState, queue: &mut Queue) -> Result<()> {
     let log = env.new_log(queue.next_sequence)?;
-    let mut last = None;
-    for state in env.all() {
-        last = copy(env, &state, &log)?.or(last);
-    }
-    if let Some(last) = last {
-        log.commit(last)?;
-        queue.next_sequence = last + 1;
-    }
+    copy_all(env, queue, &log, &env.all())?;
     let last = queue.next_sequence.saturating_sub(1);
     env.commit(|manifest| {
         manifest.logs = vec![log.number()];
@@ -33,6 +28,30 @@ pub(crate) fn move_log(env: &EnvironmentState, queue: &mut Queue) -> Result<()> 
     })?;
     queue.log = Some(log);
     Ok(())
+}
+
+/// Logs the memtables of `states` once more.
+pub(crate) fn copy_all(
+    env: &EnvironmentState,
+    queue: &mut Queue,
+    log: &WalWriter,
+    states: &[Arc<CollectionState>],
+) -> Result<()> {
+    let mut last = None;
+    for state in states {
+        last = copy(env, state, log)?.or(last);
+    }
+    if let Some(last) = last {
+        log.commit(last)?;
+        queue.next_sequence = last + 1;
+    }
+    Ok(())
+}
+
+/// Whether the memtable of a collection must stay in the log. Nobody can say which rows of a segment that lost
+/// its ids these writes replace; once the segment is put back, the replay of the log will.
+pub(crate) fn is_held(env: &EnvironmentState, state: &CollectionState) -> bool {
+    state.view().quarantined().any(|view| !matches!(view.segment.index_unless_lost(&env.keys), Ok(Some(_))))
 }
 
 /// Unlinks the log files that the manifest does not name.
@@ -54,8 +73,6 @@ fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Res
     let mut last = None;
     let mut records: Vec<StoredRecord> = Vec::with_capacity(FRAME_RECORDS);
     let collection = state.id;
-    // Deletions need no log any more: the manifest that names the new log says which rows of segments are dead. So no
-    // id of a record that was deleted outlives the erasure of its owner.
     for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
         records.push((**record).clone());
         if records.len() == FRAME_RECORDS {
@@ -65,6 +82,13 @@ fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Res
     }
     if !records.is_empty() {
         last = Some(log.append(|_| Entry::Put { collection, records }, &mut rng)?.0);
+    }
+    // Deletions need no log any more: the manifest that names the new log says which rows of segments are dead. So no
+    // id of a record that was deleted outlives the erasure of its owner, but where a segment cannot be asked.
+    let deleted = view.memtable.iter().filter(|(_, slot)| slot.live().is_none()).map(|(id, _)| id);
+    let ids: Vec<RecordId> = deleted.filter(|_| is_held(env, state)).collect();
+    if !ids.is_empty() {
+        last = Some(log.append(|_| Entry::Delete { collection, ids }, &mut rng)?.0);
     }
     Ok(last)
 }

@@ -57,9 +57,13 @@ enum Origin {
 pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<()> {
     for view in input.segments {
         // A reader of an older view may come to these files after they are gone: it must find them opened.
+        // A salvage comes with segments that nobody reads, and of which perhaps nothing opens.
+        if view.segment.is_quarantined() && view.live() == 0 {
+            continue;
+        }
         view.segment.rows(&env.keys)?;
-        if view.segment.has_index(&env.keys)? {
-            view.segment.index(&env.keys)?;
+        if view.segment.has_index(&env.keys) {
+            view.segment.index_unless_lost(&env.keys)?;
         }
     }
     let rows = gather(env, input)?;
@@ -69,6 +73,18 @@ pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &I
         remove_files(env, old)?;
     }
     Ok(())
+}
+
+/// Rewrites `segments`; `false` if one of them is damaged: then it is in quarantine, and nothing was changed.
+pub(crate) fn rewrite_sound(env: &EnvironmentState, state: &CollectionState, segments: &[SegmentView]) -> Result<bool> {
+    let is_damaged = || segments.iter().any(|view| view.segment.is_quarantined());
+    if is_damaged() {
+        return Ok(false);
+    }
+    match rewrite(env, state, &Input { memtable: None, segments, flushed: None }) {
+        Err(_) if is_damaged() => Ok(false),
+        rewritten => rewritten.map(|()| true),
+    }
 }
 
 fn gather(env: &EnvironmentState, input: &Input<'_>) -> Result<Vec<Row>> {
@@ -135,7 +151,9 @@ fn build(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, row
     write_rows(env, state, input, rows, &owners, id)?;
     write_index_file(env, id, &index)?;
     let len = index.ids.len() as u32;
-    Ok(Segment::new(&env.segments_dir(), id, len, state.id, &state.space, env.scope).with_index(index))
+    let segment = Segment::new(&env.segments_dir(), id, len, state.id, &state.space, env.scope);
+    segment.condition().mark_checked(env.shared.clock.now_ms());
+    Ok(segment.with_index(index))
 }
 
 /// A segment number that no file and no key ever had: a failed rewrite may have used the manifest's next.
@@ -192,7 +210,7 @@ fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_
                 } else if segment.vector(*position, &env.keys, &mut scratch, &mut vector)? {
                     codes.push(&state.space, &vector);
                 } else {
-                    return Err(Error::new(ErrorKind::Conflict, "a data key was destroyed during a rewrite"));
+                    return Err(destroyed());
                 }
             }
         }
@@ -213,6 +231,10 @@ fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_
         ids: IdMap::build(rows.iter().map(|row| (row.id, row.sequence))).map_err(too_large)?,
         entities: EntityMap::build(&entities).map_err(too_large)?,
     })
+}
+
+fn destroyed() -> Error {
+    Error::new(ErrorKind::Conflict, "a data key was destroyed during a rewrite")
 }
 
 fn source_of<'a>(input: &'a Input<'_>, source: usize) -> Result<&'a SegmentView> {
@@ -242,7 +264,7 @@ fn write_rows(
                 (Origin::Segment(source, at), _) => {
                     // Looked up in `input`, whose segments outlive the chunk.
                     let view = source_of(input, *source)?;
-                    Ok(view.segment.rows(&env.keys)?.sealed_row(*at)?)
+                    view.segment.sound_row(*at, &env.keys)?.ok_or_else(destroyed)
                 }
                 (Origin::Memtable(_), None) => Err(Error::corrupt("a row has no data key")),
             };
@@ -309,6 +331,7 @@ fn install(
             dead: 0,
             rec_bytes: size(env, &rows_name(segment.id))?,
             idx_bytes: size(env, &index_name(segment.id))?,
+            unread: Vec::new(),
         });
         view.segments.push(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) });
     }

@@ -22,7 +22,7 @@ use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::segment::Segment;
-use crate::snapshot::{SegmentView, View};
+use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
 /// Width of a search where the caller names none: this, or twice the limit if that is more.
@@ -104,7 +104,7 @@ pub(crate) fn search(
     permit.check(Action::Read)?;
     check(env, state, query)?;
     let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
-    on_stable_view(env, state, |view| answer(env, state, query, view, entity.as_ref()))
+    on_stable_view(env, state, |view, hidden| answer(env, state, query, view, hidden, entity.as_ref()))
 }
 
 fn answer(
@@ -112,6 +112,7 @@ fn answer(
     state: &CollectionState,
     query: &SearchQuery<'_>,
     view: &View,
+    hidden: &[SegmentView],
     entity: Option<&EntityId>,
 ) -> Result<Hits> {
     let mut nearest = Nearest::new(query.limit);
@@ -126,7 +127,7 @@ fn answer(
     for ranked in nearest.heap.into_sorted_vec() {
         hits.extend(hit(env, state, query, ranked)?);
     }
-    Ok(Hits { hits, as_of: as_of(env, view), partial: false, counters })
+    Ok(Hits { hits, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden), counters })
 }
 
 fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {

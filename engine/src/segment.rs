@@ -1,7 +1,8 @@
 //! A live segment: its durable rows, and its derived index, loaded on first use.
 //!
 //! Invariant: whatever position a caller holds, the row at it never changes; deletion is a bitmap beside
-//! the segment, held by the view.
+//! the segment, held by the view. A segment whose rows turn out damaged, at whatever read, is in quarantine
+//! from then on until the environment is opened anew: nothing is served from it, and nothing is merged.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,12 +11,15 @@ use privacy::{Dek, RowContext, RowField, Scope, open_row_into};
 use roaring::RoaringBitmap;
 use storage::backend::Dir;
 use storage::id::{CollectionId, RecordId, SegmentId, Sequence};
+use storage::manifest::SegmentEntry;
 use storage::record::{Body, decode_body, decode_vector_into};
+use storage::recovery::SEGMENTS;
 use storage::segment::layout::index_name;
-use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile};
+use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile, SealedRow};
 use storage::sync::Mutex;
 use zeroize::Zeroizing;
 
+use crate::condition::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::Keys;
 
@@ -51,8 +55,12 @@ pub(crate) struct Segment {
     collection: CollectionId,
     space: Arc<Space>,
     dir: Dir,
-    index: OnceLock<Index>,
+    /// `None` once neither the index nor, in quarantine, the rows that it could be made from open.
+    index: OnceLock<Option<Index>>,
     loading: Mutex<()>,
+    condition: Arc<Condition>,
+    /// Versions of its tombstones that did not open.
+    unread: Vec<u64>,
 }
 
 impl Segment {
@@ -68,7 +76,67 @@ impl Segment {
             dir: dir.clone(),
             index: OnceLock::new(),
             loading: Mutex::new(()),
+            condition: Arc::default(),
+            unread: Vec::new(),
         }
+    }
+
+    /// Its name in answers and messages: the path of its files without their endings.
+    pub fn path(&self) -> String {
+        format!("{SEGMENTS}/{}", self.id)
+    }
+
+    /// Takes the segment out of every answer from now on.
+    pub fn quarantine(&self, why: &Error) {
+        if self.condition.damage(why.to_string()) {
+            tracing::error!(segment = self.path(), %why, "a damaged segment is left out of every answer");
+        }
+    }
+
+    /// Whether damage was met in its rows or tombstones.
+    pub fn is_quarantined(&self) -> bool {
+        self.condition.is_damaged()
+    }
+
+    /// What is known about its files.
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// The same files, not opened yet, for whoever wants to see what is on disk and not what is in memory.
+    pub fn unopened(&self) -> Self {
+        let fresh = Self::new(&self.dir, self.id, self.len, self.collection, &self.space, self.scope);
+        Self { condition: Arc::clone(&self.condition), ..fresh }
+    }
+
+    /// Passes on what a read of the rows gave; damage quarantines the segment.
+    fn watch<T>(&self, read: Result<T>) -> Result<T> {
+        read.inspect_err(|error| {
+            if is_damage(error) {
+                self.quarantine(error);
+            }
+        })
+    }
+
+    /// Quarantines the segment for want of a version of its tombstones: rows that it marks would come back.
+    pub fn lack_tombstones(&mut self, version: u64, why: &Error) {
+        self.unread.push(version);
+        self.quarantine(why);
+    }
+
+    /// Whether a version of its tombstones is lacking.
+    pub fn lacks_tombstones(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Keeps tombstones that did not open named in the manifest, beside those written since, and drops the
+    /// names of those that opened again, since the view holds all they mark.
+    pub fn name_unread(&self, entry: &mut SegmentEntry) {
+        if let Some(version) = entry.tombstones.filter(|version| self.unread.contains(version)) {
+            entry.unread.push(version);
+            (entry.tombstones, entry.dead) = (None, 0);
+        }
+        entry.unread.retain(|version| self.unread.contains(version));
     }
 
     /// The durable rows, opened if need be.
@@ -80,52 +148,83 @@ impl Segment {
             return Ok(rows);
         }
         let table_key = keys.read().table_key();
-        let rows = match RowsFile::open(&self.dir, self.id, &table_key, self.scope) {
-            Ok(rows) => rows,
-            // A rewrite opens its sources before it removes them, perhaps just now.
-            Err(error) => return self.rows.get().ok_or_else(|| error.into()),
-        };
-        if rows.len() != self.len {
-            return Err(Error::corrupt(format!(
+        match RowsFile::open(&self.dir, self.id, &table_key, self.scope) {
+            Ok(rows) if rows.len() == self.len => Ok(self.rows.get_or_init(|| rows)),
+            Ok(_) => self.watch(Err(Error::corrupt(format!(
                 "segment {} has another number of rows than the manifest says",
                 self.id
-            )));
+            )))),
+            // A rewrite opens its sources before it removes them, perhaps just now.
+            Err(error) => self.rows.get().map_or_else(|| self.watch(Err(error.into())), Ok),
         }
-        Ok(self.rows.get_or_init(|| rows))
     }
 
     /// Gives the segment the index it was just built with.
     pub fn with_index(self, index: Index) -> Self {
-        Self { index: OnceLock::from(index), ..self }
+        Self { index: OnceLock::from(Some(index)), ..self }
     }
 
     /// Whether an index is in memory.
     pub fn resident(&self) -> Option<&Index> {
-        self.index.get()
+        self.index.get().and_then(Option::as_ref)
     }
 
-    /// The index, loaded if need be.
+    /// The index: from its file, or where that is damaged from the rows.
     ///
     /// # Errors
-    /// `Corrupt` for a damaged file; `KeyUnavailable` where its key is gone by design and the segment waits
-    /// to be rebuilt.
+    /// `Corrupt` where neither opens, so that nobody can say what is in the segment.
     pub fn index(&self, keys: &Keys) -> Result<&Index> {
+        self.index_unless_lost(keys)?.ok_or_else(|| self.damaged())
+    }
+
+    /// [`Segment::index`], or `None` if the segment is in quarantine and has lost its index too.
+    pub fn index_unless_lost(&self, keys: &Keys) -> Result<Option<&Index>> {
         if let Some(index) = self.index.get() {
-            return Ok(index);
+            return Ok(index.as_ref());
         }
         let _one_loader = self.loading.lock();
         if let Some(index) = self.index.get() {
-            return Ok(index);
+            return Ok(index.as_ref());
         }
-        let index = self.load(keys)?;
-        Ok(self.index.get_or_init(|| index))
+        let index = match self.load(keys) {
+            Ok(index) => Some(index),
+            Err(error) if is_damage(&error) || error.kind() == ErrorKind::KeyUnavailable => {
+                tracing::warn!(segment = self.path(), %error, "a damaged index is replaced from the rows");
+                self.replace(keys)?
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(self.index.get_or_init(|| index).as_ref())
+    }
+
+    /// An index in place of the one that does not open. Rows without a key need no mark here: erasures rewrite
+    /// segments whose index they have read.
+    fn replace(&self, keys: &Keys) -> Result<Option<Index>> {
+        if self.is_quarantined() {
+            return Ok(None);
+        }
+        match self.derive(keys) {
+            Ok((index, _)) => {
+                self.condition.mark_stale();
+                Ok(Some(index))
+            }
+            Err(_) if self.is_quarantined() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether there is an index file and a key for it; otherwise it must be rebuilt from the rows.
-    pub fn has_index(&self, keys: &Keys) -> Result<bool> {
-        let present =
-            self.dir.exists(&index_name(self.id)).map_err(|e| Error::io("a segment cannot be looked up", e))?;
-        Ok(present && keys.read().index_key(self.id.0).is_some())
+    pub fn has_index(&self, keys: &Keys) -> bool {
+        // A file that cannot even be looked up is as good as none.
+        self.dir.exists(&index_name(self.id)).unwrap_or(false) && keys.read().index_key(self.id.0).is_some()
+    }
+
+    /// The error of whoever needs what only this segment could tell.
+    pub fn damaged(&self) -> Error {
+        Error::corrupt(format!(
+            "the segment {} is damaged; restore its files from a backup, or salvage it",
+            self.path()
+        ))
     }
 
     /// An index made from the rows alone, without a graph, for a segment whose own is gone; with it the
@@ -163,11 +262,23 @@ impl Segment {
         Ok((index, erased))
     }
 
-    fn load(&self, keys: &Keys) -> Result<Index> {
+    /// The file of the index.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` where its key is gone by design and the segment waits to be rewritten.
+    pub fn index_file(&self, keys: &Keys) -> Result<IndexFile> {
         let key = keys.read().index_key(self.id.0).ok_or_else(|| {
             Error::new(ErrorKind::KeyUnavailable, format!("the index of segment {} must be rebuilt", self.id))
         })?;
-        let file = IndexFile::open(&self.dir, self.id, key, self.scope)?;
+        Ok(IndexFile::open(&self.dir, self.id, key, self.scope)?)
+    }
+
+    fn load(&self, keys: &Keys) -> Result<Index> {
+        self.decode_index(&self.index_file(keys)?)
+    }
+
+    /// The index that `file` holds.
+    pub fn decode_index(&self, file: &IndexFile) -> Result<Index> {
         let section = |code| -> Result<Zeroizing<Vec<u8>>> {
             file.section(code)?
                 .ok_or_else(|| Error::corrupt(format!("the index of segment {} lacks a section", self.id)))
@@ -190,6 +301,10 @@ impl Segment {
     /// # Errors
     /// `Corrupt` if the key is neither live nor known to be destroyed: never silence.
     pub fn dek(&self, position: u32, keys: &Keys) -> Result<Option<Arc<Dek>>> {
+        self.watch(self.find_dek(position, keys))
+    }
+
+    fn find_dek(&self, position: u32, keys: &Keys) -> Result<Option<Arc<Dek>>> {
         let key = self.rows(keys)?.row(position)?.key;
         let keyring = keys.read();
         match keyring.dek_by_id(key) {
@@ -204,10 +319,13 @@ impl Segment {
 
     /// Opens the vector at `position` into `out`; `false` if its entity was erased. `scratch` is reused.
     pub fn vector(&self, position: u32, keys: &Keys, scratch: &mut Vec<u8>, out: &mut Vec<f32>) -> Result<bool> {
-        let Some(dek) = self.dek(position, keys)? else { return Ok(false) };
-        let rows = self.rows(keys)?;
-        let context = self.context(rows, position, RowField::Vector)?;
-        open_row_into(&dek, &context, rows.vector_blob(position)?, scratch).map_err(|e| self.damaged_row(e))?;
+        self.watch(self.open_vector(position, keys, scratch, out))
+    }
+
+    fn open_vector(&self, position: u32, keys: &Keys, scratch: &mut Vec<u8>, out: &mut Vec<f32>) -> Result<bool> {
+        if !self.open(position, RowField::Vector, keys, scratch)? {
+            return Ok(false);
+        }
         decode_vector_into(scratch, out).map_err(|e| self.damaged_row(e))?;
         if out.len() != self.space.dimension() {
             return Err(Error::corrupt(format!("segment {} has a vector of another dimension", self.id)));
@@ -217,12 +335,40 @@ impl Segment {
 
     /// Opens the body at `position`; `None` if its entity was erased.
     pub fn body(&self, position: u32, keys: &Keys) -> Result<Option<Body>> {
-        let Some(dek) = self.dek(position, keys)? else { return Ok(None) };
+        self.watch(self.open_body(position, keys))
+    }
+
+    fn open_body(&self, position: u32, keys: &Keys) -> Result<Option<Body>> {
         let mut plain = Zeroizing::new(Vec::new());
-        let rows = self.rows(keys)?;
-        let context = self.context(rows, position, RowField::Body)?;
-        open_row_into(&dek, &context, rows.body_blob(position)?, &mut plain).map_err(|e| self.damaged_row(e))?;
+        if !self.open(position, RowField::Body, keys, &mut plain)? {
+            return Ok(None);
+        }
         decode_body(&plain).map(Some).map_err(|e| self.damaged_row(e))
+    }
+
+    /// The row at `position` as a rewrite copies it, opened first: damage must not move into another file.
+    /// `None` if its entity was erased.
+    pub fn sound_row(&self, position: u32, keys: &Keys) -> Result<Option<SealedRow<'_>>> {
+        let mut plain = Zeroizing::new(Vec::new());
+        let mut opens = |field| self.watch(self.open(position, field, keys, &mut plain));
+        if !(opens(RowField::Vector)? && opens(RowField::Body)?) {
+            return Ok(None);
+        }
+        Ok(Some(self.rows(keys)?.sealed_row(position)?))
+    }
+
+    /// Opens one blob of a row into `plain`; `false` if its entity was erased.
+    fn open(&self, position: u32, field: RowField, keys: &Keys, plain: &mut Vec<u8>) -> Result<bool> {
+        let Some(dek) = self.find_dek(position, keys)? else { return Ok(false) };
+        let rows = self.rows(keys)?;
+        let row = rows.row(position)?.row;
+        let context = RowContext { scope: self.scope, collection: self.collection.0, row: row.0, field };
+        let sealed = match field {
+            RowField::Vector => rows.vector_blob(position)?,
+            RowField::Body => rows.body_blob(position)?,
+        };
+        open_row_into(&dek, &context, sealed, plain).map_err(|e| self.damaged_row(e))?;
+        Ok(true)
     }
 
     /// Position, sequence of a record, if a row of it is here (dead or alive).
@@ -231,12 +377,12 @@ impl Segment {
         Ok(ids.position(id).and_then(|position| Some((position, ids.sequence(position)?))))
     }
 
-    fn context(&self, rows: &RowsFile, position: u32, field: RowField) -> Result<RowContext> {
-        let row = rows.row(position)?.row;
-        Ok(RowContext { scope: self.scope, collection: self.collection.0, row: row.0, field })
-    }
-
     fn damaged_row(&self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
         Error::with(ErrorKind::Corrupt, format!("segment {} has a damaged row", self.id), source)
     }
+}
+
+/// Whether an error tells of a file that is not what was written, or cannot be read.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io)
 }

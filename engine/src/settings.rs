@@ -33,6 +33,8 @@ pub struct Settings {
     pub degree: usize,
     /// Width of the search that builds a graph.
     pub ef_construction: usize,
+    /// Days after which the background thread reads a segment again to see whether it is what was written; 0 for never.
+    pub scrub_days: u64,
     /// Segments with fewer rows are scanned instead of given a graph.
     pub flat_below: usize,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             background: true,
             degree: 32,
             ef_construction: 200,
+            scrub_days: 7,
             flat_below: 1024,
         }
     }

@@ -32,6 +32,11 @@ impl SegmentView {
     }
 }
 
+/// The names of segments, as answers give them.
+pub(crate) fn paths(segments: &[SegmentView]) -> Vec<String> {
+    segments.iter().map(|view| view.segment.path()).collect()
+}
+
 /// An immutable picture of a collection.
 #[derive(Clone, Default)]
 pub(crate) struct View {
@@ -42,6 +47,22 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The picture without the segments that are in quarantine, and those.
+    pub fn served(self: &Arc<Self>) -> (Arc<Self>, Vec<SegmentView>) {
+        let hidden: Vec<SegmentView> = self.quarantined().cloned().collect();
+        if hidden.is_empty() {
+            return (Arc::clone(self), hidden);
+        }
+        let mut served = (**self).clone();
+        served.segments.retain(|view| hidden.iter().all(|other| other.segment.id != view.segment.id));
+        (Arc::new(served), hidden)
+    }
+
+    /// The segments in quarantine.
+    pub fn quarantined(&self) -> impl Iterator<Item = &SegmentView> {
+        self.segments.iter().filter(|view| view.segment.is_quarantined())
+    }
+
     /// Stores `record`, hiding older versions of it.
     pub fn put(&mut self, record: StoredRecord, keys: &Keys) -> Result<()> {
         self.shadow(&record.id, keys)?;
@@ -80,8 +101,15 @@ impl View {
 
     /// Hides every row of `entity`; returns how many live records it had.
     pub fn mask(&mut self, entity: &EntityId, keys: &Keys) -> Result<u64> {
-        let mut hidden = self.memtable.remove_entity(entity).len() as u64;
+        let removed = self.memtable.remove_entity(entity);
+        let mut hidden = removed.len() as u64;
         for view in &mut self.segments {
+            if view.segment.index_unless_lost(keys)?.is_none() {
+                // Not served, and its rows of the entity die with the entity's key. It may hold versions that the
+                // removed records replaced: those must stay replaced when it is put back.
+                removed.iter().for_each(|record| self.memtable.delete(record.id, record.sequence));
+                continue;
+            }
             let positions = view.of_entity(entity, keys)?;
             if !positions.is_empty() {
                 hidden += positions.len();
@@ -98,6 +126,11 @@ impl View {
 
     fn shadow(&mut self, id: &RecordId, keys: &Keys) -> Result<()> {
         for view in &mut self.segments {
+            if view.segment.index_unless_lost(keys)?.is_none() {
+                // Met in replay alone, since writes are refused in this state; the log keeps the write for the
+                // day the segment is put back.
+                continue;
+            }
             if let Some((position, _)) = view.segment.find(id, keys)?
                 && !view.dead.contains(position)
             {

@@ -224,11 +224,12 @@ impl EnvironmentState {
             let Some(entry) = next.collection_mut(state.id) else { continue };
             for view in &state.view().segments {
                 let Some(segment) = entry.segments.iter_mut().find(|s| s.id == view.segment.id) else { continue };
+                view.segment.name_unread(segment);
                 if segment.dead == view.dead.len() {
                     continue;
                 }
                 replaced.extend(segment.tombstones.map(|version| (segment.id, version)));
-                let version = segment.tombstones.map_or(0, |version| version + 1);
+                let version = segment.tombstone_versions().max().map_or(0, |version| version + 1);
                 // A manifest that could not be written may have left this version behind.
                 remove(&self.segments_dir(), &tombstones_name(segment.id, version))?;
                 write_tombstones(

@@ -1,15 +1,36 @@
-//! VERIFY: every live file is read and every row opened, and what the index says is held against the rows.
+//! VERIFY: every stored byte of every live file is authenticated; deeply, what the indexes say is held against the
+//! rows as well.
 //!
-//! Reports facts about files; never an id, an entity or a vector.
+//! Changes nothing on disk. Reports facts about files; never an id, an entity or a vector.
 
+use std::collections::HashSet;
+
+use index::{Codes, FrozenGraph};
+use roaring::RoaringBitmap;
 use serde::Serialize;
-use storage::recovery::{examine, list};
-use storage::segment::layout::{index_name, rows_name};
+use storage::id::{RecordId, RowId, Sequence};
+use storage::manifest::read_newest;
+use storage::recovery::{LOGS, SEGMENTS, examine, list};
+use storage::segment::layout::index_name;
+use storage::wal::{replay, wal_name};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::inspect::{Inspection, Problem};
+use crate::keys::KEYRING;
 use crate::permit::{Action, Permit};
-use crate::segment::Segment;
-use crate::state::EnvironmentState;
+use crate::segment::{Index, Segment};
+use crate::snapshot::SegmentView;
+use crate::state::{CollectionState, EnvironmentState};
+
+/// How much a verification asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Is every byte what was written?
+    Bytes,
+    /// And do the indexes say what the rows say?
+    Meaning,
+}
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,69 +47,140 @@ pub struct VerifyReport {
     pub problems: Vec<Problem>,
 }
 
-/// Something wrong with one file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// The file, relative to the environment's directory.
-    pub file: String,
-    /// What is wrong with it.
-    pub what: String,
-}
-
 /// Checks every live file of the environment.
-pub(crate) fn verify(env: &EnvironmentState, permit: &Permit) -> Result<VerifyReport> {
+pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> Result<VerifyReport> {
     permit.check(Action::Operate)?;
     // Upkeep would replace files while they are being read.
     let _one = env.maintenance.lock();
+    let mut report = VerifyReport::default();
+    check_files(env, &mut report)?;
+    check_logs(env, &mut report);
     let manifest = env.manifest.lock().clone();
-    let found = list(&env.dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
-    let mut report = VerifyReport { logs: manifest.logs.len() as u64, ..VerifyReport::default() };
-    for file in examine(&manifest, &found).missing {
-        report.problems.push(Problem { file, what: "missing".into() });
-    }
-    for (collection, entry) in manifest.segments() {
-        report.segments += 1;
-        report.bytes += entry.rec_bytes + entry.idx_bytes;
-        let Some(state) = env.all().into_iter().find(|state| state.id == collection.id) else { continue };
-        // A segment of its own, so that files are read and not what is in memory already.
-        let len = u32::try_from(entry.rows).unwrap_or(u32::MAX);
-        let segment = Segment::new(&env.segments_dir(), entry.id, len, state.id, &state.space, env.scope);
-        match check_rows(env, &segment) {
-            Ok(rows) => report.rows += rows,
-            Err(error) => report.problems.push(problem(rows_name(entry.id), &error)),
-        }
-        if let Err(error) = check_index(env, &segment) {
-            report.problems.push(problem(index_name(entry.id), &error));
+    for state in env.all() {
+        let Some(entry) = manifest.collection(state.id) else { continue };
+        let mut seen: HashSet<RecordId> = state.view().memtable.iter().map(|(id, _)| id).collect();
+        for entry in &entry.segments {
+            report.segments += 1;
+            report.bytes += entry.rec_bytes + entry.idx_bytes;
+            let view = state.view();
+            let Some(view) = view.segments.iter().find(|view| view.segment.id == entry.id) else { continue };
+            let mut inspection = Inspection::open(env, view, entry);
+            inspection.authenticate(env, &|| false);
+            report.rows += inspection.rows;
+            let meaning = inspection.index().filter(|_| depth == Depth::Meaning);
+            let compared = meaning.map(|index| {
+                let (segment, index) = index?;
+                compare(env, &state, segment, &index)?;
+                check_once(view, &index, &mut seen)
+            });
+            report.problems.append(&mut inspection.problems);
+            if let Some(Err(error)) = compared {
+                report.problem(format!("{SEGMENTS}/{}", index_name(entry.id)), &error);
+            }
         }
     }
     Ok(report)
 }
 
-fn problem(name: String, error: &Error) -> Problem {
-    Problem { file: format!("{}/{name}", storage::recovery::SEGMENTS), what: error.to_string() }
-}
-
-fn check_rows(env: &EnvironmentState, segment: &Segment) -> Result<u64> {
-    let (mut opened, mut vector) = (zeroize::Zeroizing::new(Vec::new()), zeroize::Zeroizing::new(Vec::new()));
-    segment.rows(&env.keys)?;
-    for position in 0..segment.len {
-        segment.vector(position, &env.keys, &mut opened, &mut vector)?;
-        segment.body(position, &env.keys)?;
+impl VerifyReport {
+    fn problem(&mut self, file: String, what: &Error) {
+        self.problems.push(Problem { file, what: what.to_string() });
     }
-    Ok(u64::from(segment.len))
 }
 
-fn check_index(env: &EnvironmentState, segment: &Segment) -> Result<()> {
-    let index = segment.index(&env.keys)?;
+/// The manifest, the keyring, and whether every live file is there.
+fn check_files(env: &EnvironmentState, report: &mut VerifyReport) -> Result<()> {
+    let manifest = env.manifest.lock();
+    let found = list(&env.dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
+    let is_of_segment = |file: &String| file.starts_with(SEGMENTS);
+    for file in examine(&manifest, &found).missing.into_iter().filter(|file| !is_of_segment(file)) {
+        report.problems.push(Problem { file, what: "missing".into() });
+    }
+    let table_key = env.keys.read().table_key();
+    let name = storage::manifest::file_name(manifest.number);
+    match read_newest(&env.dir, &table_key, env.scope) {
+        Ok(newest) if newest.as_ref() == Some(&*manifest) => {}
+        Ok(_) => report.problem(name, &Error::corrupt("it is not the manifest that this process wrote or read")),
+        Err(error) => report.problem(name, &error.into()),
+    }
+    if let Err(error) = env.keys.check() {
+        report.problem(KEYRING.into(), &error);
+    }
+    Ok(())
+}
+
+fn check_logs(env: &EnvironmentState, report: &mut VerifyReport) {
+    let logs = env.manifest.lock().logs.clone();
+    for number in logs {
+        report.logs += 1;
+        let log = env.queue.lock().log.clone().filter(|log| log.number() == number);
+        let synced = log.map(|log| log.synced());
+        if let Err(error) = check_log(env, number, synced) {
+            report.problem(format!("{LOGS}/{}", wal_name(number)), &error);
+        }
+    }
+}
+
+fn check_log(env: &EnvironmentState, number: u64, synced: Option<Sequence>) -> Result<()> {
+    let key = env.keys.read().log_key(number).ok_or_else(|| Error::corrupt("the key of the log is missing"))?;
+    let read = replay(&env.wal_dir(), number, &key, env.scope)?;
+    let last = read.entries.last().map_or(read.base, |(sequence, _)| *sequence);
+    // A frame that was damaged at the end of the log looks like one that was never finished.
+    if synced.is_some_and(|synced| last < synced) {
+        return Err(Error::corrupt("a write that was synced is not in the log"));
+    }
+    Ok(())
+}
+
+/// Whether the index says of every row what the row itself says, and its graph leads everywhere.
+fn compare(env: &EnvironmentState, state: &CollectionState, segment: &Segment, index: &Index) -> Result<()> {
+    let differs = |what: &str| Err(Error::corrupt(format!("the index of segment {} has {what}", segment.id)));
+    let (mut opened, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    let mut names: HashSet<RowId> = HashSet::new();
     for position in 0..segment.len {
-        // A damaged row is told of once, by `check_rows`.
-        let Ok(Some(body)) = segment.body(position, &env.keys) else { continue };
+        if !names.insert(segment.rows(&env.keys)?.row(position)?.row) {
+            return differs("two rows of one name");
+        }
+        let Some(body) = segment.body(position, &env.keys)? else { continue };
         let agrees = index.ids.id(position) == Some(body.id)
             && index.ids.sequence(position) == Some(body.sequence)
             && index.entities.of(position) == body.entity.as_ref();
         if !agrees {
-            return Err(Error::corrupt(format!("the index of segment {} does not agree with its rows", segment.id)));
+            return differs("another id, sequence or entity than a row");
         }
+        if segment.vector(position, &env.keys, &mut opened, &mut vector)? {
+            let mut code = Codes::with_capacity(&state.space, 1);
+            code.push(&state.space, &vector);
+            let found = index.ann.codes();
+            if code.code(0) != found.code(position) || code.norm(0).to_bits() != found.norm(position).to_bits() {
+                return differs("another code than a row");
+            }
+        }
+    }
+    if index.ann.graph().is_some_and(|graph| reached(graph) != graph.len()) {
+        return differs("rows that its graph does not lead to");
     }
     Ok(())
 }
+
+/// How many rows a walk of the bottom layer reaches.
+fn reached(graph: &FrozenGraph) -> usize {
+    let mut seen = RoaringBitmap::from([graph.entry()]);
+    let mut next = vec![graph.entry()];
+    while let Some(row) = next.pop() {
+        next.extend(graph.neighbours(row).iter().filter(|row| seen.insert(**row)));
+    }
+    usize::try_from(seen.len()).unwrap_or(usize::MAX)
+}
+
+/// Whether no live id of this segment is live elsewhere.
+fn check_once(view: &SegmentView, index: &Index, seen: &mut HashSet<RecordId>) -> Result<()> {
+    let live = (0..view.segment.len).filter(|position| !view.dead.contains(*position));
+    if live.filter_map(|position| index.ids.id(position)).all(|id| seen.insert(id)) {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("segment {} has a live row whose id is live elsewhere", view.segment.id)))
+}
+
+#[cfg(test)]
+mod tests;

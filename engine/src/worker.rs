@@ -10,6 +10,7 @@ use storage::sync::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintain::{self, Step};
+use crate::scrub::{Scrub, scrub_due};
 use crate::state::EnvironmentState;
 
 /// Wakes the worker.
@@ -86,13 +87,25 @@ impl Drop for Worker {
     }
 }
 
+/// One segment at a time, so that a scrub never keeps upkeep waiting for long.
+fn scrub(env: &EnvironmentState, bell: &Bell) {
+    match scrub_due(env, &|| bell.stopped()) {
+        Ok(Scrub::Idle) => {}
+        Ok(found) => tracing::debug!(?found, "scrub"),
+        Err(error) => tracing::warn!(%error, "a scrub failed and will be tried again"),
+    }
+}
+
 fn run(open: &Open, bell: &Bell) {
     while bell.wait() {
         let environments: Vec<Arc<EnvironmentState>> = open.lock().iter().filter_map(Weak::upgrade).collect();
         for env in environments {
             while !bell.stopped() {
                 match maintain::step(&env) {
-                    Ok(Step::Idle) => break,
+                    Ok(Step::Idle) => {
+                        scrub(&env, bell);
+                        break;
+                    }
                     Ok(step) => tracing::debug!(?step, "upkeep"),
                     Err(error) => {
                         tracing::warn!(%error, "upkeep failed and will be tried again");

@@ -14,7 +14,7 @@ use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::maintain;
 use crate::permit::{Action, Permit};
-use crate::read::on_stable_view;
+use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::state::{CollectionState, EnvironmentState};
@@ -54,10 +54,10 @@ pub(crate) fn delete(
     }
     ids.sort_unstable();
     ids.dedup();
-    let present = on_stable_view(env, state, |view| {
+    let present = on_stable_view(env, state, |view, hidden| {
         let mut present = Vec::with_capacity(ids.len());
         for id in &ids {
-            if view.contains(id, &env.keys)? {
+            if view.contains(id, &env.keys)? || hiding(env, hidden, id)?.is_some() {
                 present.push(*id);
             }
         }
@@ -73,7 +73,9 @@ pub(crate) fn delete(
 
 fn log(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Sequence) -> Entry) -> Result<Sequence> {
     // What applying the write will look at is loaded first: after the log there is no way back.
-    on_stable_view(env, state, |view| view.segments.iter().try_for_each(|s| s.segment.index(&env.keys).map(drop)))?;
+    on_stable_view(env, state, |view, hidden| {
+        view.segments.iter().chain(hidden).try_for_each(|view| view.segment.index(&env.keys).map(drop))
+    })?;
     env.shared.reserve.check()?;
     env.shared.reserve.note(log_one(env, state, entry))
 }

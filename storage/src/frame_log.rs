@@ -117,22 +117,68 @@ pub fn read_frames(bytes: &[u8], kind: LogKind, number: u64) -> Result<Frames, F
     Ok(frames)
 }
 
+/// What is left of a damaged log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// [`Header::base`]; none if the header is damaged.
+    pub base: Option<u64>,
+    /// Number and payload of every intact frame, in the order of numbers.
+    pub frames: Vec<(u64, Range<usize>)>,
+    /// How many frames there were at least: those up to the last intact one, and all that any frame calls synced.
+    pub written: u64,
+}
+
+/// Reads what [`read_frames`] refuses: every intact frame, before and after the damage.
+///
+/// # Errors
+/// [`FrameLogError::NewerFormat`].
+pub fn salvage_frames(bytes: &[u8], kind: LogKind, number: u64) -> Result<Remains, FrameLogError> {
+    let base = match Header::read(bytes, kind, number) {
+        Ok(header) => Some(header.base),
+        Err(FrameLogError::Damaged { .. }) => None,
+        Err(newer) => return Err(newer),
+    };
+    let mut remains = Remains { base, ..Remains::default() };
+    let mut offset = if base.is_some() { HEADER_LEN } else { 0 };
+    while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+        if let Some((number, length)) = intact_frame(rest).filter(|(number, _)| *number >= remains.written) {
+            let start = offset + FRAME_HEADER_LEN;
+            remains.frames.push((number, start..start + length));
+            remains.written = number.saturating_add(1);
+            offset = start + length;
+        } else {
+            let magic = |bytes: &[u8]| bytes.starts_with(&FRAME_MAGIC);
+            let next = rest.windows(FRAME_MAGIC.len()).skip(1).position(magic);
+            offset += next.map_or(rest.len(), |skipped| skipped + 1);
+        }
+    }
+    let synced = frame_headers(bytes).map(|frame| frame.synced).max().unwrap_or_default();
+    remains.written = remains.written.max(synced);
+    Ok(remains)
+}
+
 /// Length of the payload of the frame at the start of `bytes`, if it is whole and has the expected number.
 fn intact_payload(bytes: &[u8], expected: u64) -> Option<usize> {
+    intact_frame(bytes).filter(|(number, _)| *number == expected).map(|(_, length)| length)
+}
+
+/// Number and length of the payload of the frame at the start of `bytes`, if it is whole.
+fn intact_frame(bytes: &[u8]) -> Option<(u64, usize)> {
     let frame = FrameHeader::read(bytes)?;
     let length = usize::try_from(frame.length).ok().filter(|&length| length <= MAX_PAYLOAD)?;
     let payload = bytes.get(FRAME_HEADER_LEN..)?.get(..length)?;
-    (frame.number == expected && crc32c::crc32c(payload) == frame.payload_crc).then_some(length)
+    (crc32c::crc32c(payload) == frame.payload_crc).then_some((frame.number, length))
 }
 
 /// Whether any frame header from here on says that frame `number` was synced. The header alone is proof: it was made
 /// after that sync, whatever became of its payload.
 fn witnessed(bytes: &[u8], number: u64) -> bool {
-    bytes
-        .windows(FRAME_HEADER_LEN)
-        .filter(|window| window.starts_with(&FRAME_MAGIC))
-        .filter_map(FrameHeader::read)
-        .any(|frame| (number + 1..=frame.number).contains(&frame.synced))
+    frame_headers(bytes).any(|frame| (number + 1..=frame.number).contains(&frame.synced))
+}
+
+fn frame_headers(bytes: &[u8]) -> impl Iterator<Item = FrameHeader> {
+    let windows = bytes.windows(FRAME_HEADER_LEN).filter(|window| window.starts_with(&FRAME_MAGIC));
+    windows.filter_map(FrameHeader::read).filter(|frame| frame.synced <= frame.number)
 }
 
 impl Header {

@@ -103,6 +103,16 @@ pub struct SegmentEntry {
     /// Length of its `.idx` when written.
     #[n(5)]
     pub idx_bytes: u64,
+    /// Earlier versions of its tombstones that did not open: what they mark is dead as well.
+    #[cbor(n(6), default)]
+    pub unread: Vec<u64>,
+}
+
+impl SegmentEntry {
+    /// All versions of its tombstones that count.
+    pub fn tombstone_versions(&self) -> impl Iterator<Item = u64> {
+        self.unread.iter().copied().chain(self.tombstones)
+    }
 }
 
 /// A manifest that contradicts itself is neither written nor believed: what it contradicts.

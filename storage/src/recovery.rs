@@ -49,7 +49,7 @@ pub fn examine(manifest: &Manifest, found: &BTreeSet<String>) -> Findings {
     let mut unindexed = Vec::new();
     for (_, segment) in manifest.segments() {
         live.insert(format!("{SEGMENTS}/{}", rows_name(segment.id)));
-        let tombstones = segment.tombstones.map(|version| tombstones_name(segment.id, version));
+        let tombstones = segment.tombstone_versions().map(|version| tombstones_name(segment.id, version));
         live.extend(tombstones.map(|name| format!("{SEGMENTS}/{name}")));
         let index = format!("{SEGMENTS}/{}", index_name(segment.id));
         if !found.contains(&index) {

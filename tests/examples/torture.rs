@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the face of the suites is a terminal")]
 #![allow(clippy::disallowed_methods, reason = "measures how long it has run, and fences itself in")]
 
+use std::alloc::System;
 use std::error::Error;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,11 @@ use clap::Parser;
 use lethedb_tests::case::{Outcome, Violation};
 use lethedb_tests::progress::{Progress, Tally};
 use lethedb_tests::{crash, damage, decode, errors, full, kill, power, readers, thin};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+// The suites of damage hold what a case allocates against a limit.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// A suite: how to run the case of a seed, and the case that a violation names.
 struct Suite {

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use storage::backend::Memory;
 
-use crate::case::{Outcome, Violation};
+use crate::case::{Outcome, Violation, replay_seed};
 use crate::groups::{Groups, open};
 use crate::world::{in_memory, small_settings};
 
@@ -26,7 +26,15 @@ const ROUNDS: u64 = 40;
 /// # Errors
 /// An answer that is no state, or an operation that failed.
 pub fn case(seed: u64) -> Outcome {
-    run(seed).map_err(|what| Violation { suite: "readers", what, replay: format!("readers {seed}") })
+    run(seed).map_err(|what| Violation { suite: "readers", what, replay: format!("readers/{seed}") })
+}
+
+/// Runs again what `readers/…` names; how the threads meet may differ.
+///
+/// # Errors
+/// As [`case`], or that the words name nothing.
+pub fn replay(words: &str) -> Outcome {
+    replay_seed("readers", words, case)
 }
 
 fn run(seed: u64) -> Result<crate::case::Counts, String> {

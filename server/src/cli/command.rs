@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::failure::Failure;
-use super::{bench, demo, erase, import, search, serve, verify};
+use super::{bench, demo, erase, import, salvage, search, serve, verify};
 
 /// The vector database that can forget: encrypted, erasable, embedded.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Erase(erase::Args),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
+    /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
+    Salvage(salvage::Args),
     /// Measure recall and speed.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -48,6 +50,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Verify(args) => verify::run(&context, &args),
+        Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),
     }
 }

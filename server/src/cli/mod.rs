@@ -11,6 +11,7 @@ mod erase;
 mod failure;
 mod import;
 mod jsonl;
+mod salvage;
 mod search;
 mod serve;
 mod source;

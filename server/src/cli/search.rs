@@ -1,6 +1,7 @@
 //! `lethedb search`: nearest records, from a shell.
 
-use engine::{Collection, Filter, RecordId};
+use engine::{Collection, Filter, Hits, RecordId};
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -46,14 +47,24 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if let Some(entity) = &args.entity {
         search = search.filter(Filter::entity(entity));
     }
-    let found = search.run()?;
-    if found.partial {
-        context.terminal.note("Damaged segments were left out; run `lethedb verify`.")?;
+    let Hits { hits, partial, damaged, .. } = search.run()?;
+    if partial {
+        let names = damaged.join(", ");
+        context.terminal.note(format!("Damaged segments were left out: {names}. Run `lethedb verify`."))?;
     }
-    let hits: Vec<HitAnswer> = found.into_iter().map(HitAnswer::from).collect();
-    let rows: Vec<_> = hits.iter().map(row).collect();
-    context.terminal.show(&hits, table(["id", "score", "entity", "payload"], &rows))?;
+    let found = Found { hits: hits.into_iter().map(HitAnswer::from).collect(), partial, damaged };
+    let rows: Vec<_> = found.hits.iter().map(row).collect();
+    context.terminal.show(&found, table(["id", "score", "entity", "payload"], &rows))?;
     Ok(database.close()?)
+}
+
+/// What was found, for programs.
+#[derive(Serialize)]
+struct Found {
+    hits: Vec<HitAnswer>,
+    partial: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<String>,
 }
 
 fn query(collection: &Collection, args: &Args) -> Result<Vec<f32>, Failure> {

@@ -4,14 +4,19 @@ use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
 
-/// Arguments of `verify`: none of its own.
+/// Arguments of `verify`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Also hold every index against its rows: ids, owners, codes and graph.
+    #[arg(long)]
+    deep: bool,
+}
 
 /// Re-authenticates the environment's files.
-pub fn run(context: &Context, _: &Args) -> Result<(), Failure> {
+pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let database = context.database(false)?;
-    let report = context.environment(&database)?.verify()?;
+    let environment = context.environment(&database)?;
+    let report = if args.deep { environment.verify_deep()? } else { environment.verify()? };
     let mut text = format!(
         "{} segments with {} rows and {} logs, {} bytes: {}",
         report.segments,

@@ -19,6 +19,8 @@ pub struct EraseAnswer {
     segments_purged: u64,
     /// Indexes rebuilt without the records.
     indexes_rebuilt: u64,
+    /// Damaged segments that may hold rows of the entity: not rewritten, but nothing opens those rows any more.
+    segments_quarantined: u64,
     /// From here no read returned the entity. RFC 3339, UTC, like all times.
     hidden_at: String,
     /// From here its keys were gone.
@@ -37,6 +39,7 @@ impl EraseAnswer {
             records_deleted: erasure.records_deleted,
             segments_purged: erasure.segments_purged,
             indexes_rebuilt: erasure.indexes_rebuilt,
+            segments_quarantined: erasure.segments_quarantined,
             hidden_at: rfc3339(erasure.hidden_at),
             shredded_at: rfc3339(erasure.shredded_at),
             purged_at: erasure.purged_at.map(rfc3339),
@@ -50,6 +53,9 @@ impl fmt::Display for EraseAnswer {
         writeln!(f, "records deleted   {}", self.records_deleted)?;
         writeln!(f, "segments purged   {}", self.segments_purged)?;
         writeln!(f, "indexes rebuilt   {}", self.indexes_rebuilt)?;
+        if self.segments_quarantined > 0 {
+            writeln!(f, "segments damaged  {}, with rows that nothing opens any more", self.segments_quarantined)?;
+        }
         writeln!(f, "hidden            {}", self.hidden_at)?;
         writeln!(f, "keys shredded     {}", self.shredded_at)?;
         let when = |time: &Option<String>| time.clone().unwrap_or_else(|| "once the disk has room".to_owned());

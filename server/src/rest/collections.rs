@@ -54,6 +54,9 @@ pub struct CollectionAnswer {
     disk_bytes: u64,
     /// Memory that its loaded indexes take.
     resident_bytes: u64,
+    /// Damaged segments, which every answer leaves out, as paths inside the environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<String>,
 }
 
 impl From<CollectionInfo> for CollectionAnswer {
@@ -67,6 +70,7 @@ impl From<CollectionInfo> for CollectionAnswer {
             memtable_records: info.memtable_records,
             disk_bytes: info.disk_bytes,
             resident_bytes: info.resident_bytes,
+            damaged: info.damaged,
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Filter, RecordId};
+use engine::{Counted, Filter, Hits, Page, RecordId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,6 +55,9 @@ pub struct SearchAnswer {
     as_of: AsOfAnswer,
     /// Whether damaged segments were left out.
     partial: bool,
+    /// Which, as paths inside the environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<String>,
 }
 
 /// Which page of records to give.
@@ -86,6 +89,9 @@ pub struct ScrollAnswer {
     as_of: AsOfAnswer,
     /// Whether damaged segments were left out.
     partial: bool,
+    /// Which, as paths inside the environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<String>,
 }
 
 /// Which records to count.
@@ -102,6 +108,11 @@ pub struct CountBody {
 pub struct CountAnswer {
     count: u64,
     as_of: AsOfAnswer,
+    /// Whether damaged segments were left out.
+    partial: bool,
+    /// Which, as paths inside the environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<String>,
 }
 
 /// Finds the records nearest to a vector.
@@ -128,10 +139,9 @@ pub async fn search(
             search = search.filter(filter.0);
         }
         let search = search.with_payload(body.with_payload.unwrap_or(true));
-        let found = search.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        let (as_of, partial) = (found.as_of.into(), found.partial);
-        let hits = found.into_iter().map(HitAnswer::from).collect();
-        Ok(answer(StatusCode::OK, &SearchAnswer { hits, as_of, partial }))
+        let Hits { hits, as_of, partial, damaged, .. } = search.with_vector(body.with_vector.unwrap_or(false)).run()?;
+        let hits = hits.into_iter().map(HitAnswer::from).collect();
+        Ok(answer(StatusCode::OK, &SearchAnswer { hits, as_of: as_of.into(), partial, damaged }))
     })
     .await
 }
@@ -161,9 +171,9 @@ pub async fn scroll(
         }
         let scroll = scroll.with_payload(body.with_payload.unwrap_or(true));
         let page = scroll.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        let records = page.records.into_iter().map(RecordAnswer::from).collect();
-        let found = ScrollAnswer { records, next: page.next, as_of: page.as_of.into(), partial: page.partial };
-        Ok(answer(StatusCode::OK, &found))
+        let Page { records, next, as_of, partial, damaged } = page;
+        let records = records.into_iter().map(RecordAnswer::from).collect();
+        Ok(answer(StatusCode::OK, &ScrollAnswer { records, next, as_of: as_of.into(), partial, damaged }))
     })
     .await
 }
@@ -185,8 +195,8 @@ pub async fn count(
         if let Some(filter) = body.filter {
             count = count.filter(filter.0);
         }
-        let counted = count.run()?;
-        Ok(answer(StatusCode::OK, &CountAnswer { count: counted.count, as_of: counted.as_of.into() }))
+        let Counted { count, as_of, partial, damaged } = count.run()?;
+        Ok(answer(StatusCode::OK, &CountAnswer { count, as_of: as_of.into(), partial, damaged }))
     })
     .await
 }

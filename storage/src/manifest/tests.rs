@@ -15,6 +15,7 @@ fn segments() -> impl Strategy<Value = Vec<SegmentEntry>> {
             dead: if all_live { 0 } else { rows },
             rec_bytes: rec.into(),
             idx_bytes: idx.into(),
+            unread: if all_live { vec![] } else { vec![rows] },
         };
         segments.into_iter().map(entry).collect()
     })
@@ -54,8 +55,15 @@ fn newest(dir: &Dir) -> Result<Option<Manifest>, ManifestError> {
 }
 
 fn small() -> Manifest {
-    let segment =
-        SegmentEntry { id: SegmentId(1), rows: 9, tombstones: Some(1), dead: 2, rec_bytes: 500, idx_bytes: 300 };
+    let segment = SegmentEntry {
+        id: SegmentId(1),
+        rows: 9,
+        tombstones: Some(1),
+        dead: 2,
+        rec_bytes: 500,
+        idx_bytes: 300,
+        unread: vec![],
+    };
     let collection = CollectionEntry {
         id: CollectionId([7; 16]),
         name: "docs".into(),

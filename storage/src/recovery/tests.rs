@@ -16,6 +16,7 @@ fn manifest(segments: &[(u64, Option<u64>)], logs: &[u64]) -> Manifest {
         dead: u64::from(tombstones.is_some()),
         rec_bytes: 0,
         idx_bytes: 0,
+        unread: vec![],
     };
     let collection = CollectionEntry {
         id: CollectionId([1; 16]),

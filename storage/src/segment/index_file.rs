@@ -85,6 +85,11 @@ impl IndexFile {
         Ok(Self { name, segment, scope, key, bytes, sections })
     }
 
+    /// The codes of its sections, ascending.
+    pub fn codes(&self) -> impl Iterator<Item = u8> {
+        self.sections.iter().map(|section| section.code)
+    }
+
     /// Bytes of a section's plaintext; `None` if the file has no such section.
     pub fn section_len(&self, code: u8) -> Option<usize> {
         section_len(self.find(code)?.len)

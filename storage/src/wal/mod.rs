@@ -8,5 +8,5 @@ mod tests;
 mod writer;
 
 pub use entry::Entry;
-pub use replay::{Replay, ReplayError, replay};
+pub use replay::{Loss, Replay, ReplayError, Salvaged, replay, salvage};
 pub use writer::{WalError, WalWriter, wal_name, wal_number};
