@@ -258,6 +258,7 @@ async fn a_foreign_host_is_refused() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "damages a file on purpose")]
 async fn damage_is_left_out_aloud() {
     let server = Server::with_docs(Config::default()).await;
     let ask = async |method, path: &str, body| server.ask(method, path, body).await.1;
