@@ -122,3 +122,20 @@ fn a_scrub_goes_around_and_finds_damage_before_a_reader_does() {
     assert!(rest.count < whole);
     assert_ne!(sound(env.scrub().unwrap()), first[1]);
 }
+
+#[test]
+fn a_merge_does_not_carry_damage_into_another_file() {
+    let memory = Memory::new();
+    let (_db, env) = furnish(&memory);
+    let path = files(&memory).into_iter().find(|path| path.ends_with(".rec")).unwrap();
+    let mut bytes = memory.read(&path).unwrap();
+    // In the first blob, which nobody has read yet.
+    bytes[60] ^= 1;
+    replace(&memory, &path, &bytes);
+    env.compact().unwrap();
+    let name = path.trim_start_matches("env/acme/").trim_end_matches(".rec");
+    let counted = env.open_collection("docs").unwrap().count().run().unwrap();
+    assert_eq!(counted.damaged, vec![name.to_owned()]);
+    let problems = env.verify().unwrap().problems;
+    assert!(problems.len() == 1 && problems[0].file.starts_with(name), "{problems:?}");
+}

@@ -78,6 +78,33 @@ fn a_second_process_is_told_the_pid_of_the_first() {
 }
 
 #[test]
+fn a_damaged_log_is_salvaged_only_when_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" }));
+    for first in [10, 20, 30] {
+        server.ok("PUT", "/v1/collections/docs/records", &batch(first));
+    }
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let log = std::fs::read_dir(dir.path().join("env/default/wal")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[80] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = lethedb(dir.path()).args(arguments).arg("--data").arg(dir.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(run(&["verify"]).0, Some(3));
+    let (code, told) = run(&["salvage"]);
+    assert!(code == Some(3) && told.contains("1 writes") && told.contains("No copy"), "{code:?} {told}");
+    assert!(std::fs::read(&log).unwrap() == bytes, "telling changed the log");
+    assert_eq!(run(&["salvage", "--yes"]).0, Some(0));
+    assert_eq!(run(&["verify", "--deep"]).0, Some(0));
+    assert_eq!(Server::start(dir.path()).ids().len(), 10);
+}
+
+#[test]
 fn a_person_is_erased_over_rest() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path());

@@ -344,9 +344,9 @@ impl Database {
         self.enter(name, || self.inner.open_state(name, create))
     }
 
-    /// The environment `name` if it is open in this process.
-    pub(crate) fn entered(&self, name: &str) -> Option<Arc<EnvironmentState>> {
-        self.inner.environments.lock().get(name).cloned()
+    /// The environments that are open in this process; waits for nobody who is opening one.
+    pub(crate) fn entered(&self) -> Vec<Arc<EnvironmentState>> {
+        self.inner.open.lock().iter().filter_map(std::sync::Weak::upgrade).collect()
     }
 
     /// Where the environment `name` lives, and what it shares with the others.

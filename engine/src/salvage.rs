@@ -6,6 +6,7 @@
 //! erased comes back, since their keys are destroyed; a delete that was in a lost frame is lost with it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use storage::id::{RecordId, Sequence};
@@ -69,14 +70,25 @@ impl Salvage {
 }
 
 impl Database {
+    /// The damaged segments of every environment that is open, as paths inside the data directory. They are left out
+    /// of every answer. Looks only into memory.
+    pub fn damaged(&self) -> Vec<String> {
+        let of_env = |env: &Arc<EnvironmentState>| -> Vec<String> {
+            let views: Vec<Arc<View>> = env.all().iter().map(|state| state.view()).collect();
+            let segments = views.iter().flat_map(|view| view.quarantined());
+            segments.map(|view| format!("env/{}/{}", env.name, view.segment.path())).collect()
+        };
+        self.entered().iter().flat_map(of_env).collect()
+    }
+
     /// What [`Database::salvage`] would keep and lose of the environment `name`. Changes nothing.
     ///
     /// # Errors
     /// As [`Database::open_environment`], damaged logs excepted.
     pub fn survey(&self, name: &str) -> Result<Salvage> {
         name::check(name, "environment")?;
-        if let Some(env) = self.entered(name) {
-            return Ok(Salvage { logs: Vec::new(), segments: segments(&env, Depth::Look)? });
+        if let Some(env) = self.entered().iter().find(|env| env.name == name) {
+            return Ok(Salvage { logs: Vec::new(), segments: segments(env, Depth::Look)? });
         }
         let found = self.read_damaged(name)?;
         Ok(Salvage { logs: logs(&found.losses), segments: segments(&found.env, Depth::Look)? })

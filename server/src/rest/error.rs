@@ -122,7 +122,16 @@ impl From<engine::Error> for Problem {
         if status.is_server_error() {
             tracing::error!(kind = error.kind().as_str(), %error, "the engine failed");
         }
-        Self::of(status, error.kind().as_str(), title, error.to_string())
+        Self::of(status, code(error.kind()), title, error.to_string())
+    }
+}
+
+/// The code of an engine's error; what concerns the whole storage is told apart from what a request met.
+fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Full => "disk_full",
+        ErrorKind::Poisoned => "storage_poisoned",
+        other => other.as_str(),
     }
 }
 
@@ -168,8 +177,14 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        // A full disk is not empty a second later.
+        let seconds = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some("1"),
+            StatusCode::INSUFFICIENT_STORAGE => Some("30"),
+            _ => None,
+        };
+        if let Some(seconds) = seconds {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         response
     }
@@ -222,6 +237,18 @@ mod tests {
         for (kind, status) in table {
             assert_eq!(status_and_title(kind).0.as_u16(), status, "{kind:?}");
         }
+        assert_eq!((code(ErrorKind::Full), code(ErrorKind::Poisoned)), ("disk_full", "storage_poisoned"));
+        assert_eq!(code(ErrorKind::Busy), "busy");
+    }
+
+    #[test]
+    fn a_full_disk_says_when_to_come_back() {
+        let (status, title) = status_and_title(ErrorKind::Full);
+        let response = Problem::of(status, code(ErrorKind::Full), title, "later".into()).into_response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
+            (507, &HeaderValue::from_static("30"))
+        );
     }
 
     #[test]

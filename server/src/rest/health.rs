@@ -1,9 +1,22 @@
 //! Is the process alive, and does it want requests. Never queued behind the engine, so that load cannot hide them.
 
+use axum::Json;
 use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::{Problem, Refusal, Refused};
 use super::state::App;
+
+/// How the storage is.
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`.
+    status: &'static str,
+    /// Damaged segments of the environments in use, as paths inside the data directory. Answers leave them out and
+    /// say so.
+    damaged: Vec<String>,
+}
 
 /// The process runs.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "alive", body = String)))]
@@ -13,9 +26,13 @@ pub async fn livez() -> &'static str {
 
 /// The database is open and the server is not shutting down.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
-    (status = 200, description = "ready", body = String),
+    (status = 200, description = "ready", body = Readiness),
     Refused,
 ))]
-pub async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
-    if app.is_ready() { Ok("ready") } else { Err(Problem::new(Refusal::Overloaded, "the server is shutting down")) }
+pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
+    if app.is_ready() {
+        Ok(Json(Readiness { status: "ready", damaged: app.damaged() }))
+    } else {
+        Err(Problem::new(Refusal::Overloaded, "the server is shutting down"))
+    }
 }

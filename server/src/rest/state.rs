@@ -51,6 +51,11 @@ impl App {
         !self.shared.draining.load(Ordering::Relaxed)
     }
 
+    /// Damaged segments of the environments in use; known without touching a disk.
+    pub fn damaged(&self) -> Vec<String> {
+        self.shared.database.damaged()
+    }
+
     /// Runs `work` when its turn comes.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ use crate::config::Config;
 
 /// A server without connections.
 struct Server {
-    _data: TempDir,
+    data: TempDir,
+    database: Database,
     routes: Router,
 }
 
@@ -23,7 +24,7 @@ impl Server {
         let data = tempfile::tempdir().unwrap();
         let database = Database::builder(data.path().join("data")).root_key(RootKey::bytes([7; 32])).open().unwrap();
         database.environment("default").unwrap();
-        Self { _data: data, routes: router(App::new(database, config)) }
+        Self { data, database: database.clone(), routes: router(App::new(database, config)) }
     }
 
     async fn send(&self, request: Request) -> (StatusCode, Value, Response<()>) {
@@ -254,4 +255,42 @@ async fn a_foreign_host_is_refused() {
     ] {
         assert_eq!(server.send(request.body(Body::empty()).unwrap()).await.0.as_u16(), 421);
     }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "damages a file on purpose")]
+async fn damage_is_left_out_aloud() {
+    let server = Server::with_docs(Config::default()).await;
+    let ask = async |method, path: &str, body| server.ask(method, path, body).await.1;
+    let count = ask(Method::POST, "/v1/collections/docs/count", json!({})).await;
+    assert_eq!((&count["count"], &count["partial"], count.get("damaged")), (&json!(3), &json!(false), None));
+    let ready = ask(Method::GET, "/readyz", Value::Null).await;
+    assert_eq!(ready, json!({"status": "ready", "damaged": []}));
+
+    server.database.environment("default").unwrap().flush().unwrap();
+    let segments = server.data.path().join("data/env/default/seg");
+    let files = std::fs::read_dir(segments).unwrap().map(|entry| entry.unwrap().path());
+    let rows = files.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "rec")).unwrap();
+    let mut bytes = std::fs::read(&rows).unwrap();
+    bytes[100] ^= 1;
+    std::fs::remove_file(&rows).unwrap();
+    std::fs::write(&rows, bytes).unwrap();
+
+    let name = format!("seg/{}", rows.file_stem().unwrap().to_str().unwrap());
+    let (status, found) = server.search(r#"{"vector": [1, 0]}"#).await;
+    assert_eq!((status, &found["hits"], &found["partial"]), (StatusCode::OK, &json!([]), &json!(true)), "{found}");
+    assert_eq!(found["damaged"], json!([name]));
+    for path in ["count", "scroll"] {
+        let answer = ask(Method::POST, &format!("/v1/collections/docs/{path}"), json!({})).await;
+        assert_eq!((&answer["partial"], &answer["damaged"]), (&json!(true), &json!([name])), "{answer}");
+    }
+    is_problem(&server.ask(Method::GET, "/v1/collections/docs/records/1", Value::Null).await, 500, "corrupt");
+    is_problem(&server.ask(Method::GET, "/v1/collections/docs/records/7", Value::Null).await, 404, "not_found");
+    assert_eq!(ask(Method::GET, "/v1/collections/docs", Value::Null).await["damaged"], json!([name]));
+    let ready = ask(Method::GET, "/readyz", Value::Null).await;
+    assert_eq!(ready, json!({"status": "ready", "damaged": [format!("env/default/{name}")]}));
+    let records = json!({"records": [{"id": 1, "vector": [1.0, 0.0]}]});
+    assert_eq!(server.ask(Method::PUT, "/v1/collections/docs/records", records).await.0, StatusCode::OK);
+    let erased = ask(Method::DELETE, "/v1/admin/entity/bob", Value::Null).await;
+    assert_eq!(erased["segments_quarantined"], 1, "{erased}");
 }
