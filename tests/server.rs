@@ -80,10 +80,10 @@ fn a_second_process_is_told_the_pid_of_the_first() {
 #[test]
 fn a_damaged_log_is_salvaged_only_when_told_to() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::start(dir.path());
-    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" }));
+    let mut server = start(dir.path());
+    server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" })).unwrap();
     for first in [10, 20, 30] {
-        server.ok("PUT", "/v1/collections/docs/records", &batch(first));
+        server.ok("PUT", "/v1/collections/docs/records", &batch(first)).unwrap();
     }
     server.child.kill().unwrap();
     server.child.wait().unwrap();
@@ -92,7 +92,7 @@ fn a_damaged_log_is_salvaged_only_when_told_to() {
     bytes[80] ^= 1;
     std::fs::write(&log, &bytes).unwrap();
     let run = |arguments: &[&str]| {
-        let output = lethedb(dir.path()).args(arguments).arg("--data").arg(dir.path()).output().unwrap();
+        let output = lethedb(dir.path()).args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     assert_eq!(run(&["verify"]).0, Some(3));
@@ -101,7 +101,7 @@ fn a_damaged_log_is_salvaged_only_when_told_to() {
     assert!(std::fs::read(&log).unwrap() == bytes, "telling changed the log");
     assert_eq!(run(&["salvage", "--yes"]).0, Some(0));
     assert_eq!(run(&["verify", "--deep"]).0, Some(0));
-    assert_eq!(Server::start(dir.path()).ids().len(), 10);
+    assert_eq!(start(dir.path()).ids().unwrap().len(), 10);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
-use serde::{Deserialize, Serialize};
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
 use storage::sync::Mutex;
@@ -15,8 +14,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::remove;
 use crate::health::Health;
+use crate::identity::{self, ENVIRONMENTS};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::name;
 use crate::permit::Permit;
@@ -28,19 +27,8 @@ use crate::settings::Settings;
 use crate::state::{EnvironmentState, Shared};
 use crate::worker::{Bell, Open, Worker};
 
-const IDENTITY: &str = "lethedb.json";
 const LOCK: &str = "LOCK";
-const ENVIRONMENTS: &str = "env";
 const ANCHORS: &str = "anchors";
-/// The newest layout of a data directory that this build reads.
-const FORMAT: u32 = 1;
-
-/// What `lethedb.json` says.
-#[derive(Serialize, Deserialize)]
-struct Identity {
-    format: u32,
-    store: Uuid,
-}
 
 /// How to open a database.
 pub struct Builder {
@@ -113,15 +101,15 @@ impl Builder {
     pub fn open(self) -> Result<Database> {
         let latch = Latch::default();
         let dir = latched(self.data_dir()?, &latch);
-        let existing = read_identity(&dir)?;
+        let existing = identity::read(&dir)?;
         if existing.is_none() && !self.create {
             return Err(missing(&self.path));
         }
         let found = self.root_key.load(&*self.entropy, existing.is_none())?;
         let lock = dir.lock(LOCK).map_err(lock_error)?;
         let identity = match existing {
-            Some(identity) => renew_identity(&dir, identity)?,
-            None => make_identity(&dir, &*self.entropy)?,
+            Some(identity) => identity::renew(&dir, identity)?,
+            None => identity::make(&dir, &*self.entropy)?,
         };
         let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
         let anchors = match &self.anchor_dir {
@@ -182,60 +170,6 @@ fn open_disk(path: &Path) -> Result<Arc<dyn StorageBackend>> {
 /// The root of `backend`, which takes no more changes once one has an unknown outcome.
 fn latched(backend: Arc<dyn StorageBackend>, latch: &Latch) -> Dir {
     Dir::root(Arc::new(Latched::new(backend, latch.clone())))
-}
-
-fn read_identity(dir: &Dir) -> Result<Option<Identity>> {
-    let bytes = match dir.read(IDENTITY) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let has_data =
-                !dir.sub(ENVIRONMENTS).list().map_err(|e| Error::io("the data cannot be listed", e))?.is_empty();
-            return if has_data {
-                Err(Error::corrupt(format!("the file {IDENTITY} is missing; restore it")))
-            } else {
-                Ok(None)
-            };
-        }
-        Err(e) => return Err(Error::io(format!("the file {IDENTITY} cannot be read"), e)),
-    };
-    #[derive(Deserialize)]
-    struct Version {
-        format: u32,
-    }
-    let damaged = |e: serde_json::Error| Error::with(ErrorKind::Corrupt, format!("the file {IDENTITY} is damaged"), e);
-    // The version first: a newer layout may have other members.
-    let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if format > FORMAT {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("the data directory has format {format}; this version reads up to {FORMAT}"),
-        ));
-    }
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-}
-
-fn make_identity(dir: &Dir, entropy: &dyn Entropy) -> Result<Identity> {
-    let mut bytes = [0u8; 16];
-    entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
-    let store = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    let identity = Identity { format: FORMAT, store };
-    write_identity(dir, &identity)?;
-    Ok(identity)
-}
-
-/// Writes the identity anew while nothing depends on it: after a failed sync, what is seen of it may not be on the disk.
-fn renew_identity(dir: &Dir, identity: Identity) -> Result<Identity> {
-    if dir.sub(ENVIRONMENTS).list().map_err(|e| Error::io("the data cannot be listed", e))?.is_empty() {
-        remove(dir, IDENTITY)?;
-        write_identity(dir, &identity)?;
-    }
-    Ok(identity)
-}
-
-fn write_identity(dir: &Dir, identity: &Identity) -> Result<()> {
-    let text = serde_json::to_vec_pretty(identity)
-        .map_err(|e| Error::with(ErrorKind::Io, "the identity cannot be written", e))?;
-    dir.write_new(IDENTITY, &text).map_err(|e| Error::io(format!("the file {IDENTITY} cannot be written"), e))
 }
 
 fn lock_error(error: LockError) -> Error {

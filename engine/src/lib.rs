@@ -22,6 +22,7 @@ mod error;
 mod files;
 mod filter;
 mod health;
+mod identity;
 mod inspect;
 mod job;
 mod keys;

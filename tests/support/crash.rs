@@ -10,7 +10,7 @@ use storage::backend::{Faulty, StorageBackend};
 
 use crate::case::{Counts, Outcome, Violation};
 use crate::oracle::{Nonces, Promise, judge};
-use crate::workload::{Store, Workload, all, named, start};
+use crate::workload::{Action, Store, Workload, all, named, start};
 
 /// How many images of each seeded kind of crash are taken at an operation.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub struct Recorded {
     seed: u64,
     /// The medium after each change, with what was promised then.
     moments: Vec<(Medium, Arc<Promise>)>,
+    /// Whether every recovery draws the randomness of the one before.
+    stale_entropy: bool,
 }
 
 /// Where an image comes from.
@@ -64,10 +66,11 @@ impl Recorded {
             promises.push((disk.operations(), Arc::new(doubted)));
             store.act(action).map_err(failed)?;
             promise = promise.kept(action);
+            check_anchors(action, &disk.medium())?;
             promises.push((disk.operations(), Arc::new(promise.clone())));
         }
         drop(store);
-        Ok(Self { seed, moments: moments(&disk, &promises), workload })
+        Ok(Self { seed, moments: moments(&disk, &promises), workload, stale_entropy: false })
     }
 
     /// Takes every image up to `depth`; stops at the first violation.
@@ -98,6 +101,13 @@ impl Recorded {
         Ok(counts)
     }
 
+    /// The same, recovered by processes that all draw the same randomness.
+    #[must_use]
+    pub fn with_stale_entropy(mut self) -> Self {
+        self.stale_entropy = true;
+        self
+    }
+
     /// How many moments there are to crash at.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -123,7 +133,7 @@ impl Recorded {
     /// Opens and judges an image; a panic is a violation as well.
     fn recover(&self, place: Place, image: &Medium, nonces: &mut Nonces) -> Result<Faulty, Violation> {
         let promise = &self.moments[place.moment].1;
-        let seed = place_seed(self.seed, place);
+        let seed = if self.stale_entropy { self.seed } else { place_seed(self.seed, place) };
         let judged = catch_unwind(AssertUnwindSafe(|| judge(image, promise, seed, nonces)))
             .unwrap_or_else(|_| Err("it panicked".to_owned()));
         judged.map(|(_, disk)| disk).map_err(|what| Violation { suite: "crash", what, replay: self.words(place) })
@@ -135,6 +145,15 @@ impl Recorded {
             let _ = write!(words, "/{at}/{}", name(crash));
         }
         words
+    }
+}
+
+/// An erasure that was acknowledged has destroyed every anchor but one, without waiting for a restart.
+fn check_anchors(action: &Action, medium: &Medium) -> Result<(), String> {
+    let anchors = medium.paths().filter(|path| path.starts_with("anchors/")).count();
+    match action {
+        Action::Erase(_) | Action::Epoch if anchors != 1 => Err(format!("{anchors} anchors outlive an erasure")),
+        _ => Ok(()),
     }
 }
 

@@ -47,6 +47,12 @@ impl Rehearsed {
         Ok(Self { operations: disk.trace(), workload, seed, medium, state })
     }
 
+    /// The operation of this number.
+    #[must_use]
+    pub fn operation(&self, number: u64) -> Option<&Operation> {
+        usize::try_from(number).ok().and_then(|at| self.operations.get(at))
+    }
+
     /// Every fault that can strike.
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
@@ -69,8 +75,9 @@ impl Rehearsed {
             let kind = format!("{:?}", fault.kind).to_lowercase();
             let often = if fault.sticky { "sticky" } else { "once" };
             let replay = format!("errors/{}/{}/{}/{kind}/{often}", self.workload.name, self.seed, fault.at);
-            let operation = usize::try_from(fault.at).ok().and_then(|at| self.operations.get(at));
-            let what = operation.map_or(what.clone(), |op| format!("{what} (fault: {:?} of {})", op.kind, op.path));
+            let what = self
+                .operation(fault.at)
+                .map_or(what.clone(), |op| format!("{what} (fault: {:?} of {})", op.kind, op.path));
             Violation { suite: "errors", what, replay }
         })
     }

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use parking_lot::RwLock;
 use stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// Bytes that a reader may allocate whatever the size of its input.
@@ -19,8 +20,22 @@ pub fn limit(input: usize) -> usize {
     ALLOWANCE + 4 * input
 }
 
+/// Held shared by the many, exclusively by one that takes so much that the others would be blamed for it.
+static TURN: RwLock<()> = RwLock::new(());
+
 /// Runs `read`, which may allocate `limit` bytes. The error says which of the two promises it broke.
 pub fn guarded<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
+    let _shared = TURN.read();
+    judged(limit, read)
+}
+
+/// As [`guarded`], with every other case of this process waiting.
+pub fn guarded_alone<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
+    let _alone = TURN.write();
+    judged(limit, read)
+}
+
+fn judged<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
     let before = allocated();
     let value = catch_unwind(AssertUnwindSafe(read)).map_err(|panic| format!("it panicked: {}", message(&*panic)))?;
     let taken = allocated() - before;

@@ -19,6 +19,7 @@ pub mod guard;
 pub mod history;
 pub mod kill;
 pub mod ledger;
+pub mod lies;
 pub mod load;
 pub mod model;
 pub mod mount;

@@ -74,6 +74,26 @@ impl Faulty {
         self.state.lock().struck
     }
 
+    /// Makes a directory and its parents as [`StorageBackend::create_dir`] does, but leaves their names in doubt.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_dir_unsynced(&self, dir: &str) -> io::Result<()> {
+        check_dir(dir)?;
+        let levels = dir.match_indices('/').map(|(end, _)| &dir[..end]).chain([dir]);
+        for level in levels.filter(|level| !level.is_empty()) {
+            self.make_dir(level)?;
+        }
+        Ok(())
+    }
+
+    fn make_dir(&self, level: &str) -> io::Result<()> {
+        self.whole(OperationKind::MakeDir, level, |state| match state.medium.make_dir(level) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => state.medium.live.check_is_dir(level),
+            other => other,
+        })
+    }
+
     /// The state of the disk now.
     pub fn medium(&self) -> Medium {
         self.state.lock().medium.clone()
@@ -195,10 +215,7 @@ impl StorageBackend for Faulty {
         check_dir(dir)?;
         let levels = dir.match_indices('/').map(|(end, _)| &dir[..end]).chain([dir]);
         for level in levels.filter(|level| !level.is_empty()) {
-            self.whole(OperationKind::MakeDir, level, |state| match state.medium.make_dir(level) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => state.medium.live.check_is_dir(level),
-                other => other,
-            })?;
+            self.make_dir(level)?;
             self.sync_dir(parent(level))?;
         }
         Ok(())
