@@ -224,7 +224,7 @@ fn settle(ledger: &Mutex<Ledger>, ticket: &Ticket, answer: Option<(u16, Value)>)
             lock(ledger).acknowledge(ticket);
             Ok(Sent::Acknowledged(ticket.change.len() as u64))
         }
-        Some((503 | 507, answer)) if answer["code"] == "busy" || answer["code"] == "full" => {
+        Some((503 | 507, answer)) if answer["code"] == "busy" || answer["code"] == "disk_full" => {
             Ok(Sent::Refused { code: answer["code"].as_str().unwrap_or_default().to_owned() })
         }
         Some((status, answer)) => Err(format!("a write is answered by {status} {answer}").into()),

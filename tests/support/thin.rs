@@ -123,8 +123,9 @@ fn poisoned_for_good(server: &Server, ballast: &Path) -> Result<u64, Fault> {
         let record = json!({ "id": id, "vector": [1, id], "payload": payload });
         server.json("PUT", &path, &json!({ "records": [record] })).ok_or("the server gives no answer")
     };
-    let taken =
-        |id| -> Result<bool, Fault> { Ok(!matches!(write(id)?, (503, answer) if answer["code"] == "poisoned")) };
+    let taken = |id| -> Result<bool, Fault> {
+        Ok(!matches!(write(id)?, (503, answer) if answer["code"] == "storage_poisoned"))
+    };
     let mut acknowledged = 0;
     while taken(acknowledged)? {
         acknowledged += 1;
@@ -138,7 +139,7 @@ fn poisoned_for_good(server: &Server, ballast: &Path) -> Result<u64, Fault> {
         if status == 200 {
             return Err("a write was acknowledged after a sync had failed".into());
         }
-        if answer["code"] != "poisoned" {
+        if answer["code"] != "storage_poisoned" {
             return Err(format!("after a failed sync: {status} {answer}").into());
         }
     }
