@@ -11,7 +11,7 @@ use engine::ErrorKind;
 use lethedb_tests::case::{Counts, Violation, add};
 use lethedb_tests::damage::{Bench, Damage, Verdict, case, has_reader, is_stored, judge, open_all, read_all, replay};
 use lethedb_tests::furnished::{Furnished, load, reopen};
-use lethedb_tests::guard::{guarded, guarded_alone, limit};
+use lethedb_tests::guard::{guarded, limit};
 use lethedb_tests::reading::{Kind, Reader};
 use lethedb_tests::reopening::{Reopened, reopened};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -133,7 +133,7 @@ fn sabotage_a_log_that_ends_before_what_was_synced() {
 
 #[test]
 fn sabotage_a_claimed_length_and_a_panic() {
-    let claimed = guarded_alone(limit(100), || drop(black_box(Vec::<u8>::with_capacity(65 << 20))));
+    let claimed = guarded(limit(100), || drop(black_box(Vec::<u8>::with_capacity(65 << 20))));
     assert!(claimed.unwrap_err().contains("allocated"));
     assert!(guarded(limit(100), || black_box([0u8; 1])[black_box(1)]).unwrap_err().contains("panicked"));
 }

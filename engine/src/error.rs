@@ -83,6 +83,9 @@ pub struct Error {
 fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
         _ if Poisoned::is(error) => ErrorKind::Poisoned,
+        io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory => ErrorKind::Busy,
+        // ENFILE and EMFILE: too many files are open now, which says nothing about this one.
+        _ if matches!(error.raw_os_error(), Some(23 | 24)) => ErrorKind::Busy,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => ErrorKind::Full,
         _ => ErrorKind::Io,
     }

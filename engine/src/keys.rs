@@ -117,6 +117,8 @@ impl Keys {
         let epoch = self.keyring.read().epoch_number();
         let doing = "new keys cannot be logged";
         if log.is_none() {
+            // What is there under this name is of an attempt that failed: opening leaves no log of the current epoch.
+            remove(&self.home.dir, &log_name(epoch))?;
             let header = Header { kind: LogKind::NewKeys, number: epoch, base: 0 };
             let writer =
                 FrameWriter::create(&self.home.dir, &log_name(epoch), &header).map_err(|e| Error::io(doing, e))?;

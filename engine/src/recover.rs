@@ -13,7 +13,7 @@ use storage::id::Sequence;
 use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
 use storage::segment::layout::rows_name;
-use storage::segment::{SegmentError, read_tombstones};
+use storage::segment::read_tombstones;
 use storage::wal::{Loss, Salvaged, replay, salvage};
 
 use crate::entropy::generator;
@@ -25,7 +25,7 @@ use crate::keys::{Home, KEYRING, Keys};
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
 use crate::schema::metric_of;
-use crate::segment::Segment;
+use crate::segment::{Segment, is_damage};
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, apply};
 use storage::backend::Dir;
@@ -176,8 +176,10 @@ fn load_segment(
     for version in entry.tombstone_versions() {
         match read_tombstones(&dir, entry.id, version, entry.rows, &table_key, scope) {
             Ok(marked) => dead |= marked,
-            Err(error @ SegmentError::NewerFormat { .. }) => return Err(error.into()),
-            Err(error) => segment.lack_tombstones(version, &error.into()),
+            Err(error) => match Error::from(error) {
+                error if is_damage(&error) => segment.lack_tombstones(version, &error),
+                error => return Err(error),
+            },
         }
     }
     Ok(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) })

@@ -383,6 +383,6 @@ impl Segment {
 }
 
 /// Whether an error tells of a file that is not what was written, or cannot be read.
-fn is_damage(error: &Error) -> bool {
+pub(crate) fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io)
 }

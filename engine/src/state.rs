@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use index::{Metric, Scratch, Space};
-use privacy::{Removal, Scope, Wanted};
+use privacy::{Removal, Scope, SectionKey, Wanted};
+use rand::rngs::StdRng;
 use rayon::ThreadPool;
 use storage::backend::{Dir, Latch};
 use storage::id::{CollectionId, Sequence};
@@ -28,7 +29,7 @@ use crate::job::{self, Job};
 use crate::keys::Keys;
 use crate::reserve::Reserve;
 use crate::settings::Settings;
-use crate::snapshot::View;
+use crate::snapshot::{SegmentView, View};
 
 /// What every environment of a database has in common.
 pub(crate) struct Shared {
@@ -224,34 +225,24 @@ impl EnvironmentState {
             let Some(entry) = next.collection_mut(state.id) else { continue };
             for view in &state.view().segments {
                 let Some(segment) = entry.segments.iter_mut().find(|s| s.id == view.segment.id) else { continue };
+                let before: Vec<u64> = segment.tombstone_versions().collect();
                 view.segment.name_unread(segment);
-                if segment.dead == view.dead.len() {
-                    continue;
+                if segment.dead != view.dead.len() {
+                    let version = before.iter().max().map_or(0, |version| version + 1);
+                    self.write_down_dead(view, version, &table_key, &mut rng)?;
+                    segment.tombstones = Some(version);
+                    segment.dead = view.dead.len();
                 }
-                replaced.extend(segment.tombstones.map(|version| (segment.id, version)));
-                let version = segment.tombstone_versions().max().map_or(0, |version| version + 1);
-                // A manifest that could not be written may have left this version behind.
-                remove(&self.segments_dir(), &tombstones_name(segment.id, version))?;
-                write_tombstones(
-                    &self.segments_dir(),
-                    segment.id,
-                    version,
-                    &view.dead,
-                    &table_key,
-                    self.scope,
-                    &mut rng,
-                )
-                .map_err(|e| Error::io("deleted rows cannot be written down", e))?;
-                segment.tombstones = Some(version);
-                segment.dead = view.dead.len();
+                let goes = |version: &u64| segment.tombstone_versions().all(|kept| kept != *version);
+                replaced.extend(before.into_iter().filter(goes).map(|version| tombstones_name(segment.id, version)));
             }
         }
         next.write(&self.dir, &table_key, self.scope, &mut rng).map_err(|e| Error::io(doing, e))?;
         *current = next;
         drop(current);
         // From here on it is committed, so nothing may fail any more: what stays behind goes when the store opens next.
-        for (segment, version) in replaced {
-            let _ = remove(&self.segments_dir(), &tombstones_name(segment, version));
+        for name in replaced {
+            let _ = remove(&self.segments_dir(), &name);
         }
         // Under its lock, because two commits at once would each find files that the other is removing.
         let manifest = self.manifest.lock();
@@ -259,6 +250,15 @@ impl EnvironmentState {
             tracing::warn!(%error, "an old manifest stays until the next opening");
         }
         Ok(())
+    }
+
+    fn write_down_dead(&self, view: &SegmentView, version: u64, key: &SectionKey, rng: &mut StdRng) -> Result<()> {
+        let (dir, id) = (self.segments_dir(), view.segment.id);
+        // A manifest that could not be written may have left this version behind.
+        remove(&dir, &tombstones_name(id, version))?;
+        write_tombstones(&dir, id, version, &view.dead, key, self.scope, rng)
+            .map(drop)
+            .map_err(|e| Error::io("deleted rows cannot be written down", e))
     }
 
     /// Which ephemeral keys an epoch keeps: those of live logs, live segments' indexes and jobs. The queue

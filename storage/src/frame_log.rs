@@ -17,7 +17,7 @@
 use std::io;
 use std::ops::Range;
 
-use crate::backend::{Dir, LogFile};
+use crate::backend::{Dir, LogFile, Poisoned};
 use crate::codec::Reader;
 
 const MAGIC: [u8; 8] = *b"LETHELOG";
@@ -291,7 +291,7 @@ pub struct FrameWriter {
     file: Box<dyn LogFile>,
     next: u64,
     synced: u64,
-    poisoned: bool,
+    poisoned: Option<Poisoned>,
 }
 
 impl FrameWriter {
@@ -302,7 +302,7 @@ impl FrameWriter {
     /// `AlreadyExists` if `name` is taken. A full disk leaves nothing; after any other error a log without frames may be
     /// left under `name`.
     pub fn create(dir: &Dir, name: &str, header: &Header) -> io::Result<Self> {
-        Ok(Self { file: create_log(dir, name, header)?, next: 0, synced: 0, poisoned: false })
+        Ok(Self { file: create_log(dir, name, header)?, next: 0, synced: 0, poisoned: None })
     }
 
     /// Appends a frame and returns its number. It is durable after [`sync`](Self::sync).
@@ -316,7 +316,7 @@ impl FrameWriter {
         put_frame(&mut frame, self.next, self.synced, payload).map_err(|TooLong| io::ErrorKind::InvalidInput)?;
         let before = self.file.len();
         if let Err(error) = self.file.append(&frame) {
-            self.poisoned = self.file.len() != before;
+            self.poisoned = (self.file.len() != before).then(|| Poisoned { cause: error.kind() });
             return Err(error);
         }
         self.next += 1;
@@ -330,7 +330,7 @@ impl FrameWriter {
     pub fn sync(&mut self) -> io::Result<()> {
         self.check()?;
         if let Err(error) = self.file.sync() {
-            self.poisoned = true;
+            self.poisoned = Some(Poisoned { cause: error.kind() });
             return Err(error);
         }
         self.synced = self.next;
@@ -349,11 +349,11 @@ impl FrameWriter {
 
     /// Whether the writer refuses everything because an earlier failure left the file in doubt.
     pub fn is_poisoned(&self) -> bool {
-        self.poisoned
+        self.poisoned.is_some()
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.poisoned { Err(io::Error::other("an earlier write or sync of this log failed")) } else { Ok(()) }
+        self.poisoned.map_or(Ok(()), |poisoned| Err(io::Error::other(poisoned)))
     }
 }
 

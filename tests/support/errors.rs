@@ -91,14 +91,14 @@ impl Rehearsed {
         let mut store = match Store::open(wrap(disk.clone()), seed) {
             Ok(store) => Some(store),
             Err(error) => {
-                typed(&error)?;
+                typed(&error, false)?;
                 None
             }
         };
         for action in &self.workload.actions {
             let Some(store) = &mut store else { break };
             promise = match store.act(action) {
-                Err(error) => after(&promise, action, &error)?,
+                Err(error) => after(&promise, action, &error, is_quarantined(store))?,
                 // A collection that a drop of unknown outcome left to be read is opened, not made.
                 Ok(()) if matches!(action, Action::Create(_)) && is_poisoned(store) => promise.doubted(action),
                 Ok(()) => promise.kept(action),
@@ -117,17 +117,19 @@ impl Rehearsed {
 }
 
 /// What is promised after `action` failed.
-fn after(promise: &Promise, action: &Action, error: &Error) -> Result<Promise, String> {
-    typed(error)?;
+fn after(promise: &Promise, action: &Action, error: &Error, quarantined: bool) -> Result<Promise, String> {
+    typed(error, quarantined)?;
     let is_write = matches!(action, Action::Put(..) | Action::Delete(_));
     // A full disk says so before anything is logged.
     Ok(if is_write && error.kind() == ErrorKind::Full { promise.clone() } else { promise.doubted(action) })
 }
 
 /// The kinds that a failing disk may be told by.
-fn typed(error: &Error) -> Result<(), String> {
+fn typed(error: &Error, quarantined: bool) -> Result<(), String> {
     match error.kind() {
-        ErrorKind::Io | ErrorKind::Full | ErrorKind::Poisoned => Ok(()),
+        ErrorKind::Io | ErrorKind::Full | ErrorKind::Poisoned | ErrorKind::Busy => Ok(()),
+        // What cannot be read is left out, and what needs it is refused.
+        ErrorKind::Corrupt if quarantined => Ok(()),
         // What could not be made is not there; what could not be closed is closed.
         ErrorKind::NotFound | ErrorKind::Closed => Ok(()),
         _ => Err(format!("a failing disk is told as {error:?}")),
@@ -140,7 +142,17 @@ fn goes_on(store: &mut Store, promise: Promise) -> Result<Promise, String> {
         return Ok(promise);
     }
     let poisoned = is_poisoned(store);
+    let quarantined = is_quarantined(store);
     match store.environment() {
+        // A segment that could not be read is left out until a restart, and answers say so.
+        Ok(env) if quarantined => {
+            for collection in env.collections().iter().filter(|info| !info.damaged.is_empty()) {
+                let counted = env.open_collection(&collection.name).and_then(|docs| docs.count().run());
+                if !counted.map_err(|error| format!("counting fails: {error:?}"))?.partial {
+                    return Err("an answer leaves a segment out and does not say so".into());
+                }
+            }
+        }
         Ok(_) => {
             let state = read(store)?;
             if !promise.states.contains(&state) {
@@ -159,8 +171,19 @@ fn goes_on(store: &mut Store, promise: Promise) -> Result<Promise, String> {
         Ok(()) if poisoned => Err("a poisoned store took a write".into()),
         Ok(()) => Ok(promise.kept(&put)),
         Err(error) if poisoned && error.kind() == ErrorKind::Poisoned => Ok(promise),
+        Err(error) if quarantined && error.kind() == ErrorKind::Corrupt => Ok(promise),
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && promise.states.iter().any(|state| !state.contains_key("docs")) =>
+        {
+            Ok(promise)
+        }
         Err(error) => Err(format!("a sound disk is not written to: {error:?}")),
     }
+}
+
+fn is_quarantined(store: &Store) -> bool {
+    store.environment().is_ok_and(|env| env.collections().iter().any(|info| !info.damaged.is_empty()))
 }
 
 fn is_poisoned(store: &Store) -> bool {

@@ -1,8 +1,8 @@
 //! What holds for every reader whatever it reads: it does not panic, and it allocates in proportion to its input.
 //!
 //! All bytes allocated are counted, freed or not: that bounds the memory at any moment, and the work as well. The
-//! counts are real where the binary makes `stats_alloc`'s allocator its own, and zero elsewhere. Two cases at once
-//! see each other's bytes; what a case may take leaves room for that. The index keeps its codes in mappings of its
+//! counts are real where the binary makes `stats_alloc`'s allocator its own, and zero elsewhere. Cases at once see each
+//! other's bytes, so one that seems to take too much is run again alone. The index keeps its codes in mappings of its
 //! own, which no allocator sees, and which its readers size by bytes that are there.
 
 use std::any::Any;
@@ -20,29 +20,29 @@ pub fn limit(input: usize) -> usize {
     ALLOWANCE + 4 * input
 }
 
-/// Held shared by the many, exclusively by one that takes so much that the others would be blamed for it.
+/// Held shared by the cases that run at once, exclusively by one that may have been blamed for the bytes of others.
 static TURN: RwLock<()> = RwLock::new(());
 
-/// Runs `read`, which may allocate `limit` bytes. The error says which of the two promises it broke.
-pub fn guarded<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
-    let _shared = TURN.read();
-    judged(limit, read)
-}
-
-/// As [`guarded`], with every other case of this process waiting.
-pub fn guarded_alone<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `read`, which may allocate `limit` bytes; once more, alone, if others may have allocated them. The error says
+/// which of the two promises it broke.
+pub fn guarded<T>(limit: usize, read: impl Fn() -> T) -> Result<T, String> {
+    let (value, taken) = {
+        let _shared = TURN.read();
+        counted(&read)?
+    };
+    if taken <= limit {
+        return Ok(value);
+    }
     let _alone = TURN.write();
-    judged(limit, read)
+    let (value, taken) = counted(&read)?;
+    if taken <= limit { Ok(value) } else { Err(format!("it allocated {taken} bytes where {limit} are plenty")) }
 }
 
-fn judged<T>(limit: usize, read: impl FnOnce() -> T) -> Result<T, String> {
+/// What `read` gives, and how many bytes were allocated meanwhile.
+fn counted<T>(read: impl Fn() -> T) -> Result<(T, usize), String> {
     let before = allocated();
     let value = catch_unwind(AssertUnwindSafe(read)).map_err(|panic| format!("it panicked: {}", message(&*panic)))?;
-    let taken = allocated() - before;
-    if taken > limit {
-        return Err(format!("it allocated {taken} bytes where {limit} are plenty"));
-    }
-    Ok(value)
+    Ok((value, allocated() - before))
 }
 
 fn allocated() -> usize {

@@ -65,6 +65,12 @@ pub(super) enum NameChange {
     Move(String, String, FileId),
 }
 
+impl Write {
+    fn covers(&self, other: &Self) -> bool {
+        self.at <= other.at && other.at + other.bytes.len() <= self.at + self.bytes.len()
+    }
+}
+
 impl Contents {
     /// Writes `bytes` at `at`, zeros before it where the file was shorter.
     pub fn put(durable: &mut Vec<u8>, at: usize, bytes: &[u8]) {
@@ -90,12 +96,21 @@ impl NameChange {
         }
     }
 
-    fn dirs(&self) -> BTreeSet<String> {
-        let paths = match self {
+    fn paths(&self) -> [&str; 2] {
+        match self {
             Self::Put(path, _) | Self::Remove(path) => [path, path],
             Self::Move(from, to, _) => [from, to],
-        };
-        paths.into_iter().map(|path| parent(path).to_owned()).collect()
+        }
+    }
+
+    fn dirs(&self) -> BTreeSet<String> {
+        BTreeSet::from(self.paths().map(|path| parent(path).to_owned()))
+    }
+
+    /// Whether it gives a name that `later` gives or takes as well.
+    fn names_one_of(&self, later: &Self) -> bool {
+        let [_, given] = self.paths();
+        later.paths().contains(&given)
     }
 }
 
@@ -184,7 +199,11 @@ impl Medium {
             let (doubtful, settled) = file.writes.drain(..).partition(|write| write.doubtful);
             file.writes = doubtful;
             let settled: Vec<Write> = settled;
-            settled.iter().for_each(|write| Contents::put(&mut file.durable, write.at, &write.bytes));
+            for write in settled {
+                Contents::put(&mut file.durable, write.at, &write.bytes);
+                // What is written over and durable cannot come back.
+                file.writes.retain(|older| older.change > write.change || !write.covers(older));
+            }
         }
     }
 
@@ -225,14 +244,16 @@ impl Medium {
         for renaming in self.renamings.iter_mut().filter(|renaming| !renaming.doubtful) {
             renaming.dirs.remove(dir);
         }
-        let durable = &mut self.durable;
-        self.renamings.retain(|renaming| {
-            let waits = !renaming.dirs.is_empty();
-            if !waits {
-                renaming.what.apply(durable);
-            }
-            waits
-        });
+        let (waiting, settled): (Vec<_>, Vec<_>) =
+            self.renamings.drain(..).partition(|renaming| !renaming.dirs.is_empty());
+        self.renamings = waiting;
+        for renaming in settled {
+            renaming.what.apply(&mut self.durable);
+            // What a name stood for before cannot come back, now that what it stands for is durable.
+            let is_outlived =
+                |older: &Renaming| older.change < renaming.change && older.what.names_one_of(&renaming.what);
+            self.renamings.retain(|older| !older.doubtful || !is_outlived(older));
+        }
     }
 
     /// As [`fail_sync`](Self::fail_sync), for the names in a directory.
