@@ -15,6 +15,7 @@ mod collection;
 mod condition;
 mod database;
 mod drill;
+pub mod durability;
 mod entropy;
 mod environment;
 mod erase;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use engine::Health;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,8 +12,10 @@ use super::state::App;
 /// How the storage is.
 #[derive(Serialize, ToSchema)]
 pub struct Readiness {
-    /// `ready`.
-    status: &'static str,
+    /// `ready`; `full` while the disk is, or `poisoned` after a failed sync until a restart: then reads go on and writes
+    /// are refused.
+    #[schema(value_type = String)]
+    status: Health,
     /// Damaged segments of the environments in use, as paths inside the data directory. Answers leave them out and
     /// say so.
     damaged: Vec<String>,
@@ -24,14 +27,14 @@ pub async fn livez() -> &'static str {
     "alive"
 }
 
-/// The database is open and the server is not shutting down.
+/// The database answers reads and the server is not shutting down; the status says whether it takes writes.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses(
     (status = 200, description = "ready", body = Readiness),
     Refused,
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
     if app.is_ready() {
-        Ok(Json(Readiness { status: "ready", damaged: app.damaged() }))
+        Ok(Json(Readiness { status: app.health(), damaged: app.damaged() }))
     } else {
         Err(Problem::new(Refusal::Overloaded, "the server is shutting down"))
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
-use engine::Database;
+use engine::{Database, Health};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -49,6 +49,11 @@ impl App {
     /// Whether new requests are welcome.
     pub fn is_ready(&self) -> bool {
         !self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether writes are taken; known without touching a disk.
+    pub fn health(&self) -> Health {
+        self.shared.database.health()
     }
 
     /// Damaged segments of the environments in use; known without touching a disk.
