@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use lethedb_tests::autopsy::autopsy;
 use lethedb_tests::crash::{Depth, Recorded};
 use lethedb_tests::errors::Rehearsed;
 use lethedb_tests::lies::{Lie, Lying};
 use lethedb_tests::oracle::Nonces;
-use lethedb_tests::workload::named;
+use lethedb_tests::workload::{OWNERS, named, owner_name, start};
 use storage::backend::Faulty;
 use storage::backend::faulty::{FaultKind, OperationKind};
 
@@ -77,4 +78,16 @@ fn a_failed_sync_that_is_swallowed() {
     let mut nonces = Nonces::new();
     let violations = faults.filter_map(|fault| rehearsed.inject(fault, wrap, &mut nonces).err()).count();
     assert!(violations > 0);
+}
+
+/// The judge looks for the names of erased people in every plaintext: it must see them where they are.
+#[test]
+fn an_autopsy_sees_who_is_there() {
+    let (medium, state) = start(&named("put").unwrap(), 1).unwrap();
+    let found = autopsy(&medium).unwrap();
+    for number in 0..OWNERS {
+        assert!(found.knows(&owner_name(number)), "owner {number}");
+    }
+    assert!(state["docs"].keys().all(|id| found.ids.contains(id)));
+    assert!(!found.knows("nobody was ever called so"));
 }

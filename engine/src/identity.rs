@@ -50,6 +50,9 @@ pub(crate) fn read(dir: &Dir) -> Result<Option<Identity>> {
             format!("the data directory has format {format}; this version reads up to {FORMAT}"),
         ));
     }
+    if format == 0 {
+        return Err(Error::corrupt(format!("the file {IDENTITY} is damaged: no format is 0")));
+    }
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 

@@ -34,10 +34,15 @@ struct State {
 impl Reserve {
     /// Sets `bytes` aside in `dir`, the root of the data; without room for them ordinary writes wait until there is.
     pub fn take(dir: Dir, bytes: u64) -> Result<Self> {
-        let reserve = Self { dir, bytes, state: Mutex::default(), full: AtomicBool::new(false) };
-        // A crash may have left one of another size, or none.
-        reserve.remove()?;
-        reserve.restore(&mut reserve.state.lock())?;
+        // One that is whole is never let go of, since on a full disk others would take the room.
+        let whole = bytes > 0 && dir.len(RESERVE).is_ok_and(|length| length == bytes);
+        let state = Mutex::new(State { whole, spenders: 0 });
+        let reserve = Self { dir, bytes, state, full: AtomicBool::new(false) };
+        if !whole {
+            // A crash may have left one of another size.
+            reserve.remove()?;
+            reserve.restore(&mut reserve.state.lock())?;
+        }
         Ok(reserve)
     }
 
@@ -89,8 +94,11 @@ impl Reserve {
     }
 
     fn restore(&self, state: &mut State) -> Result<()> {
+        if self.bytes == 0 {
+            state.whole = true;
+            return Ok(());
+        }
         state.whole = match self.dir.set_aside(RESERVE, self.bytes) {
-            _ if self.bytes == 0 => true,
             Ok(()) => true,
             Err(error) if error.kind() == Unsupported => true,
             Err(error) if error.kind() == StorageFull => false,
