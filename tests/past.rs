@@ -11,6 +11,8 @@ const MANIFEST: &str = "crash/put+flush/1/103/process/36/torn-180";
 const JOB: &str = "crash/erase/1/70/process";
 /// A moved log carries the ids of deleted records past the erasure of their owner.
 const DELETED_IDS: &str = "crash/put+erase/1/176/process";
+/// Opening destroys the key of a log that only the newest manifest, seen and not on the disk, has let go of.
+const LOG_KEY: &str = "crash/erase+drop/1/232/process/22/drop";
 /// A committed manifest is reported as failed, and writes go to a log that nothing names.
 const COMMITTED: &str = "errors/put+erase/1/135/interrupted/sticky";
 /// An erasure that failed half-way takes later writes of the same entity with it.
@@ -24,7 +26,7 @@ const TOMBSTONES: &str = "errors/put/1/18/io/once";
 
 #[test]
 fn what_failed_once_holds() {
-    for words in [MANIFEST, JOB, DELETED_IDS] {
+    for words in [MANIFEST, JOB, DELETED_IDS, LOG_KEY] {
         crash::replay(words).unwrap_or_else(|violation| panic!("{violation}"));
     }
     for words in [COMMITTED, HALF_ERASED, ROOT_PAGE, HEADLESS, TOMBSTONES] {

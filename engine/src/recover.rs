@@ -242,15 +242,17 @@ fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: 
 }
 
 fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
+    let unclean = !findings.orphans.is_empty();
+    if unclean {
+        // The newest manifest may be seen and not be on the disk, after a failed sync or a process that died before it.
+        // One that is goes before what it replaces, and before the keys of what only an older one names.
+        let _order = env.apply.lock();
+        env.commit(|_| {})?;
+    }
     let keep = env.keep(&env.queue.lock())?;
     env.keys.settle(&keep)?;
-    if !findings.orphans.is_empty() {
-        // After a failed sync the newest manifest may be seen and not be on the disk. One that is goes before what it
-        // replaces, and may have taken the names of some that were orphans.
-        {
-            let _order = env.apply.lock();
-            env.commit(|_| {})?;
-        }
+    if unclean {
+        // Listed anew: that manifest may have taken the names of some that were orphans.
         let found = list(&env.dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
         for orphan in examine(&env.manifest.lock(), &found).orphans {
             remove(&env.dir, &orphan)?;
