@@ -28,11 +28,14 @@
 //!
 //! **Erasure** goes forward only. From `hidden_at` on no read returns the person. From `shredded_at` on no key that is
 //! left opens a byte of theirs, in the live files or in a copy made before. From `purged_at` on their ciphertext is gone
-//! from the live files too. A crash or an error at any step leaves a job that upkeep or the next opening ends; what was
+//! from the live files too, but for segments in quarantine, which are counted: what they hold of the person opens for
+//! nobody. A crash or an error at any step leaves a job that upkeep or the next opening ends; what was
 //! written for the same person after the erasure began is kept. On a full disk the keys are destroyed first, and the bytes
-//! follow when there is room. The reserve is bytes: a file system without free inodes may still refuse.
+//! follow when there is room. The reserve must hold what is not in segments yet, once more, and the largest segment that
+//! is touched; where it cannot, the erasure answers `Full`, the person stays hidden, and upkeep goes on with it. It is bytes: a file system without free inodes may still refuse.
 //!
-//! **Limits.** A drive, or a kernel that is shutting a file system down, may report a sync that did not happen: nothing
+//! **Limits.** Segments are mapped into memory: a sector that the medium cannot read at all ends the process by SIGBUS
+//! instead of putting its segment into quarantine. A drive, or a kernel that is shutting a file system down, may report a sync that did not happen: nothing
 //! acknowledged before the fault is lost, but an answer that crosses the fault may be wrong. Segments and logs are
 //! protected from tampering, not from deletion of the whole directory or from its replacement by an older whole copy.
 //! What medium and file system keep of removed files (wear levelling, snapshots) is sealed under keys that are gone.

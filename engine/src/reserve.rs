@@ -3,7 +3,7 @@
 //! Invariant: while the reserve is given up, ordinary writes are refused, so that what is erasing does not have to race
 //! them for the room. It is taken back as soon as there is room again, and then they go on by themselves.
 
-use std::io::ErrorKind::{NotFound, StorageFull, Unsupported};
+use std::io::ErrorKind::{FileTooLarge, NotFound, QuotaExceeded, StorageFull, Unsupported};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use storage::backend::Dir;
@@ -87,8 +87,11 @@ impl Reserve {
         let done = work();
         let mut state = self.state.lock();
         state.spenders -= 1;
-        if state.spenders == 0 {
-            self.restore(&mut state)?;
+        if state.spenders == 0
+            && let Err(error) = self.restore(&mut state)
+        {
+            // What was done stays done; writes wait until the room can be set aside.
+            tracing::warn!(%error, "the reserve is not restored");
         }
         done
     }
@@ -101,7 +104,7 @@ impl Reserve {
         state.whole = match self.dir.set_aside(RESERVE, self.bytes) {
             Ok(()) => true,
             Err(error) if error.kind() == Unsupported => true,
-            Err(error) if error.kind() == StorageFull => false,
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) => false,
             Err(error) => return Err(Error::io("room on the disk cannot be set aside", error)),
         };
         Ok(())

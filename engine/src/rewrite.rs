@@ -67,8 +67,12 @@ pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &I
         }
     }
     let rows = gather(env, input)?;
-    let segment = if rows.is_empty() { None } else { Some(build(env, state, input, &rows)?) };
-    install(env, state, input, &rows, segment)?;
+    let id = fresh_id(env);
+    let built = if rows.is_empty() { Ok(None) } else { build(env, state, input, &rows, id).map(Some) };
+    built.and_then(|segment| install(env, state, input, &rows, segment)).inspect_err(|_| {
+        // It must not take the room that a full disk lacks. Where its outcome is unknown, the latch keeps it.
+        let _ = [rows_name(id), index_name(id)].map(|name| remove(&env.segments_dir(), &name));
+    })?;
     for old in input.segments {
         remove_files(env, old)?;
     }
@@ -140,8 +144,13 @@ fn id_bytes(id: &RecordId) -> [u8; 17] {
     bytes
 }
 
-fn build(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Result<Segment> {
-    let id = fresh_id(env);
+fn build(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    input: &Input<'_>,
+    rows: &[Row],
+    id: SegmentId,
+) -> Result<Segment> {
     let owners = mint(env, state, rows, id)?;
     let index = build_index(env, state, input, rows)?;
     // A segment that never reached the manifest may have left files under this number.

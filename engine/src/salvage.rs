@@ -15,6 +15,7 @@ use storage::wal::{Loss, wal_name};
 
 use crate::database::Database;
 use crate::environment::Environment;
+use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::Inspection;
 use crate::keys::{KEYRING, Keys};
@@ -141,6 +142,10 @@ enum Depth {
 fn segments(env: &EnvironmentState, depth: Depth) -> Result<Vec<SalvagedSegment>> {
     let _one = env.maintenance.lock();
     env.check_open()?;
+    if depth == Depth::Rewrite {
+        // Rows of whoever is hidden must not come back in a segment that nobody masked.
+        erase::finish_hidden(env)?;
+    }
     let manifest = env.manifest.lock().clone();
     let mut salvaged = Vec::new();
     for state in env.all() {

@@ -79,7 +79,8 @@ pub trait StorageBackend: Send + Sync {
     /// level was there before, because who created it may have died before its sync).
     ///
     /// # Errors
-    /// `NotADirectory` or `AlreadyExists` where a level is a file.
+    /// `NotADirectory` or `AlreadyExists` where a level is a file; `Other` where a sync failed, which leaves in doubt
+    /// whether the names are durable.
     fn create_dir(&self, dir: &str) -> io::Result<()>;
 
     /// Renames a file, without replacing.

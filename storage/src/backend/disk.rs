@@ -170,7 +170,7 @@ impl StorageBackend for Disk {
         let levels = dir.match_indices('/').map(|(end, _)| &dir[..end]).chain([dir]);
         for level in levels.filter(|level| !level.is_empty()) {
             make_dirs(&self.dir_path(level)?)?;
-            self.sync_dir(parent(level))?;
+            self.sync_dir(parent(level)).map_err(io::Error::other)?;
         }
         Ok(())
     }
@@ -183,7 +183,9 @@ impl StorageBackend for Disk {
             // between the two calls leaves both names, of which the staged one is removed later.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
                 fs::hard_link(&from, &to)?;
-                fs::remove_file(&from)
+                // The new name is there: to report less would be wrong. The staged one is removed later as well.
+                let _ = fs::remove_file(&from);
+                Ok(())
             }
             other => Ok(other?),
         }

@@ -75,6 +75,10 @@ pub fn replay(dir: &Dir, number: u64, key: &SectionKey, scope: Scope) -> Result<
         FrameLogError::Damaged { offset } => damaged(offset),
         FrameLogError::NewerFormat { found, max } => ReplayError::NewerFormat { found, max },
     })?;
+    if frames.torn_bytes == bytes.len() as u64 {
+        // A log is named only once its header is durable: without one, it was damaged since.
+        return Err(damaged(0));
+    }
     let mut entries = Vec::with_capacity(frames.payloads.len());
     let mut last = frames.base;
     for (frame, payload) in (0..).zip(frames.payloads) {

@@ -216,7 +216,7 @@ impl StorageBackend for Faulty {
         let levels = dir.match_indices('/').map(|(end, _)| &dir[..end]).chain([dir]);
         for level in levels.filter(|level| !level.is_empty()) {
             self.make_dir(level)?;
-            self.sync_dir(parent(level))?;
+            self.sync_dir(parent(level)).map_err(io::Error::other)?;
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl FaultKind {
         use OperationKind::{Append, Create, List, Lock, MakeDir, Overwrite, Read, Rename, Sync, SyncDir};
         match self {
             Self::Io | Self::Interrupted => true,
-            Self::Full => matches!(operation, Create | MakeDir | Rename | Append | Sync | Lock),
+            Self::Full => matches!(operation, Create | MakeDir | Rename | Append | Sync | SyncDir | Lock),
             Self::TooManyFiles => matches!(operation, Create | Read | List | SyncDir | Lock | Overwrite),
             Self::Short => operation == Append,
         }
