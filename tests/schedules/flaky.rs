@@ -122,6 +122,10 @@ impl StorageBackend for Flaky {
         Ok(Box::new(FlakyFile { path: path.to_owned(), file, disk: self.clone() }))
     }
 
+    fn set_aside(&self, path: &str, bytes: u64) -> io::Result<()> {
+        self.memory.set_aside(path, bytes)
+    }
+
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         self.memory.read(path)
     }
