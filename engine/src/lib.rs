@@ -63,7 +63,7 @@ pub use erase::Erasure;
 pub use error::{Error, ErrorKind, Result};
 pub use filter::Filter;
 pub use health::Health;
-pub use index::Metric;
+pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use maintain::Step;
 pub use name::NAME_BYTES_MAX;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use index::{Ann, BuildParams, Codes};
+use index::{Ann, Codes};
 use privacy::{Dek, EntityId, KeyId, RowContext, RowField, Tag, Wanted, seal_row};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -209,13 +209,15 @@ struct Owner {
 fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Result<Index> {
     let mut codes = Codes::with_capacity(&state.space, rows.len());
     let (mut scratch, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    let mut code = Zeroizing::new(vec![0; state.space.stride()]);
     for row in rows {
         match &row.origin {
             Origin::Memtable(record) => codes.push(&state.space, &record.vector),
             Origin::Segment(source, position) => {
                 let segment = &source_of(input, *source)?.segment;
                 if let Some(index) = segment.resident() {
-                    codes.push_code(index.ann.codes().code(*position), index.ann.codes().norm(*position));
+                    index.ann.codes().read(*position, &mut code);
+                    codes.push_code(&code, index.ann.codes().norm(*position));
                 } else if segment.vector(*position, &env.keys, &mut scratch, &mut vector)? {
                     codes.push(&state.space, &vector);
                 } else {
@@ -224,15 +226,8 @@ fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_
             }
         }
     }
-    let order: Vec<u64> = rows.iter().map(|row| row.order).collect();
-    let settings = &env.shared.settings;
-    let params = BuildParams {
-        degree: settings.degree,
-        ef_construction: settings.ef_construction,
-        flat_below: settings.flat_below,
-        ..BuildParams::default()
-    };
-    let ann = env.shared.pool.install(|| Ann::build(&state.space, codes, &order, &params));
+    let params = env.shared.settings.build_params();
+    let ann = env.shared.pool.install(|| Ann::build(&state.space, codes, &params));
     let entities: Vec<Option<EntityId>> = rows.iter().map(|row| row.entity.clone()).collect();
     let too_large = |e| Error::with(ErrorKind::Unsupported, "the segment has more rows than a segment can hold", e);
     Ok(Index {

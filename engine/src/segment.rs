@@ -251,11 +251,10 @@ impl Segment {
                 }
             }
         }
-        let order: Vec<u64> = (0..u64::from(self.len)).collect();
         let scan = BuildParams { flat_below: usize::MAX, ..BuildParams::default() };
         let corrupt = |e| Error::with(ErrorKind::Corrupt, format!("segment {} has impossible rows", self.id), e);
         let index = Index {
-            ann: Ann::build(&self.space, codes, &order, &scan),
+            ann: Ann::build(&self.space, codes, &scan),
             ids: IdMap::build(names).map_err(corrupt)?,
             entities: EntityMap::build(&owners).map_err(corrupt)?,
         };

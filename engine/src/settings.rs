@@ -1,5 +1,6 @@
 //! Plain data that tunes an engine; every limit that a caller can meet stands here with its default.
 
+use index::{BuildParams, Builder as IndexBuilder};
 use serde::Deserialize;
 
 /// Limits and tuning of a database. All sizes in bytes unless named otherwise.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub degree: usize,
     /// Width of the search that builds a graph.
     pub ef_construction: usize,
+    /// Who makes the first lists of a segment's graph.
+    pub builder: IndexBuilder,
     /// Days after which the background thread reads a segment again to see whether it is what was written; 0 for never.
     pub scrub_days: u64,
     /// Segments with fewer rows are scanned instead of given a graph.
@@ -53,10 +56,19 @@ impl Default for Settings {
             reserve_bytes: 64 << 20,
             threads: 0,
             background: true,
-            degree: 32,
+            degree: 48,
             ef_construction: 200,
+            builder: IndexBuilder::default(),
             scrub_days: 7,
             flat_below: 1024,
         }
+    }
+}
+
+impl Settings {
+    /// How graphs of segments are built.
+    pub(crate) fn build_params(&self) -> BuildParams {
+        let Self { degree, ef_construction, builder, flat_below, .. } = *self;
+        BuildParams { degree, ef_construction, builder, flat_below }
     }
 }

@@ -5,8 +5,6 @@
 
 use std::collections::HashSet;
 
-use index::{Codes, FrozenGraph};
-use roaring::RoaringBitmap;
 use serde::Serialize;
 use storage::id::{RecordId, RowId, Sequence};
 use storage::manifest::read_newest;
@@ -136,6 +134,8 @@ fn check_log(env: &EnvironmentState, number: u64, synced: Option<Sequence>) -> R
 fn compare(env: &EnvironmentState, state: &CollectionState, segment: &Segment, index: &Index) -> Result<()> {
     let differs = |what: &str| Err(Error::corrupt(format!("the index of segment {} has {what}", segment.id)));
     let (mut opened, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    let mut code = Zeroizing::new(vec![0; state.space.stride()]);
+    let mut stored = code.clone();
     let mut names: HashSet<RowId> = HashSet::new();
     for position in 0..segment.len {
         if !names.insert(segment.rows(&env.keys)?.row(position)?.row) {
@@ -149,28 +149,18 @@ fn compare(env: &EnvironmentState, state: &CollectionState, segment: &Segment, i
             return differs("another id, sequence or entity than a row");
         }
         if segment.vector(position, &env.keys, &mut opened, &mut vector)? {
-            let mut code = Codes::with_capacity(&state.space, 1);
-            code.push(&state.space, &vector);
+            let norm = state.space.encode(&vector, &mut code);
             let found = index.ann.codes();
-            if code.code(0) != found.code(position) || code.norm(0).to_bits() != found.norm(position).to_bits() {
+            found.read(position, &mut stored);
+            if code != stored || norm.to_bits() != found.norm(position).to_bits() {
                 return differs("another code than a row");
             }
         }
     }
-    if index.ann.graph().is_some_and(|graph| reached(graph) != graph.len()) {
+    if index.ann.graph().is_some_and(|graph| graph.reached() != graph.len()) {
         return differs("rows that its graph does not lead to");
     }
     Ok(())
-}
-
-/// How many rows a walk of the bottom layer reaches.
-fn reached(graph: &FrozenGraph) -> usize {
-    let mut seen = RoaringBitmap::from([graph.entry()]);
-    let mut next = vec![graph.entry()];
-    while let Some(row) = next.pop() {
-        next.extend(graph.neighbours(row).iter().filter(|row| seen.insert(**row)));
-    }
-    usize::try_from(seen.len()).unwrap_or(usize::MAX)
 }
 
 /// Whether no live id of this segment is live elsewhere.

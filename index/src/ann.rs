@@ -9,7 +9,8 @@ use crate::codec::DecodeError;
 use crate::codes::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::quantize::{Query, Space};
-use crate::search::{Allow, Candidate, Scratch, scan, walk};
+use crate::search::{Allow, Candidate, Goal, Scratch, refine, scan, walk};
+use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
 /// Filters that leave no more rows than this are answered by a scan, unless they leave most rows.
@@ -24,13 +25,13 @@ pub enum Ann {
 }
 
 impl Ann {
-    /// Indexes `codes`. `order` is a keyed hash per position and fixes the order of insertion;
-    /// positions it does not cover come first. Runs in the current `rayon` pool.
-    pub fn build(space: &Space, codes: Codes, order: &[u64], params: &BuildParams) -> Self {
+    /// Indexes `codes`, whose positions follow a keyed order of the records: rows enter the graph in
+    /// it. Runs in the current `rayon` pool.
+    pub fn build(space: &Space, codes: Codes, params: &BuildParams) -> Self {
         if codes.len() < params.flat_below.max(2) {
             return Self::Flat(codes);
         }
-        let graph = graph::build(space, &codes, order, params);
+        let graph = graph::build(space, &codes, params);
         Self::Graph(codes, graph)
     }
 
@@ -61,21 +62,48 @@ impl Ann {
         if matching == 0 || ef == 0 {
             return;
         }
-        let candidate =
-            |(position, distance): (u32, f32)| Candidate { position, distance, error: codes.error(query, position) };
+        let candidate = |(position, key)| Candidate {
+            position,
+            distance: query.distance(key),
+            error: codes.error(query, position),
+        };
         if let Self::Graph(_, graph) = self
             && !is_selective(matching, rows)
         {
             // Among the nearest rows, matches are as rare as elsewhere or rarer; a wider pool makes
             // up for it.
             let width = (ef as f64 * (rows as f64 / matching as f64).sqrt()).ceil() as usize;
-            let pool = walk(graph, codes, query, (ef, width), allow, scratch);
-            if pool.len() as u64 >= matching.min(ef as u64) {
-                found.extend(pool.iter().map(candidate));
+            walk(graph, &Roughly { codes, query }, (ef, width), allow, scratch);
+            if scratch.found().len() as u64 >= matching.min(ef as u64) {
+                if codes.is_packed() {
+                    refine(&Exactly { codes, query }, scratch);
+                }
+                found.extend(scratch.found().iter().map(candidate));
                 return;
             }
         }
-        found.extend(scan(codes, query, ef, allow, scratch).iter().map(candidate));
+        scan(rows as u32, &Exactly { codes, query }, ef, allow, scratch);
+        found.extend(scratch.found().iter().map(candidate));
+    }
+
+    /// The index of the rows that are left when those in `removed` go, with the graph repaired, not
+    /// rebuilt: it leads to all of them, but by edges chosen when the others were there.
+    pub fn without(&self, space: &Space, removed: &RoaringBitmap, params: &BuildParams) -> Self {
+        let rows = self.codes().len() as u32;
+        let kept = || (0..rows).filter(|row| !removed.contains(*row));
+        let mut codes = Codes::with_capacity(space, kept().count());
+        let mut code = Zeroizing::new(vec![0; space.stride()]);
+        for row in kept() {
+            self.codes().read(row, &mut code);
+            codes.push_code(&code, self.codes().norm(row));
+        }
+        match self.graph() {
+            Some(old) if codes.len() >= params.flat_below.max(2) => {
+                let graph = graph::without(space, &codes, old, removed);
+                Self::Graph(codes, graph)
+            }
+            _ => Self::Flat(codes),
+        }
     }
 
     /// The codes.
@@ -122,6 +150,32 @@ impl Ann {
     }
 }
 
+/// Nearness to a query.
+struct Exactly<'a> {
+    codes: &'a Codes,
+    query: &'a Query,
+}
+
+impl Goal for Exactly<'_> {
+    #[inline]
+    fn keys(&self, positions: &[u32], keys: &mut [i32]) {
+        self.codes.keys(self.query, positions, keys);
+    }
+}
+
+/// Nearness to a query, well enough to walk by.
+struct Roughly<'a> {
+    codes: &'a Codes,
+    query: &'a Query,
+}
+
+impl Goal for Roughly<'_> {
+    #[inline]
+    fn keys(&self, positions: &[u32], keys: &mut [i32]) {
+        self.codes.rough_keys(self.query, positions, keys);
+    }
+}
+
 /// Whether a scan of the `matching` rows beats a walk over all `rows`.
 fn is_selective(matching: u64, rows: u64) -> bool {
     let most = 5 * matching >= 2 * rows;
@@ -133,15 +187,14 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
     use super::*;
     use crate::metric::Metric;
-    use crate::samples::{clusters, codes, order};
+    use crate::samples::{clusters, codes};
     use proptest::prelude::*;
-    use roaring::RoaringBitmap;
 
     const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
     fn index(space: &Space, vectors: &[Vec<f32>]) -> Ann {
         let params = BuildParams { flat_below: 64, ..BuildParams::default() };
-        Ann::build(space, codes(space, vectors), &order(vectors.len()), &params)
+        Ann::build(space, codes(space, vectors), &params)
     }
 
     /// The share of the exact ten nearest that are first after ranking the candidates again by

@@ -7,24 +7,36 @@
 
 use crate::arena::Arena;
 use crate::codec::{DecodeError, Reader};
-use crate::kernel;
+use crate::kernel::Rows;
+use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::quantize::{Query, Space};
+use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
 /// The newest byte form of codes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// The code of the zero vector, of any stride.
-const ZEROS: [i8; MAX_DIMENSION] = [0; MAX_DIMENSION];
+/// An empty row, of any stride.
+const ZEROS: [u8; MAX_DIMENSION] = [0; MAX_DIMENSION];
+
+/// Codes at least this long are packed. Shorter ones are two or three cache lines anyway, and four
+/// bits of few components say too little.
+const PACKED_FROM: usize = 256;
 
 /// The codes of the vectors of one segment, by position.
+///
+/// A component z of a long code is taken apart, z + 128 = 16·high + low, and the row holds the
+/// packed high halves of all components before their low halves. The high halves alone estimate
+/// distances well enough to walk by, from half the cache lines; both together are the code.
 pub struct Codes {
     /// What the byte form begins with: version, metric and dimension of the space.
     header: [u8; 4],
     stride: usize,
-    rows: Arena<i8>,
+    rows: Arena<u8>,
     norms: Arena<f32>,
+    /// Positions whose code has a component at the end of its range.
+    clipped: RoaringBitmap,
 }
 
 impl Codes {
@@ -37,23 +49,31 @@ impl Codes {
             stride,
             rows: Arena::with_capacity(rows.saturating_mul(stride)),
             norms: Arena::with_capacity(rows),
+            clipped: RoaringBitmap::new(),
         }
     }
 
     /// Encodes `vector` as the next position.
     pub fn push(&mut self, space: &Space, vector: &[f32]) {
-        let start = self.rows.len();
-        self.rows.extend_from_slice(&ZEROS[..self.stride]);
-        let norm = space.encode(vector, &mut self.rows[start..]);
-        self.norms.extend_from_slice(&[norm]);
+        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
+        let norm = space.encode(vector, &mut code[..self.stride]);
+        self.push_code(&code[..self.stride], norm);
     }
 
     /// Appends a code that [`Space::encode`] made, as the next position. A code of another length
     /// is cut or filled with zeros.
     pub fn push_code(&mut self, code: &[i8], norm: f32) {
-        let common = code.len().min(self.stride);
-        self.rows.extend_from_slice(&code[..common]);
-        self.rows.extend_from_slice(&ZEROS[common..self.stride]);
+        let (start, is_packed) = (self.rows.len(), self.is_packed());
+        self.rows.extend_from_slice(&ZEROS[..self.stride]);
+        let row = &mut self.rows[start..];
+        let common = code.len().min(row.len());
+        row[..common].copy_from_slice(bytemuck::cast_slice(&code[..common]));
+        if is_packed {
+            pack(row);
+        }
+        if code.iter().any(|z| z.unsigned_abs() >= 127) {
+            self.clipped.insert(self.norms.len() as u32);
+        }
         self.norms.extend_from_slice(&[norm]);
     }
 
@@ -67,11 +87,20 @@ impl Codes {
         self.norms.is_empty()
     }
 
-    /// The code at `position`; empty beyond the end.
-    #[inline]
-    pub fn code(&self, position: u32) -> &[i8] {
-        let start = position as usize * self.stride;
-        self.rows.get(start..start + self.stride).unwrap_or_default()
+    /// Writes the code at `position` to the front of `code`; zeros beyond the end.
+    pub fn read(&self, position: u32, code: &mut [i8]) {
+        code.fill(0);
+        let row = self.rows.get(position as usize * self.stride..).unwrap_or_default();
+        let row = &row[..self.stride.min(row.len())];
+        if !self.is_packed() {
+            code.iter_mut().zip(row).for_each(|(to, &z)| *to = z as i8);
+            return;
+        }
+        let (high, low) = row.split_at(row.len() / 2);
+        let halves = high.as_chunks().0.iter().zip(low.as_chunks().0);
+        for (group, (high, low)) in code.as_chunks_mut().0.iter_mut().zip(halves) {
+            *group = joined(high, low);
+        }
     }
 
     /// The norm of the vector at `position`; 0 beyond the end.
@@ -83,45 +112,79 @@ impl Codes {
     /// Estimated distance of the vector at `position` from the query, and the half-width of the
     /// interval around it in which the exact distance lies (three standard deviations).
     pub fn distance(&self, query: &Query, position: u32) -> (f32, f32) {
-        let mut distance = [0.0];
-        self.distances(query, &[position], &mut distance);
-        (distance[0], self.error(query, position))
+        let mut key = [0];
+        self.keys(query, &[position], &mut key);
+        (query.distance(key[0]), self.error(query, position))
     }
 
     /// Half-width of the interval around the estimated distance of `position` that holds the exact
     /// one.
     pub(crate) fn error(&self, query: &Query, position: u32) -> f32 {
-        query.error(self.code(position), self.norm(position))
+        if !self.clipped.contains(position) {
+            return query.error(&[], self.norm(position));
+        }
+        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
+        self.read(position, &mut code[..self.stride]);
+        query.error(&code[..self.stride], self.norm(position))
     }
 
-    /// Estimated distances of many positions, into the front of `out`; four rows share each load of
-    /// the query.
+    /// Integers that order the rows at `positions` as their estimated distances do, into the front
+    /// of `keys`; [`Query::distance`] turns them back.
     #[inline]
-    pub(crate) fn distances(&self, query: &Query, positions: &[u32], out: &mut [f32]) {
-        let norm = |position| {
-            if query.needs_norm() { self.norm(position) } else { 0.0 }
-        };
-        let (fours, rest) = positions.as_chunks::<4>();
-        let (out_fours, out_rest) = out.split_at_mut(4 * fours.len());
-        for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
-            // The rows two steps ahead travel while this step computes.
-            for &ahead in positions.iter().skip(4 * at + 8).take(4) {
-                self.prefetch(ahead);
+    pub(crate) fn keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {
+        if self.is_packed() {
+            let (high, low) = self.halves();
+            query.nibble_products(high, positions, keys);
+            let mut rest = [0; 64];
+            for (positions, keys) in positions.chunks(rest.len()).zip(keys.chunks_mut(rest.len())) {
+                query.nibble_products(low, positions, &mut rest);
+                keys.iter_mut().zip(&rest).for_each(|(key, rest)| *key = query.joined(*key, *rest));
             }
-            let dots = (query.kernels.dot4)(&query.code, four.map(|position| self.code(position)));
-            for ((out, dot), &position) in out.iter_mut().zip(dots).zip(four) {
-                *out = query.estimate(dot, norm(position));
-            }
+        } else {
+            query.products(self.bytes(), positions, keys);
         }
-        for (out, &position) in out_rest.iter_mut().zip(rest) {
-            *out = query.estimate((query.kernels.dot)(&query.code, self.code(position)), norm(position));
+        self.finish_keys(query, positions, keys);
+    }
+
+    /// [`keys`](Self::keys) from the high halves alone, where codes are packed.
+    #[inline]
+    pub(crate) fn rough_keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {
+        if self.is_packed() {
+            query.nibble_products(self.halves().0, positions, keys);
+            keys.iter_mut().take(positions.len()).for_each(|key| *key = query.completed(*key));
+        } else {
+            query.products(self.bytes(), positions, keys);
+        }
+        self.finish_keys(query, positions, keys);
+    }
+
+    /// Turns inner products of codes into keys.
+    #[inline]
+    fn finish_keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {
+        if query.needs_norm() {
+            for (key, &position) in keys.iter_mut().zip(positions) {
+                *key = query.key(*key, self.norm(position));
+            }
         }
     }
 
-    /// Starts loading the row at `position`.
+    /// Whether rows hold high and low halves; otherwise they hold the components themselves.
     #[inline]
-    pub(crate) fn prefetch(&self, position: u32) {
-        kernel::prefetch(self.code(position));
+    pub(crate) fn is_packed(&self) -> bool {
+        self.stride >= PACKED_FROM
+    }
+
+    /// The rows of codes that are not packed.
+    #[inline]
+    pub(crate) fn bytes(&self) -> Rows<'_, i8> {
+        Rows::new(bytemuck::cast_slice(&self.rows), self.stride, 0..self.stride)
+    }
+
+    /// The high and the low halves of packed codes.
+    #[inline]
+    fn halves(&self) -> (Rows<'_, u8>, Rows<'_, u8>) {
+        let half = self.stride / 2;
+        (Rows::new(&self.rows, self.stride, 0..half), Rows::new(&self.rows, self.stride, half..self.stride))
     }
 
     /// Bytes of one code.
@@ -148,7 +211,7 @@ impl Codes {
         for norm in self.norms.iter() {
             bytes.extend(norm.to_le_bytes());
         }
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.rows));
+        bytes.extend_from_slice(&self.rows);
         bytes
     }
 
@@ -174,9 +237,46 @@ impl Codes {
             }
             codes.norms.extend_from_slice(&[norm]);
         }
-        codes.rows.extend_from_slice(bytemuck::cast_slice(rows));
+        codes.rows.extend_from_slice(rows);
+        codes.note_clipped()?;
         Ok(codes)
     }
+
+    /// Finds the clipped rows; fails if a component is -128, which no code has and kernels need not
+    /// know.
+    fn note_clipped(&mut self) -> Result<(), DecodeError> {
+        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
+        for position in 0..self.len() as u32 {
+            self.read(position, &mut code[..self.stride]);
+            let furthest = code[..self.stride].iter().map(|z| z.unsigned_abs()).max();
+            match furthest {
+                Some(128..) => return Err(DecodeError::Range { what: "code" }),
+                Some(127) => _ = self.clipped.insert(position),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the components of a row apart: the packed high halves of all before the low halves.
+fn pack(row: &mut [u8]) {
+    let mut components = Zeroizing::new([0; MAX_DIMENSION]);
+    let components = &mut components[..row.len()];
+    components.copy_from_slice(row);
+    let (high, low) = row.split_at_mut(components.len() / 2);
+    let halves = high.as_chunks_mut().0.iter_mut().zip(low.as_chunks_mut().0);
+    for (group, (high, low)) in components.as_chunks::<GROUP>().0.iter().zip(halves) {
+        *high = nibbles::pack(&group.map(|z| (z ^ 128) >> 4));
+        *low = nibbles::pack(&group.map(|z| z ^ 128));
+    }
+}
+
+/// A group of components from its halves.
+#[inline]
+fn joined(high: &[u8; PACKED], low: &[u8; PACKED]) -> [i8; GROUP] {
+    let (high, low) = (nibbles::unpack(high), nibbles::unpack(low));
+    std::array::from_fn(|at| ((high[at] << 4 | low[at]) ^ 128) as i8)
 }
 
 /// Version, metric and dimension: what the bytes begin with.

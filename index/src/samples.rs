@@ -39,8 +39,3 @@ pub(crate) fn codes(space: &Space, vectors: &[Vec<f32>]) -> Codes {
     vectors.iter().for_each(|vector| codes.push(space, vector));
     codes
 }
-
-/// A hash per position, standing in for the keyed one of the engine.
-pub(crate) fn order(n: usize) -> Vec<u64> {
-    (1..=n as u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(at | 1)).collect()
-}

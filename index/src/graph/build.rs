@@ -1,26 +1,43 @@
-//! Builds a graph: canonical order, a builder's first lists, then choice and repair.
+//! Builds a graph: a builder's draft, then choice and repair.
 //!
-//! Invariant: rows enter in the order of their keyed hashes, not of their positions or arrival, so
-//! that who arrived when leaves no mark on the graph.
+//! Invariant: of a finished graph every list is bounded, sorted and diverse, and row 0 reaches every
+//! row. Positions follow the keyed order of record ids, so that who arrived when leaves no mark.
 
 use super::frozen::FrozenGraph;
-use super::geometry::Geometry;
+use super::geometry::{Geometry, Near};
 use super::params::{BuildParams, Builder};
-use super::{hnsw, prune, repair};
+use super::prune::choose;
+use super::{canonical, hnsw, repair};
 use crate::codes::Codes;
 use crate::quantize::Space;
+use rayon::prelude::*;
 
-/// Builds the graph over `codes` in the current `rayon` pool. `order` gives each position's keyed
-/// hash.
-pub fn build(space: &Space, codes: &Codes, order: &[u64], params: &BuildParams) -> FrozenGraph {
+/// Builds the graph over `codes` in the current `rayon` pool.
+pub fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph {
     let geometry = Geometry::new(space, codes);
-    let mut rows: Vec<u32> = (0..codes.len() as u32).collect();
-    rows.sort_by_key(|&row| order.get(row as usize));
     let draft = match params.builder {
-        Builder::HnswRs => hnsw::build(&geometry, &rows, params),
+        Builder::Canonical => canonical::build(&geometry, params),
+        Builder::HnswRs => hnsw::build(&geometry, params),
     };
-    let degree = params.degree();
-    let mut lists = prune::both_ways(&geometry, &draft.lists, degree);
-    repair::connect(&geometry, &mut lists, draft.entry, degree);
-    FrozenGraph::new(&lists, draft.layers, draft.entry, degree)
+    finish(&geometry, params.degree(), |row| draft.list(row).to_vec())
+}
+
+/// The finished graph whose lists are chosen among the candidates of each row.
+pub(super) fn finish(
+    geometry: &Geometry<'_>,
+    degree: usize,
+    candidates: impl Fn(u32) -> Vec<u32> + Sync,
+) -> FrozenGraph {
+    let chosen = (0..geometry.len() as u32).into_par_iter().map(|row| {
+        let mut near: Vec<Near> = Vec::new();
+        geometry.distances(row, &candidates(row), &mut near);
+        choose(geometry, row, near, degree).into_iter().map(|near| near.1).collect()
+    });
+    let lists: Vec<Vec<u32>> = chosen.collect();
+    let mut graph = FrozenGraph::unconnected(geometry.len(), degree);
+    for (row, list) in (0..).zip(lists) {
+        graph.set(row, list);
+    }
+    repair::connect(geometry, &mut graph);
+    graph
 }

@@ -1,62 +1,28 @@
-//! The graph as it is searched: one fixed-size list per row in one block of memory, and thin layers
-//! above it.
+//! The graph as it is searched: one fixed-size list per row in one block of memory.
 //!
 //! Invariant: every id is a position of the segment; every list is sorted by (distance, position)
-//! and padded with the row's own id; the rows of a layer are also rows of the layer below. A fixed
-//! size makes finding a list one multiplication, and thirty-two neighbours fill two cache lines.
+//! and padded with the row's own id. A fixed size makes finding a list one multiplication, and
+//! sixteen neighbours fill a cache line.
 
-use super::prune::Near;
 use crate::arena::Arena;
 use crate::kernel;
-use zeroize::Zeroizing;
+use crate::search::Links;
+use roaring::RoaringBitmap;
 
-/// A finished graph.
+/// A graph of rows, each with at most `degree` neighbours. Searches start near row 0.
 pub struct FrozenGraph {
     pub(super) degree: usize,
-    pub(super) entry: u32,
     pub(super) adjacency: Arena<u32>,
-    /// From the lowest (the one above the bottom) to the highest.
-    pub(super) layers: Vec<Layer>,
-}
-
-/// One layer above the bottom: a graph over few rows, which are known in it by their rank.
-pub struct Layer {
-    pub(super) degree: usize,
-    /// The rows of the layer by rank, rising.
-    pub(super) rows: Zeroizing<Vec<u32>>,
-    /// Ranks of the same rows in the layer below (their positions, in the lowest layer).
-    pub(super) below: Zeroizing<Vec<u32>>,
-    /// `degree` ranks per row, padded with its own.
-    pub(super) links: Zeroizing<Vec<u32>>,
 }
 
 impl FrozenGraph {
-    /// Freezes lists by position and layers of (position, neighbours' positions), the layers and
-    /// their rows in any order of rows but from the lowest layer up.
-    pub(super) fn new(lists: &[Vec<Near>], layers: Vec<Vec<(u32, Vec<u32>)>>, entry: u32, degree: usize) -> Self {
-        let mut adjacency = Arena::zeroed(lists.len() * degree);
-        for ((row, list), slots) in (0..).zip(lists).zip(adjacency.chunks_exact_mut(degree)) {
+    /// A graph of `rows` rows without any edge.
+    pub(super) fn unconnected(rows: usize, degree: usize) -> Self {
+        let mut adjacency = Arena::zeroed(rows * degree);
+        for (row, slots) in (0..).zip(adjacency.chunks_exact_mut(degree)) {
             slots.fill(row);
-            for (slot, &(_, to)) in slots.iter_mut().zip(list) {
-                *slot = to;
-            }
         }
-        let mut frozen: Vec<Layer> = Vec::new();
-        for mut layer in layers {
-            layer.sort_unstable_by_key(|&(row, _)| row);
-            let rows: Vec<u32> = layer.iter().map(|&(row, _)| row).collect();
-            let width = degree / 2;
-            let mut links = Vec::with_capacity(rows.len() * width);
-            for (rank, (_, list)) in (0..).zip(&layer) {
-                let ranks = list.iter().filter_map(|to| rows.binary_search(to).ok()).map(|rank| rank as u32);
-                links.extend(ranks.filter(|&to| to != rank).chain(std::iter::repeat(rank)).take(width));
-            }
-            let Some(layer) = Layer::new(rows, links, width, frozen.last()) else {
-                break;
-            };
-            frozen.push(layer);
-        }
-        Self { degree, entry, adjacency, layers: frozen }
+        Self { degree, adjacency }
     }
 
     /// Number of rows.
@@ -69,79 +35,63 @@ impl FrozenGraph {
         self.adjacency.is_empty()
     }
 
-    /// Slots per row in the bottom layer.
+    /// Slots per row.
     pub fn degree(&self) -> usize {
         self.degree
     }
 
-    /// Where a walk of the bottom layer reaches every row from.
-    pub fn entry(&self) -> u32 {
-        self.entry
-    }
-
-    /// The layers above the bottom, lowest first.
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
-    }
-
-    /// The neighbours of a row in the bottom layer, nearest first, padded with the row itself;
-    /// empty beyond the end.
+    /// The neighbours of a row, nearest first, padded with the row itself; empty beyond the end.
     #[inline]
     pub fn neighbours(&self, row: u32) -> &[u32] {
         let start = row as usize * self.degree;
         self.adjacency.get(start..start + self.degree).unwrap_or_default()
     }
 
-    /// Starts loading the neighbours of a row.
-    #[inline]
-    pub(crate) fn prefetch(&self, row: u32) {
-        kernel::prefetch(self.neighbours(row));
+    /// The neighbours of a row without the padding.
+    pub(super) fn list(&self, row: u32) -> &[u32] {
+        let slots = self.neighbours(row);
+        // A row is nobody's neighbour but as padding, which comes last.
+        slots.split(|&to| to == row).next().unwrap_or_default()
+    }
+
+    /// Replaces the neighbours of a row, of which `degree` count.
+    pub(super) fn set(&mut self, row: u32, list: impl IntoIterator<Item = u32>) {
+        let start = row as usize * self.degree;
+        if let Some(slots) = self.adjacency.get_mut(start..start + self.degree) {
+            slots.fill(row);
+            slots.iter_mut().zip(list).for_each(|(slot, to)| *slot = to);
+        }
+    }
+
+    /// How many rows the lists lead to from row 0.
+    pub fn reached(&self) -> usize {
+        let mut seen = RoaringBitmap::new();
+        let mut open = Vec::from_iter((!self.is_empty()).then_some(0));
+        seen.extend(open.iter());
+        while let Some(row) = open.pop() {
+            open.extend(self.list(row).iter().filter(|&&to| seen.insert(to)));
+        }
+        seen.len() as usize
     }
 
     /// Bytes of memory held.
     pub fn resident_bytes(&self) -> usize {
-        let upper: usize = self.layers.iter().map(|layer| 4 * (2 * layer.rows.len() + layer.links.len())).sum();
-        self.adjacency.resident_bytes() + upper
+        self.adjacency.resident_bytes()
     }
 }
 
-impl Layer {
-    /// A layer over `rows` (rising), if each of them is also in the layer below and every link is a
-    /// rank.
-    pub(super) fn new(rows: Vec<u32>, links: Vec<u32>, degree: usize, lower: Option<&Self>) -> Option<Self> {
-        let rank_below = |row: &u32| match lower {
-            None => Some(*row),
-            Some(lower) => lower.rows.binary_search(row).ok().map(|rank| rank as u32),
-        };
-        let below: Option<Vec<u32>> = rows.iter().map(rank_below).collect();
-        let valid = rows.is_sorted_by(|a, b| a < b)
-            && links.len() == rows.len().checked_mul(degree)?
-            && links.iter().all(|&rank| (rank as usize) < rows.len());
-        let (rows, below, links) = (Zeroizing::new(rows), Zeroizing::new(below?), Zeroizing::new(links));
-        valid.then_some(Self { degree, rows, below, links })
+impl Links for FrozenGraph {
+    fn rows(&self) -> usize {
+        self.len()
     }
 
-    /// The rank of a row in this layer.
-    pub fn rank(&self, row: u32) -> Option<u32> {
-        self.rows.binary_search(&row).ok().map(|rank| rank as u32)
-    }
-
-    /// The row of a rank.
     #[inline]
-    pub fn row(&self, rank: u32) -> Option<u32> {
-        self.rows.get(rank as usize).copied()
+    fn neighbours(&self, row: u32) -> &[u32] {
+        self.neighbours(row)
     }
 
-    /// The same row's rank in the layer below, or its position in the lowest layer.
     #[inline]
-    pub fn below(&self, rank: u32) -> Option<u32> {
-        self.below.get(rank as usize).copied()
-    }
-
-    /// Ranks of the neighbours of a rank, padded with the rank itself.
-    #[inline]
-    pub fn neighbours(&self, rank: u32) -> &[u32] {
-        let start = rank as usize * self.degree;
-        self.links.get(start..start + self.degree).unwrap_or_default()
+    fn prefetch(&self, row: u32) {
+        kernel::prefetch(self.neighbours(row));
     }
 }

@@ -9,49 +9,64 @@
 //! Invariant: distances are finite, never negative, symmetric, 0 between equal rows, and the same
 //! on every processor.
 
+use crate::arena::Arena;
 use crate::codes::Codes;
+use crate::kernel::{Kernels, Rows};
 use crate::metric::Metric;
 use crate::quantize::{STEP, Space};
+use crate::search::Goal;
+use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 /// The points of a segment.
 pub(crate) struct Geometry<'a> {
     codes: &'a Codes,
-    dot: fn(&[i8], &[i8]) -> i32,
+    /// The codes taken out of their packed form; empty where they are not packed.
+    unpacked: Arena<i8>,
+    kernels: &'static Kernels,
     points: Zeroizing<Vec<Point>>,
+    /// Squared radius of the sphere that points are lifted to; 0 where they are not.
+    radius: f64,
 }
+
+/// A row and its distance to another, ordered by (distance, position).
+pub(crate) type Near = (f32, u32);
 
 /// What a row needs besides its code.
 #[derive(Clone, Copy, Default, zeroize::Zeroize)]
 struct Point {
     /// Length of one code unit.
-    unit: f64,
-    /// Squared length of the point, without the lift.
-    squared: f64,
-    /// The coordinate that lifts it; 0 except for the inner product.
-    lift: f64,
+    unit: f32,
+    /// Inner product of the code with itself.
+    square: i32,
 }
 
 impl<'a> Geometry<'a> {
     pub(crate) fn new(space: &Space, codes: &'a Codes) -> Self {
-        let dot = space.kernels().dot;
-        let step = f64::from(STEP) / (codes.stride() as f64).sqrt();
-        let unlifted = (0..codes.len() as u32).map(|position| {
+        let kernels = space.kernels();
+        let step = STEP / (codes.stride() as f32).sqrt();
+        let mut unpacked = Arena::zeroed(if codes.is_packed() { codes.len() * codes.stride() } else { 0 });
+        let rows = unpacked.par_chunks_exact_mut(codes.stride()).enumerate();
+        rows.for_each(|(position, row)| codes.read(position as u32, row));
+        let point = |position| {
             let unit = match space.metric() {
                 Metric::Cosine => 1.0,
-                Metric::Dot | Metric::L2 => step * f64::from(codes.norm(position)),
+                Metric::Dot | Metric::L2 => step * codes.norm(position),
             };
-            let code = codes.code(position);
-            Point { unit, squared: unit * unit * f64::from(dot(code, code)), lift: 0.0 }
-        });
-        let mut points: Zeroizing<Vec<Point>> = Zeroizing::new(unlifted.collect());
-        if space.metric() == Metric::Dot {
-            let radius = grid_above(points.iter().fold(0.0, |most, point| point.squared.max(most)));
-            for point in points.iter_mut() {
-                point.lift = (radius - point.squared).max(0.0).sqrt();
-            }
-        }
-        Self { codes, dot, points }
+            let row = rows_of(codes, &unpacked).row(position);
+            Point { unit, square: (kernels.dot)(row, row) }
+        };
+        let points: Zeroizing<Vec<Point>> =
+            Zeroizing::new((0..codes.len() as u32).into_par_iter().map(point).collect());
+        let radius = match space.metric() {
+            Metric::Dot => grid_above(points.iter().fold(0.0, |most, point| point.squared().max(most))),
+            Metric::Cosine | Metric::L2 => 0.0,
+        };
+        Self { codes, unpacked, kernels, points, radius }
+    }
+
+    fn rows(&self) -> Rows<'_, i8> {
+        rows_of(self.codes, &self.unpacked)
     }
 
     /// Number of rows.
@@ -62,13 +77,68 @@ impl<'a> Geometry<'a> {
     /// Distance of two rows.
     #[inline]
     pub(crate) fn distance(&self, a: u32, b: u32) -> f32 {
-        let (Some(p), Some(q)) = (self.points.get(a as usize), self.points.get(b as usize)) else {
-            return f32::MAX;
+        let mut distance = [f32::MAX.to_bits() as i32];
+        Around { geometry: self, row: a }.keys(&[b], &mut distance);
+        f32::from_bits(distance[0] as u32)
+    }
+
+    /// The rows at `positions` with their distances to `row`, in this order.
+    pub(crate) fn distances(&self, row: u32, positions: &[u32], near: &mut Vec<Near>) {
+        let mut keys = [0; 64];
+        for positions in positions.chunks(keys.len()) {
+            Around { geometry: self, row }.keys(positions, &mut keys);
+            near.extend(keys.iter().zip(positions).map(|(&key, &to)| (f32::from_bits(key as u32), to)));
+        }
+    }
+
+    /// The rows around `row` as the goal of a walk.
+    pub(crate) fn around(&self, row: u32) -> Around<'_> {
+        Around { geometry: self, row }
+    }
+
+    /// How far `point` is lifted.
+    #[inline]
+    fn lift(&self, point: Point) -> f64 {
+        (self.radius - point.squared()).max(0.0).sqrt()
+    }
+}
+
+impl Point {
+    /// Squared length, without the lift.
+    #[inline]
+    fn squared(self) -> f64 {
+        f64::from(self.unit) * f64::from(self.unit) * f64::from(self.square)
+    }
+}
+
+/// The codes, from where they are not packed.
+fn rows_of<'a>(codes: &'a Codes, unpacked: &'a Arena<i8>) -> Rows<'a, i8> {
+    if codes.is_packed() { Rows::new(unpacked, codes.stride(), 0..codes.stride()) } else { codes.bytes() }
+}
+
+/// Nearness to a row. Keys are the bits of distances, which order as these do, since none is
+/// negative.
+pub(crate) struct Around<'a> {
+    geometry: &'a Geometry<'a>,
+    row: u32,
+}
+
+impl Goal for Around<'_> {
+    #[inline]
+    fn keys(&self, positions: &[u32], keys: &mut [i32]) {
+        let Geometry { kernels, points, radius, .. } = self.geometry;
+        let Some(&p) = points.get(self.row as usize) else {
+            return;
         };
-        let dot = f64::from((self.dot)(self.codes.code(a), self.codes.code(b)));
-        let flat = p.squared + q.squared - 2.0 * (p.unit * q.unit) * dot;
-        let lift = p.lift - q.lift;
-        (flat + lift * lift).max(0.0) as f32
+        let rows = self.geometry.rows();
+        (kernels.dots)(rows.row(self.row), rows, positions, keys);
+        let (squared, lift) = (p.squared(), self.geometry.lift(p));
+        for (key, &position) in keys.iter_mut().zip(positions) {
+            let q = points.get(position as usize).copied().unwrap_or_default();
+            let flat = squared + q.squared() - 2.0 * (f64::from(p.unit) * f64::from(q.unit)) * f64::from(*key);
+            let lifted = if *radius > 0.0 { lift - self.geometry.lift(q) } else { 0.0 };
+            *key = ((flat + lifted * lifted).max(0.0) as f32).to_bits() as i32;
+        }
     }
 }
 

@@ -1,13 +1,15 @@
-//! The first builder: `hnsw_rs` 0.3.5, whose layers and lists are taken out once all rows are in.
+//! The other builder: `hnsw_rs` 0.3.5, whose lists are taken out of its lowest layer once all rows
+//! are in.
 //!
 //! It is used for insertion alone. Its points are positions; distances come from [`Geometry`],
-//! which is never negative and never NaN (both would make it panic). What it is known to leave
-//! wrong is put right here or afterwards: lists for layers above a point's own level are dropped,
-//! overfull lists that lost their diverse edges are chosen again (`prune`), and unreachable rows
-//! are linked (`repair`). Its dump, reload and filtered search are never used.
+//! which is never negative and never NaN (both would make it panic). It files an edge back only
+//! under the new point's own level and drops the farthest of an overfull list, so rows exchange
+//! edges here once more, and choice and repair follow as for any draft. Its dump, reload and
+//! filtered search are never used.
 //!
-//! Invariant: with one thread the outcome is a pure function of rows, order and parameters.
+//! Invariant: with one thread the outcome is a pure function of codes and parameters.
 
+use super::frozen::FrozenGraph;
 use super::geometry::Geometry;
 use super::params::BuildParams;
 use hnsw_rs::prelude::{Distance, Hnsw};
@@ -18,16 +20,6 @@ const MAX_LAYERS: usize = 16;
 
 /// Rows inserted by one thread before others join, so that they find a graph to connect to.
 const ALONE: usize = 1000;
-
-/// What a builder hands over.
-pub(crate) struct Draft {
-    /// Neighbours by position in the bottom layer.
-    pub lists: Vec<Vec<u32>>,
-    /// The layers above, lowest first: rows and their neighbours.
-    pub layers: Vec<Vec<(u32, Vec<u32>)>>,
-    /// A row of the highest layer.
-    pub entry: u32,
-}
 
 /// The distance as `hnsw_rs` wants it: of points that are slices holding one position.
 struct Positions<'a>(&'a Geometry<'a>);
@@ -41,39 +33,27 @@ impl Distance<u32> for Positions<'_> {
     }
 }
 
-/// Inserts all rows in the given order.
-pub(crate) fn build(geometry: &Geometry<'_>, order: &[u32], params: &BuildParams) -> Draft {
+/// Inserts all rows in the order of their positions.
+pub(crate) fn build(geometry: &Geometry<'_>, params: &BuildParams) -> FrozenGraph {
+    let rows = geometry.len();
     let half = params.degree() / 2;
-    let hnsw = Hnsw::new(half, geometry.len(), MAX_LAYERS, params.ef_construction(), Positions(geometry));
-    let insert = |&position: &u32| hnsw.insert_slice((&[position], position as usize));
-    let alone = if rayon::current_num_threads() > 1 { order.len().min(ALONE) } else { order.len() };
-    let (first, others) = order.split_at(alone);
-    first.iter().for_each(insert);
-    others.par_iter().for_each(insert);
-    take_out(&hnsw, geometry.len())
-}
-
-/// Copies layers and lists out of the builder.
-fn take_out(hnsw: &Hnsw<'_, u32, Positions<'_>>, rows: usize) -> Draft {
-    let points = hnsw.get_point_indexation();
-    let highest = usize::from(hnsw.get_max_level_observed());
-    let mut draft = Draft { lists: vec![Vec::new(); rows], layers: vec![Vec::new(); highest], entry: 0 };
-    for level in 0..=highest {
-        for (rank, point) in points.get_layer_iterator(level).enumerate() {
-            let row = point.get_origin_id() as u32;
-            // The first point to reach the highest level is the one later insertions start from.
-            if level == highest && rank == 0 {
-                draft.entry = row;
-            }
-            for (layer, list) in point.get_neighborhood_id().into_iter().enumerate().take(level + 1) {
-                let in_layer = list.iter().filter(|to| usize::from(to.p_id.0) >= layer);
-                let list: Vec<u32> = in_layer.map(|to| to.d_id as u32).collect();
-                match layer.checked_sub(1) {
-                    None => draft.lists[row as usize] = list,
-                    Some(above) => draft.layers[above].push((row, list)),
-                }
-            }
+    let hnsw = Hnsw::new(half, rows, MAX_LAYERS, params.ef_construction(), Positions(geometry));
+    let insert = |position: u32| hnsw.insert_slice((&[position], position as usize));
+    let alone = if rayon::current_num_threads() > 1 { rows.min(ALONE) } else { rows };
+    (0..alone as u32).for_each(insert);
+    (alone as u32..rows as u32).into_par_iter().for_each(insert);
+    let mut lists: Vec<Vec<u32>> = vec![Vec::new(); rows];
+    for point in hnsw.get_point_indexation() {
+        let row = point.get_origin_id() as u32;
+        for to in point.get_neighborhood_id().first().into_iter().flatten() {
+            lists[row as usize].push(to.d_id as u32);
+            lists[to.d_id].push(row);
         }
     }
-    draft
+    let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
+    let mut graph = FrozenGraph::unconnected(rows, longest.max(1));
+    for (row, list) in (0..).zip(lists) {
+        graph.set(row, list.into_iter().filter(|&to| to != row));
+    }
+    graph
 }

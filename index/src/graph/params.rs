@@ -2,26 +2,30 @@
 //!
 //! Invariant: any values are usable; those out of range are brought into it by the accessors.
 
+use serde::Deserialize;
 use std::ops::RangeInclusive;
 
 /// Degrees a graph can have.
 pub(crate) const DEGREES: RangeInclusive<usize> = 4..=128;
 
 /// Who makes the first lists of neighbours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Builder {
+    /// Ours: the same graph on any number of threads and any processor.
+    #[default]
+    Canonical,
     /// The crate `hnsw_rs`: incremental insertion (Malkov and Yashunin, "Efficient and robust
     /// approximate nearest neighbor search using Hierarchical Navigable Small World graphs", 2016).
     /// Deterministic on one thread only.
-    #[default]
     HnswRs,
 }
 
 /// How a graph is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildParams {
-    /// Most neighbours of a row in the bottom layer; half as many above. 4..=128.
+    /// Most neighbours of a row. 4..=128.
     pub degree: usize,
     /// Rows kept while looking for a new row's neighbours; at least the degree.
     pub ef_construction: usize,
@@ -33,13 +37,13 @@ pub struct BuildParams {
 
 impl Default for BuildParams {
     fn default() -> Self {
-        Self { degree: 32, ef_construction: 200, builder: Builder::HnswRs, flat_below: 1024 }
+        Self { degree: 48, ef_construction: 200, builder: Builder::Canonical, flat_below: 1024 }
     }
 }
 
 impl BuildParams {
     pub(crate) fn degree(&self) -> usize {
-        // Even, because the builder thinks in halves of it.
+        // Even, because `hnsw_rs` thinks in halves of it.
         self.degree.clamp(*DEGREES.start(), *DEGREES.end()) & !1
     }
 

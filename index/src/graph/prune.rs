@@ -3,61 +3,52 @@
 //! Invariant: a chosen list has no duplicates, never the row itself, at most `degree` entries, and
 //! is sorted by (distance, position).
 
-use super::geometry::Geometry;
-use rayon::prelude::*;
+use super::geometry::{Geometry, Near};
 
-/// A neighbour and its distance, ordered by (distance, position).
-pub(crate) type Near = (f32, u32);
-
-/// α: a candidate is dropped if one chosen before is nearer to it, by this factor on squared
-/// distances, than the row is. Above 1 it keeps some long edges (Subramanya et al., "DiskANN",
-/// 2019).
-const ALPHA: f32 = 23.0 / 20.0;
+/// Chosen neighbours that a candidate is compared with at once.
+const AT_ONCE: usize = 8;
 
 pub(crate) fn order(a: &Near, b: &Near) -> std::cmp::Ordering {
     a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
-/// New lists for all rows, each chosen among the row's old neighbours and the rows that had it as a
-/// neighbour.
-pub(crate) fn both_ways(geometry: &Geometry<'_>, lists: &[Vec<u32>], degree: usize) -> Vec<Vec<Near>> {
-    let mut candidates = lists.to_vec();
-    for (from, list) in lists.iter().enumerate() {
-        for &to in list {
-            if let Some(back) = candidates.get_mut(to as usize) {
-                back.push(from as u32);
-            }
-        }
+/// The neighbours of `row` among `candidates`, which are near it in any order.
+///
+/// A candidate is passed over if one chosen before is nearer to it than the row is (Malkov and
+/// Yashunin, 2016, algorithm 4; the relative neighbourhood rule). The layout has room for `degree`
+/// neighbours in any case; the nearest of those passed over fill it, which measures better than
+/// leaving it empty or than relaxing the rule (`benches/LOG.md`).
+pub(crate) fn choose(geometry: &Geometry<'_>, row: u32, mut candidates: Vec<Near>, degree: usize) -> Vec<Near> {
+    candidates.sort_unstable_by(order);
+    candidates.dedup_by_key(|near| near.1);
+    candidates.retain(|near| near.1 != row);
+    if candidates.len() <= degree {
+        return candidates;
     }
-    candidates
-        .into_par_iter()
-        .enumerate()
-        .map(|(row, candidates)| choose(geometry, row as u32, candidates, degree))
-        .collect()
-}
-
-/// The neighbours of `row` among `candidates`.
-fn choose(geometry: &Geometry<'_>, row: u32, mut candidates: Vec<u32>, degree: usize) -> Vec<Near> {
-    candidates.sort_unstable();
-    candidates.dedup();
-    let mut near: Vec<Near> =
-        candidates.into_iter().filter(|&to| to != row).map(|to| (geometry.distance(row, to), to)).collect();
-    near.sort_unstable_by(order);
-    if near.len() <= degree {
-        return near;
-    }
-    let mut chosen: Vec<Near> = Vec::with_capacity(degree);
+    let mut chosen: Vec<u32> = Vec::with_capacity(degree);
+    let mut distances = Vec::with_capacity(AT_ONCE);
+    let mut is_hidden = |candidate: &Near, chosen: &[u32]| {
+        chosen.chunks(AT_ONCE).any(|chosen| {
+            distances.clear();
+            geometry.distances(candidate.1, chosen, &mut distances);
+            distances.iter().any(|between| between.0 <= candidate.0)
+        })
+    };
     let mut passed_over = Vec::new();
-    for candidate in near {
+    let mut kept = Vec::with_capacity(degree);
+    for candidate in candidates {
         if chosen.len() == degree {
             break;
         }
-        let hidden = chosen.iter().any(|&(_, other)| ALPHA * geometry.distance(candidate.1, other) <= candidate.0);
-        if hidden { passed_over.push(candidate) } else { chosen.push(candidate) }
+        if is_hidden(&candidate, &chosen) {
+            passed_over.push(candidate);
+        } else {
+            chosen.push(candidate.1);
+            kept.push(candidate);
+        }
     }
-    // The layout has room for `degree` neighbours in any case; the nearest of the others fill it.
-    let room = degree - chosen.len();
-    chosen.extend(passed_over.into_iter().take(room));
-    chosen.sort_unstable_by(order);
-    chosen
+    let room = degree - kept.len();
+    kept.extend(passed_over.into_iter().take(room));
+    kept.sort_unstable_by(order);
+    kept
 }

@@ -1,14 +1,15 @@
-//! Makes every row reachable from the entry, whatever the builder left behind.
+//! Makes every row reachable from row 0, whatever builder or removal left behind.
 //!
-//! Invariant: after [`connect`] a walk along the lists from the entry reaches every row, and no
-//! list grew beyond the degree. The edges by which rows were first reached form a tree; only edges
+//! Invariant: after [`connect`] a walk along the lists from row 0 reaches every row, and no list
+//! grew beyond the degree. The edges by which rows were first reached form a tree; only edges
 //! outside it are ever replaced, so linking one row never cuts off another.
 
-use super::geometry::Geometry;
-use super::prune::{Near, order};
+use super::frozen::FrozenGraph;
+use super::geometry::{Geometry, Near};
+use super::prune::order;
 use std::collections::VecDeque;
 
-/// The walk from the entry: who was reached, and through whom.
+/// The walk from row 0: who was reached, and through whom.
 struct Tree {
     parent: Vec<Option<u32>>,
     queue: VecDeque<u32>,
@@ -20,11 +21,11 @@ impl Tree {
     }
 
     /// Reaches `row` from `parent`, and everything reachable from there.
-    fn grow(&mut self, row: u32, parent: u32, lists: &[Vec<Near>]) {
+    fn grow(&mut self, row: u32, parent: u32, graph: &FrozenGraph) {
         self.parent[row as usize] = Some(parent);
         self.queue.push_back(row);
         while let Some(from) = self.queue.pop_front() {
-            for &(_, to) in &lists[from as usize] {
+            for &to in graph.list(from) {
                 if !self.reached(to) {
                     self.parent[to as usize] = Some(from);
                     self.queue.push_back(to);
@@ -32,61 +33,46 @@ impl Tree {
             }
         }
     }
+
+    /// Which edge of `from` can give way to a new one: none of a list with room, otherwise the
+    /// farthest outside the tree. `None` if `from` is not reached itself or all its edges carry the
+    /// tree.
+    fn spare(&self, from: u32, graph: &FrozenGraph) -> Option<usize> {
+        let list = self.reached(from).then(|| graph.list(from))?;
+        if list.len() < graph.degree() {
+            return Some(list.len());
+        }
+        list.iter().rposition(|&to| self.parent[to as usize] != Some(from))
+    }
 }
 
-/// Links every row that a walk from `entry` misses to the nearest reached row with an edge to
-/// spare.
-pub(crate) fn connect(geometry: &Geometry<'_>, lists: &mut [Vec<Near>], entry: u32, degree: usize) {
-    if entry as usize >= lists.len() {
+/// Links every row that a walk from row 0 misses to the nearest reached row with an edge to spare.
+pub(crate) fn connect(geometry: &Geometry<'_>, graph: &mut FrozenGraph) {
+    if graph.is_empty() {
         return;
     }
-    let mut tree = Tree { parent: vec![None; lists.len()], queue: VecDeque::new() };
-    tree.grow(entry, entry, lists);
-    for row in 0..lists.len() as u32 {
+    let mut tree = Tree { parent: vec![None; graph.len()], queue: VecDeque::new() };
+    tree.grow(0, 0, graph);
+    for row in 0..graph.len() as u32 {
         if tree.reached(row) {
             continue;
         }
         // Its own neighbours are the likeliest to be near and reached; failing them, every row is
-        // looked at.
-        let own =
-            lists[row as usize].iter().map(|&(_, to)| to).find(|&to| adopt_slot(to, lists, &tree, degree).is_some());
-        let from = own.or_else(|| nearest_with_slot(geometry, row, lists, &tree, degree));
-        let Some((from, slot)) = from.and_then(|from| Some((from, adopt_slot(from, lists, &tree, degree)?))) else {
+        // looked at. One always has an edge to spare: the tree has fewer edges than rows.
+        let spare = |&from: &u32| Some((from, tree.spare(from, graph)?));
+        let own = graph.list(row).iter().find_map(spare);
+        let Some((from, slot)) = own.or_else(|| {
+            let all = (0..graph.len() as u32).filter_map(|from| spare(&from));
+            all.min_by(|a, b| order(&(geometry.distance(row, a.0), a.0), &(geometry.distance(row, b.0), b.0)))
+        }) else {
             continue;
         };
-        let list = &mut lists[from as usize];
-        list.truncate(degree);
-        if slot < list.len() {
-            list.remove(slot);
-        }
-        list.push((geometry.distance(from, row), row));
-        list.sort_unstable_by(order);
-        tree.grow(row, from, lists);
+        let mut list = graph.list(from).to_vec();
+        list.splice(slot..(slot + 1).min(list.len()), [row]);
+        let mut near: Vec<Near> = Vec::with_capacity(list.len());
+        geometry.distances(from, &list, &mut near);
+        near.sort_unstable_by(order);
+        graph.set(from, near.into_iter().map(|near| near.1));
+        tree.grow(row, from, graph);
     }
-}
-
-/// Where `from` can take one more neighbour: behind its last, or in place of its farthest edge
-/// outside the tree. None if it is not reached itself or all its edges carry the tree.
-fn adopt_slot(from: u32, lists: &[Vec<Near>], tree: &Tree, degree: usize) -> Option<usize> {
-    let list = lists.get(from as usize).filter(|_| tree.reached(from))?;
-    if list.len() < degree {
-        return Some(list.len());
-    }
-    list.iter().rposition(|&(_, to)| tree.parent[to as usize] != Some(from))
-}
-
-/// The nearest reached row that can take one more neighbour. There always is one: the tree has
-/// fewer edges than rows.
-fn nearest_with_slot(
-    geometry: &Geometry<'_>,
-    row: u32,
-    lists: &[Vec<Near>],
-    tree: &Tree,
-    degree: usize,
-) -> Option<u32> {
-    (0..lists.len() as u32)
-        .filter(|&from| adopt_slot(from, lists, tree, degree).is_some())
-        .map(|from| (geometry.distance(row, from), from))
-        .min_by(order)
-        .map(|(_, from)| from)
 }

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::geometry::Geometry;
-use super::{BuildParams, FrozenGraph, build, prune, repair};
+use super::{BuildParams, Builder, FrozenGraph, build, prune, removal, repair};
 use crate::codec::DecodeError;
 use crate::metric::Metric;
 use crate::quantize::Space;
-use crate::samples::{clusters, codes, order, shapes};
+use crate::samples::{clusters, codes, shapes};
 use proptest::prelude::*;
+use roaring::RoaringBitmap;
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
@@ -22,22 +23,7 @@ fn build_serially(space: &Space, vectors: &[Vec<f32>], params: &BuildParams) -> 
 
 fn build_with(threads: usize, space: &Space, vectors: &[Vec<f32>], params: &BuildParams) -> FrozenGraph {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| build(space, &codes(space, vectors), &order(vectors.len()), params))
-}
-
-/// How many rows a walk from the entry reaches.
-fn reached(graph: &FrozenGraph) -> usize {
-    let mut seen = vec![false; graph.len()];
-    let mut open = vec![graph.entry()];
-    seen[graph.entry() as usize] = true;
-    while let Some(row) = open.pop() {
-        for &to in graph.neighbours(row) {
-            if !std::mem::replace(&mut seen[to as usize], true) {
-                open.push(to);
-            }
-        }
-    }
-    seen.into_iter().filter(|&seen| seen).count()
+    pool.install(|| build(space, &codes(space, vectors), params))
 }
 
 /// Checks everything but reachability, which decoded graphs need not have.
@@ -50,19 +36,10 @@ fn assert_well_formed(graph: &FrozenGraph, space: &Space, vectors: &[Vec<f32>]) 
         assert_eq!(slots.len(), graph.degree());
         let list = &slots[..slots.iter().position(|&to| to == row).unwrap_or(slots.len())];
         assert!(slots[list.len()..].iter().all(|&to| to == row), "padding comes last");
-        let near: Vec<prune::Near> = list.iter().map(|&to| (geometry.distance(row, to), to)).collect();
+        let mut near = Vec::new();
+        geometry.distances(row, list, &mut near);
         assert!(near.is_sorted_by(|a, b| prune::order(a, b).is_lt()), "sorted, and without duplicates");
     }
-    let mut lower = None;
-    for layer in graph.layers() {
-        for (rank, &row) in (0..).zip(layer.rows.iter()) {
-            assert!(layer.neighbours(rank).iter().all(|&to| (to as usize) < layer.rows.len()));
-            let below = layer.below(rank).unwrap();
-            assert_eq!(lower.map_or(Some(below), |lower: &super::frozen::Layer| lower.row(below)), Some(row));
-        }
-        lower = Some(layer);
-    }
-    assert!(lower.is_none_or(|top| top.rank(graph.entry()).is_some()), "the entry is in the top layer");
 }
 
 #[test]
@@ -73,32 +50,63 @@ fn every_shape_gives_a_connected_bounded_sorted_graph() {
                 let space = Space::new(metric, 9, &[1; 32]);
                 let graph = build_serially(&space, &vectors, &params());
                 assert_well_formed(&graph, &space, &vectors);
-                assert_eq!(reached(&graph), n, "{metric} {n}");
+                assert_eq!(graph.reached(), n, "{metric} {n}");
             }
         }
     }
 }
 
 #[test]
-fn a_larger_graph_is_connected_on_one_thread_and_on_two() {
-    let space = Space::new(Metric::L2, 24, &[1; 32]);
-    let vectors = clusters(3000, 24, 2);
-    for threads in [1, 2] {
-        let graph = build_with(threads, &space, &vectors, &params());
+fn equal_rows_give_equal_bytes_on_any_number_of_threads() {
+    for metric in METRICS {
+        let space = Space::new(metric, 24, &[1; 32]);
+        let mut vectors = clusters(2100, 24, 2);
+        // Ties of every kind: copies of rows, and rows far from all others.
+        for at in 0..300 {
+            vectors[at * 7] = vectors[at].clone();
+        }
+        let graph = build_with(1, &space, &vectors, &params());
         assert_well_formed(&graph, &space, &vectors);
-        assert_eq!(reached(&graph), 3000);
-        assert!(!graph.layers().is_empty());
+        assert_eq!(graph.reached(), 2100);
+        for threads in [2, 8] {
+            assert!(build_with(threads, &space, &vectors, &params()).encode() == graph.encode(), "{metric} {threads}");
+        }
+        vectors.swap(3, 2000);
+        assert!(build_with(2, &space, &vectors, &params()).encode() != graph.encode(), "or this test shows nothing");
     }
 }
 
 #[test]
-fn on_one_thread_equal_inputs_give_equal_bytes() {
-    let space = Space::new(Metric::Dot, 16, &[1; 32]);
-    let vectors = clusters(700, 16, 3);
-    let bytes = || build_serially(&space, &vectors, &params()).encode();
-    assert_eq!(bytes(), bytes());
-    let other_order = build(&space, &codes(&space, &vectors), &[], &params()).encode();
-    assert_ne!(bytes(), other_order, "the order of insertion must matter, or this test shows nothing");
+fn hnsw_rs_builds_the_same_kind_of_graph() {
+    let space = Space::new(Metric::L2, 24, &[1; 32]);
+    let vectors = clusters(3000, 24, 2);
+    let params = BuildParams { builder: Builder::HnswRs, ..params() };
+    for threads in [1, 2] {
+        let graph = build_with(threads, &space, &vectors, &params);
+        assert_well_formed(&graph, &space, &vectors);
+        assert_eq!(graph.reached(), 3000);
+    }
+}
+
+#[test]
+fn a_graph_without_some_rows_is_whole() {
+    for metric in METRICS {
+        let space = Space::new(metric, 16, &[1; 32]);
+        let vectors = clusters(600, 16, 3);
+        let graph = build_serially(&space, &vectors, &params());
+        let nobody = RoaringBitmap::new();
+        assert_eq!(removal::without(&space, &codes(&space, &vectors), &graph, &nobody).encode(), graph.encode());
+        let thirds: RoaringBitmap = (0..600).step_by(3).collect();
+        // Clusters repeat every twelve rows.
+        let whole_clusters: RoaringBitmap = (0..600).filter(|row| row % 12 < 5).collect();
+        for removed in [RoaringBitmap::from([0]), thirds, whole_clusters, (1..600).collect()] {
+            let kept: Vec<Vec<f32>> =
+                (0_u32..).zip(&vectors).filter(|(row, _)| !removed.contains(*row)).map(|(_, v)| v.clone()).collect();
+            let repaired = removal::without(&space, &codes(&space, &kept), &graph, &removed);
+            assert_well_formed(&repaired, &space, &kept);
+            assert_eq!(repaired.reached(), kept.len(), "{metric}");
+        }
+    }
 }
 
 #[test]
@@ -109,7 +117,7 @@ fn any_parameters_are_usable() {
         let params = BuildParams { degree, ef_construction, ..BuildParams::default() };
         let graph = build_serially(&space, &vectors, &params);
         assert_well_formed(&graph, &space, &vectors);
-        assert_eq!(reached(&graph), 60);
+        assert_eq!(graph.reached(), 60);
         assert_eq!(FrozenGraph::decode(&graph.encode(), 60).map(|graph| graph.degree()), Ok(params.degree()));
     }
 }
@@ -122,24 +130,25 @@ proptest! {
     #[test]
     fn repair_connects_any_lists(
         edges in proptest::collection::vec(proptest::collection::vec(0_u32..40, 0..4), 1..40),
-        entry in any::<prop::sample::Index>(),
     ) {
         let n = edges.len();
         let space = Space::new(Metric::L2, 4, &[1; 32]);
-        let codes = codes(&space, &clusters(n, 4, 6));
+        let vectors = clusters(n, 4, 6);
+        let codes = codes(&space, &vectors);
         let geometry = Geometry::new(&space, &codes);
-        let mut lists: Vec<Vec<prune::Near>> = (0..).zip(&edges).map(|(row, list)| {
+        let mut graph = FrozenGraph::unconnected(n, 4);
+        for (row, list) in (0..).zip(&edges) {
             let mut list: Vec<u32> = list.iter().map(|to| to % n as u32).filter(|&to| to != row).collect();
             list.sort_unstable();
             list.dedup();
-            let mut list: Vec<prune::Near> = list.into_iter().map(|to| (geometry.distance(row, to), to)).collect();
-            list.sort_unstable_by(prune::order);
-            list
-        }).collect();
-        let entry = entry.index(n) as u32;
-        repair::connect(&geometry, &mut lists, entry, 4);
-        prop_assert!(lists.iter().all(|list| list.len() <= 4 && list.is_sorted_by(|a, b| prune::order(a, b).is_lt())));
-        prop_assert_eq!(reached(&FrozenGraph::new(&lists, Vec::new(), entry, 4)), n);
+            let mut near = Vec::new();
+            geometry.distances(row, &list, &mut near);
+            near.sort_unstable_by(prune::order);
+            graph.set(row, near.into_iter().map(|near| near.1));
+        }
+        repair::connect(&geometry, &mut graph);
+        assert_well_formed(&graph, &space, &vectors);
+        prop_assert_eq!(graph.reached(), n);
     }
 }
 
@@ -152,25 +161,19 @@ fn sample() -> (FrozenGraph, usize) {
 fn bytes_round_trip_and_say_what_is_wrong() {
     let (graph, n) = sample();
     let bytes = graph.encode();
-    assert!(!graph.layers().is_empty(), "the sample must have an upper layer");
     assert_eq!(FrozenGraph::decode(&bytes, n).unwrap().encode(), bytes);
     let decode = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = bytes.to_vec();
         change(&mut bytes);
         FrozenGraph::decode(&bytes, n).map(|_| ()).unwrap_err()
     };
-    assert_eq!(decode(&|bytes| bytes[0] = 2), DecodeError::NewerFormat { found: 2, newest: 1 });
+    assert_eq!(decode(&|bytes| bytes[0] = 3), DecodeError::NewerFormat { found: 3, newest: 2 });
     assert_eq!(decode(&|bytes| bytes[1] = 2), DecodeError::Range { what: "degree" });
-    assert_eq!(decode(&|bytes| bytes[8] = 200), DecodeError::Range { what: "entry" });
-    assert_eq!(decode(&|bytes| bytes[12] = 200), DecodeError::Range { what: "neighbour" });
+    assert_eq!(decode(&|bytes| bytes[2] = 2), DecodeError::Range { what: "reserved bytes" });
+    assert_eq!(decode(&|bytes| bytes[8] = 200), DecodeError::Range { what: "neighbour" });
     assert_eq!(decode(&|bytes| bytes.push(0)), DecodeError::Length);
     assert_eq!(decode(&|bytes| bytes.truncate(100)), DecodeError::Length);
-    assert_eq!(decode(&|bytes| bytes[2] += 1), DecodeError::Length);
-    let first_layer_row = 12 + 4 * n * graph.degree() + 4;
-    assert_eq!(decode(&|bytes| bytes[first_layer_row] = 199), DecodeError::Range { what: "layer" });
-    let last = bytes.len() - 1;
-    assert_eq!(decode(&|bytes| bytes[last] = 1), DecodeError::Range { what: "layer" });
-    assert!(matches!(FrozenGraph::decode(&bytes, n + 1), Err(DecodeError::Length)));
+    assert_eq!(FrozenGraph::decode(&bytes, n + 1).err(), Some(DecodeError::Length));
 }
 
 proptest! {
@@ -179,12 +182,10 @@ proptest! {
         let mut bytes = bytes;
         let _ = FrozenGraph::decode(&bytes, rows);
         // Let more of them pass the header.
-        if let [version, degree, layers, zero, r0, r1, r2, r3, e0, e1, e2, e3, ..] = bytes.as_mut_slice() {
-            (*version, *degree, *layers, *zero) = (1, 4 + *degree % 4, *layers % 4, 0);
+        if let [version, degree, zero, zeros, r0, r1, r2, r3, ..] = bytes.as_mut_slice() {
+            (*version, *degree, *zero, *zeros) = (2, 4 + *degree % 4, 0, 0);
             [*r0, *r1, *r2, *r3] = (rows as u32).to_le_bytes();
-            (*e1, *e2, *e3) = (0, 0, 0);
-            *e0 %= 8;
-            bytes.iter_mut().skip(12).for_each(|byte| *byte = byte.saturating_sub(250));
+            bytes.iter_mut().skip(8).for_each(|byte| *byte = byte.saturating_sub(250));
         }
         let _ = FrozenGraph::decode(&bytes, rows);
     }

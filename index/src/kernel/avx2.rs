@@ -1,24 +1,27 @@
-//! The kernels for AVX2: codes are widened to 16 bits, multiplied and added in pairs.
+//! The kernels for AVX2: unsigned times signed bytes, added in pairs.
 //!
-//! Invariant: exact for all bytes. `vpmaddubsw`, one instruction shorter, would saturate at -128
-//! and is not used.
+//! Invariant: exact for codes of -127..=127, which `vpsignb` can negate and of which two products
+//! of 127·127 fit 16 bits: `vpmaddubsw`, of |q| and the row with q's signs, never saturates.
 
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX2")]
 
+use super::nibbles::GROUP;
+use super::rows::Rows;
 use super::scalar::{self, tail};
-use super::table::Kernels;
+use super::table::{AHEAD, Kernels};
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_shuffle_epi32, _mm_storeu_si128,
-    _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_hadd_epi32,
-    _mm256_madd_epi16, _mm256_setzero_si256,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi16,
+    _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_hadd_epi32,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_srli_epi16,
 };
 
 /// Codes consumed by one step.
-const STEP: usize = 16;
+const STEP: usize = 32;
 
 /// The table, if this processor has AVX2.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels { name: "avx2", dot, dot4 };
+    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, nibble_dots };
     is_x86_feature_detected!("avx2").then_some(&KERNELS)
 }
 
@@ -28,17 +31,27 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
     unsafe { dot_avx2(a, b) }
 }
 
-fn dot4(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
+fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
     // SAFETY: as in `dot`.
-    unsafe { dot4_avx2(query, rows) }
+    unsafe { dots_avx2(query, rows, positions, out) }
 }
 
-/// Sixteen codes from `at` on, widened.
+fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
+    // SAFETY: as in `dot`.
+    unsafe { nibble_dots_avx2(query, rows, positions, out) }
+}
+
 #[target_feature(enable = "avx2")]
-fn widened(codes: &[i8; STEP]) -> __m256i {
-    // SAFETY: the array is 16 readable bytes, and the load needs no alignment.
-    let bytes = unsafe { _mm_loadu_si128(codes.as_ptr().cast::<__m128i>()) };
-    _mm256_cvtepi8_epi16(bytes)
+fn load(codes: &[i8; STEP]) -> __m256i {
+    // SAFETY: the array is 32 readable bytes, and the load needs no alignment.
+    unsafe { _mm256_loadu_si256(codes.as_ptr().cast::<__m256i>()) }
+}
+
+/// Eight partial sums of the products of 32 pairs of codes.
+#[target_feature(enable = "avx2")]
+fn products(q: __m256i, row: &[i8; STEP]) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(load(row), q));
+    _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
 }
 
 #[target_feature(enable = "avx2")]
@@ -46,8 +59,7 @@ fn dot_avx2(a: &[i8], b: &[i8]) -> i32 {
     let (a_steps, b_steps) = (a.as_chunks::<STEP>().0, b.as_chunks::<STEP>().0);
     let mut sums = [_mm256_setzero_si256(); 2];
     for (at, (x, y)) in a_steps.iter().zip(b_steps).enumerate() {
-        let products = _mm256_madd_epi16(widened(x), widened(y));
-        sums[at % 2] = _mm256_add_epi32(sums[at % 2], products);
+        sums[at % 2] = _mm256_add_epi32(sums[at % 2], products(load(x), y));
     }
     let sum = _mm256_add_epi32(sums[0], sums[1]);
     let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
@@ -58,28 +70,98 @@ fn dot_avx2(a: &[i8], b: &[i8]) -> i32 {
 }
 
 #[target_feature(enable = "avx2")]
-fn dot4_avx2(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
+fn dots_avx2(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
+    rows.prefetch(positions, 0, AHEAD);
+    let (fours, rest) = positions.as_chunks::<4>();
+    let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
+    for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
+        rows.prefetch(positions, 4 * at + AHEAD, 4);
+        *out = dot4(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
+    }
+    for (out, &position) in out_rest.iter_mut().zip(rest) {
+        *out = dot_avx2(query, rows.row(position));
+    }
+}
+
+/// Inner products of `query` with four rows, which share its loads.
+#[target_feature(enable = "avx2")]
+fn dot4(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
     let steps = query.as_chunks::<STEP>().0;
-    let [r0, r1, r2, r3] = rows.map(|row| row.as_chunks::<STEP>().0);
+    // Closures would not be compiled for AVX2.
+    let [r0, r1, r2, r3] = rows;
+    let (r0, r1) = (r0.as_chunks::<STEP>().0, r1.as_chunks::<STEP>().0);
+    let (r2, r3) = (r2.as_chunks::<STEP>().0, r3.as_chunks::<STEP>().0);
     let mut sums = [_mm256_setzero_si256(); 4];
     let count = steps.len().min(r0.len()).min(r1.len()).min(r2.len()).min(r3.len());
     for ((((q, x0), x1), x2), x3) in steps.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
-        let q = widened(q);
+        let q = load(q);
         for (sum, x) in sums.iter_mut().zip([x0, x1, x2, x3]) {
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, widened(x)));
+            *sum = _mm256_add_epi32(*sum, products(q, x));
         }
     }
-    // Two horizontal additions leave, in each half, one partial sum per row.
-    let pairs = _mm256_hadd_epi32(sums[0], sums[1]);
-    let others = _mm256_hadd_epi32(sums[2], sums[3]);
-    let quads = _mm256_hadd_epi32(pairs, others);
-    let totals = _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256::<1>(quads));
-    let mut dots = [0; 4];
-    // SAFETY: the array is 16 writable bytes, and the store needs no alignment.
-    unsafe { _mm_storeu_si128(dots.as_mut_ptr().cast::<__m128i>(), totals) };
+    let mut dots = totals(sums);
     let done = count * STEP;
     for (dot, row) in dots.iter_mut().zip(rows) {
         *dot += scalar::dot(tail(query, done), tail(row, done));
     }
     dots
+}
+
+/// The sums of the eight numbers in each vector.
+#[target_feature(enable = "avx2")]
+fn totals(sums: [__m256i; 4]) -> [i32; 4] {
+    // Two horizontal additions leave, in each half, one partial sum per vector.
+    let quads = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+    let totals = _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256::<1>(quads));
+    let mut out = [0; 4];
+    // SAFETY: the array is 16 writable bytes, and the store needs no alignment.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), totals) };
+    out
+}
+
+/// Steps whose sums of products fit 16 bits: two pairs of at most 15·127 each.
+const NARROW_STEPS: usize = 4;
+
+#[target_feature(enable = "avx2")]
+fn nibble_dots_avx2(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
+    rows.prefetch(positions, 0, AHEAD);
+    let (fours, rest) = positions.as_chunks::<4>();
+    let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
+    for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
+        rows.prefetch(positions, 4 * at + AHEAD, 4);
+        let [r0, r1, r2, r3] = *four;
+        *out = totals([
+            nibble_sums(query, rows.row(r0)),
+            nibble_sums(query, rows.row(r1)),
+            nibble_sums(query, rows.row(r2)),
+            nibble_sums(query, rows.row(r3)),
+        ]);
+    }
+    for (out, &position) in out_rest.iter_mut().zip(rest) {
+        let none = _mm256_setzero_si256();
+        [*out, ..] = totals([nibble_sums(query, rows.row(position)), none, none, none]);
+    }
+}
+
+/// Eight partial sums of the products of a row with packed numbers of four bits.
+#[target_feature(enable = "avx2")]
+fn nibble_sums(query: &[i8], row: &[u8]) -> __m256i {
+    let (low_half, one) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+    let groups = query.as_chunks::<GROUP>().0;
+    let mut sums = _mm256_setzero_si256();
+    let steps = row.as_chunks::<STEP>().0;
+    for (steps, groups) in steps.chunks(NARROW_STEPS).zip(groups.chunks(NARROW_STEPS)) {
+        let mut narrow = _mm256_setzero_si256();
+        for (step, group) in steps.iter().zip(groups) {
+            // SAFETY: the array is 32 readable bytes, and the load needs no alignment.
+            let packed = unsafe { _mm256_loadu_si256(step.as_ptr().cast::<__m256i>()) };
+            let [first, second] = *group.as_chunks::<STEP>().0 else { continue };
+            let low = _mm256_maddubs_epi16(_mm256_and_si256(packed, low_half), load(&first));
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), low_half);
+            let high = _mm256_maddubs_epi16(high, load(&second));
+            narrow = _mm256_add_epi16(narrow, _mm256_add_epi16(low, high));
+        }
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(narrow, one));
+    }
+    sums
 }

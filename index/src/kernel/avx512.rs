@@ -7,10 +7,12 @@
 
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX-512")]
 
+use super::rows::Rows;
 use super::scalar::{self, tail};
-use super::table::Kernels;
+use super::table::{AHEAD, Kernels};
 use std::arch::x86_64::{
-    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512,
+    __m512i, _mm256_loadu_si256, _mm256_srli_epi16, _mm512_and_si512, _mm512_castsi256_si512, _mm512_dpbusd_epi32,
+    _mm512_inserti64x4, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512,
     _mm512_sub_epi32, _mm512_xor_si512,
 };
 
@@ -19,20 +21,63 @@ const STEP: usize = 64;
 
 /// The table, if this processor has AVX-512 VNNI.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels { name: "avx512-vnni", dot, dot4 };
+    static KERNELS: Kernels = Kernels { name: "avx512-vnni", dot, dots, nibble_dots };
     (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")).then_some(&KERNELS)
 }
 
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     // SAFETY: this function is reachable only through the table, which `kernels` gives out only if
     // the features are there.
-    let [dot] = unsafe { dots(a, [b]) };
+    let [dot] = unsafe { dot_each(a, [b]) };
     dot
 }
 
-fn dot4(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
+fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
     // SAFETY: as in `dot`.
-    unsafe { dots(query, rows) }
+    unsafe { dots_avx512(query, rows, positions, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dots_avx512(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
+    rows.prefetch(positions, 0, AHEAD);
+    let (fours, rest) = positions.as_chunks::<4>();
+    let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
+    for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
+        rows.prefetch(positions, 4 * at + AHEAD, 4);
+        *out = dot_each(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
+    }
+    for (out, &position) in out_rest.iter_mut().zip(rest) {
+        [*out] = dot_each(query, [rows.row(position)]);
+    }
+}
+
+fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
+    // SAFETY: as in `dot`.
+    unsafe { nibble_dots_avx512(query, rows, positions, out) }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn nibble_dots_avx512(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
+    rows.prefetch(positions, 0, AHEAD);
+    for (at, (out, &position)) in out.iter_mut().zip(positions).enumerate() {
+        rows.prefetch(positions, at + AHEAD, 1);
+        *out = nibble_dot(query, rows.row(position));
+    }
+}
+
+/// Both halves of the bytes are taken apart into the halves of one vector, which then meet the
+/// query's components in their own order.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn nibble_dot(query: &[i8], row: &[u8]) -> i32 {
+    let low_half = _mm512_set1_epi8(15);
+    let mut sum = _mm512_setzero_si512();
+    for (group, packed) in query.as_chunks::<STEP>().0.iter().zip(row.as_chunks::<{ STEP / 2 }>().0) {
+        // SAFETY: the array is 32 readable bytes, and the load needs no alignment.
+        let packed = unsafe { _mm256_loadu_si256(packed.as_ptr().cast()) };
+        let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(packed), _mm256_srli_epi16::<4>(packed));
+        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(both, low_half), load(group));
+    }
+    _mm512_reduce_add_epi32(sum)
 }
 
 #[target_feature(enable = "avx512f")]
@@ -42,7 +87,7 @@ fn load(codes: &[i8; STEP]) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn dots<const ROWS: usize>(query: &[i8], rows: [&[i8]; ROWS]) -> [i32; ROWS] {
+fn dot_each<const ROWS: usize>(query: &[i8], rows: [&[i8]; ROWS]) -> [i32; ROWS] {
     let steps = query.as_chunks::<STEP>().0;
     let chunks = rows.map(|row| row.as_chunks::<STEP>().0);
     let count = chunks.iter().fold(steps.len(), |count, row| count.min(row.len()));

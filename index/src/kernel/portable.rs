@@ -3,15 +3,29 @@
 //!
 //! Invariant: its result passes through a double, which holds every sum of ours exactly.
 
-use super::{scalar, table::Kernels};
+use super::rows::Rows;
+use super::scalar;
+use super::table::{AHEAD, Kernels};
 use simsimd::SpatialSimilarity;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "simsimd", dot, dot4 };
+pub(super) static KERNELS: Kernels = Kernels { name: "simsimd", dot, dots, nibble_dots };
 
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     i8::dot(a, b).map_or_else(|| scalar::dot(a, b), |dot| dot as i32)
 }
 
-fn dot4(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
-    rows.map(|row| dot(query, row))
+fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
+    rows.prefetch(positions, 0, AHEAD);
+    for (at, (out, &position)) in out.iter_mut().zip(positions).enumerate() {
+        rows.prefetch(positions, at + AHEAD, 1);
+        *out = dot(query, rows.row(position));
+    }
+}
+
+fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
+    rows.prefetch(positions, 0, AHEAD);
+    for (at, (out, &position)) in out.iter_mut().zip(positions).enumerate() {
+        rows.prefetch(positions, at + AHEAD, 1);
+        *out = scalar::nibble_dot(query, rows.row(position));
+    }
 }

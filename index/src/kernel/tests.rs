@@ -4,15 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::detect::available;
-use super::{kernels, prefetch, scalar};
+use super::nibbles::GROUP;
+use super::{Rows, kernels, nibbles, prefetch, scalar};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use simsimd::SpatialSimilarity;
 
 /// Rows of `len` codes: random ones and the extremes, where saturation or a wrong sign would show.
 fn rows(len: usize, rng: &mut StdRng) -> Vec<Vec<i8>> {
-    let mut rows: Vec<Vec<i8>> = (0..4).map(|_| (0..len).map(|_| rng.random()).collect()).collect();
-    rows.extend([-128, -127, -1, 0, 127].map(|code| vec![code; len]));
-    rows.push((0..len).map(|i| if i % 2 == 0 { 127 } else { -128 }).collect());
+    let mut rows: Vec<Vec<i8>> = (0..4).map(|_| (0..len).map(|_| rng.random_range(-127..=127)).collect()).collect();
+    rows.extend([-127, -126, -1, 0, 127].map(|code| vec![code; len]));
+    rows.push((0..len).map(|i| if i % 2 == 0 { 127 } else { -127 }).collect());
     rows
 }
 
@@ -22,6 +23,8 @@ fn every_table_equals_the_reference() {
     let lengths = (0..=192).chain((256..=4096).step_by(64));
     for len in lengths {
         let rows = rows(len, &mut rng);
+        let block: Vec<i8> = rows.concat();
+        let positions: Vec<u32> = (0..rows.len() as u32).chain([3, 99, 0, 5, 5]).collect();
         for table in available() {
             for (at, query) in rows.iter().enumerate() {
                 for row in &rows {
@@ -29,8 +32,38 @@ fn every_table_equals_the_reference() {
                     assert_eq!((table.dot)(query, row), expected, "{} {len}", table.name);
                     assert_eq!(i8::dot(query, row), Some(f64::from(expected)), "simsimd {len}");
                 }
-                let four = [0, 3, 5, 7].map(|step| rows[(at + step) % rows.len()].as_slice());
-                assert_eq!((table.dot4)(query, four), four.map(|row| scalar::dot(query, row)), "{} {len}", table.name);
+                let (mut found, mut expected) = (vec![0; positions.len()], vec![0; positions.len()]);
+                let (rows, positions) = (Rows::new(&block, len, 0..len), &positions[at % 5..]);
+                (table.dots)(query, rows, positions, &mut found);
+                scalar::dots(query, rows, positions, &mut expected);
+                assert_eq!(found, expected, "{} {len}", table.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_table_equals_the_reference_on_nibbles() {
+    let mut rng = StdRng::seed_from_u64(8);
+    for len in (0..=1024).step_by(GROUP).chain([1536, 4096]) {
+        let queries = rows(len, &mut rng);
+        let mut components: Vec<Vec<u8>> =
+            (0..9).map(|_| (0..len).map(|_| rng.random_range(0..16)).collect()).collect();
+        components.extend([vec![15; len], vec![0; len]]);
+        let mut packed = vec![0; components.len() * len / 2];
+        for (numbers, packed) in components.concat().as_chunks().0.iter().zip(packed.as_chunks_mut().0) {
+            *packed = nibbles::pack(numbers);
+            assert_eq!(nibbles::unpack(packed), *numbers);
+        }
+        let positions: Vec<u32> = (0..components.len() as u32).chain([3, 0, 99]).collect();
+        for table in available() {
+            for query in &queries {
+                let dot = |row: &Vec<u8>| query.iter().zip(row).map(|(&y, &n)| i32::from(y) * i32::from(n)).sum();
+                let expected: Vec<i32> =
+                    positions.iter().map(|&at| components.get(at as usize).map_or(0, dot)).collect();
+                let mut found = vec![0; positions.len()];
+                (table.nibble_dots)(query, Rows::new(&packed, len / 2, 0..len / 2), &positions, &mut found);
+                assert_eq!(found, expected, "{} {len}", table.name);
             }
         }
     }
@@ -41,7 +74,9 @@ fn a_longer_row_is_cut() {
     let long = [3_i8; 200];
     for table in available() {
         assert_eq!((table.dot)(&long[..130], &long), 130 * 9);
-        assert_eq!((table.dot4)(&long, [&long[..65], &long[..1], &[], &long]), [65 * 9, 9, 0, 200 * 9]);
+        let mut found = [-1; 6];
+        (table.dots)(&long, Rows::new(&long, 65, 0..65), &[0, 1, 2, 3, 2, 7], &mut found[..5]);
+        assert_eq!(found, [65 * 9, 65 * 9, 65 * 9, 0, 65 * 9, -1], "{}", table.name);
     }
 }
 

@@ -9,7 +9,7 @@
 //! Invariant: a code is a pure function of vector, dimension and seed, equal on every processor.
 
 use super::rotation::Rotation;
-use crate::kernel::{Kernels, kernels};
+use crate::kernel::{Kernels, Rows, kernels};
 use crate::metric::{MAX_DIMENSION, Metric};
 use zeroize::Zeroizing;
 
@@ -46,8 +46,11 @@ pub struct Space {
 
 /// A query, rotated and quantised once and usable against all codes of the same [`Space`].
 pub struct Query {
-    pub(crate) code: Zeroizing<Vec<i8>>,
-    pub(crate) kernels: &'static Kernels,
+    /// The query's code, for the cosine negated: its products with rows then rise with distance.
+    code: Zeroizing<Vec<i8>>,
+    /// Sum of that code.
+    sum: i32,
+    kernels: &'static Kernels,
     metric: Metric,
     /// Δ·a: what one unit of an inner product of codes is worth per unit of the row's norm. For the
     /// cosine the query is normalised first.
@@ -112,10 +115,14 @@ impl Space {
         let greatest = rotated.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
         let width = (self.stride as f32).sqrt();
         let unit = if norm < MIN_NORM { f32::MAX } else { greatest / 127.0 };
-        let code: Zeroizing<Vec<i8>> = Zeroizing::new(rotated.iter().map(|x| round(x / unit)).collect());
+        let mut code: Zeroizing<Vec<i8>> = Zeroizing::new(rotated.iter().map(|x| round(x / unit)).collect());
         let error: f32 =
             rotated.iter().zip(code.iter()).map(|(x, &y)| ((x - unit * f32::from(y)) / norm).powi(2)).sum();
+        if self.metric == Metric::Cosine {
+            code.iter_mut().for_each(|y| *y = -*y);
+        }
         Query {
+            sum: code.iter().map(|&y| i32::from(y)).sum(),
             code,
             kernels: self.kernels,
             metric: self.metric,
@@ -140,21 +147,56 @@ impl Space {
 }
 
 impl Query {
-    /// Estimate of the distance to a row of norm `norm` whose code has the inner product `dot` with
-    /// the query's.
+    /// Inner products of the query's code with the rows at `positions`, into the front of `out`.
     #[inline]
-    pub(crate) fn estimate(&self, dot: i32, norm: f32) -> f32 {
-        let product = self.scale * dot as f32;
+    pub(crate) fn products(&self, rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
+        (self.kernels.dots)(&self.code, rows, positions, out);
+    }
+
+    /// Inner products of the query's code with packed rows of four bits a component.
+    #[inline]
+    pub(crate) fn nibble_products(&self, rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
+        (self.kernels.nibble_dots)(&self.code, rows, positions, out);
+    }
+
+    /// The inner product with a row from those with its high and low halves, where z = 16·high +
+    /// low - 128.
+    #[inline]
+    pub(crate) fn joined(&self, high: i32, low: i32) -> i32 {
+        16 * high + low - 128 * self.sum
+    }
+
+    /// The inner product with a row from that with its high halves, if each low half were in the
+    /// middle of its range.
+    #[inline]
+    pub(crate) fn completed(&self, high: i32) -> i32 {
+        16 * high - 241 * self.sum / 2
+    }
+
+    /// The key of a row of norm `norm` whose code has the inner product `product` with the query's.
+    /// Keys order rows as estimated distances do. For the cosine, the product is the key.
+    #[inline]
+    pub(crate) fn key(&self, product: i32, norm: f32) -> i32 {
+        let product = self.scale * product as f32;
         match self.metric {
-            Metric::Cosine => 1.0 - product,
-            Metric::Dot => -(norm * product),
-            Metric::L2 => norm * norm + self.norm * self.norm - 2.0 * norm * product,
+            Metric::Cosine | Metric::Dot => ordered((-(norm * product)).to_bits()),
+            Metric::L2 => ordered((norm * norm + self.norm * self.norm - 2.0 * norm * product).to_bits()),
+        }
+    }
+
+    /// The estimated distance that `key` stands for.
+    #[inline]
+    pub(crate) fn distance(&self, key: i32) -> f32 {
+        match self.metric {
+            Metric::Cosine => 1.0 + self.scale * key as f32,
+            Metric::Dot | Metric::L2 => f32::from_bits(ordered(key as u32) as u32),
         }
     }
 
     /// Half-width of the interval around an estimate that holds the exact distance to a row: three
     /// standard deviations of the rounding errors of both codes, which the rotation makes
-    /// independent of the directions compared, and what the row's clipped coordinates may hide.
+    /// independent of the directions compared, and what the row's clipped coordinates may hide. The
+    /// code of a row that has none may be empty.
     pub(crate) fn error(&self, code: &[i8], norm: f32) -> f32 {
         let rounding = if norm < MIN_NORM { 1.0 } else { self.spread };
         let product = self.norm * rounding + self.scale * EXCESS * self.clipped(code);
@@ -166,20 +208,23 @@ impl Query {
         }
     }
 
-    /// Sum of the query's codes, without signs, where the row's are clipped. For most rows there
-    /// are none, which one pass that compilers vectorise finds out.
+    /// Sum of the query's codes, without signs, where the row's are clipped.
     fn clipped(&self, code: &[i8]) -> f32 {
-        let is_clipped = |z: &i8| z.unsigned_abs() >= 127;
-        if !code.chunks(64).any(|chunk| chunk.iter().fold(false, |any, z| any | is_clipped(z))) {
-            return 0.0;
-        }
         let pairs = code.iter().zip(self.code.iter());
-        pairs.filter(|(z, _)| is_clipped(z)).map(|(_, y)| f32::from(y.unsigned_abs())).sum()
+        pairs.filter(|(z, _)| z.unsigned_abs() >= 127).map(|(_, y)| f32::from(y.unsigned_abs())).sum()
     }
 
     pub(crate) fn needs_norm(&self) -> bool {
         self.metric != Metric::Cosine
     }
+}
+
+/// Turns the bits of a float into an integer that compares as the float does, by flipping all bits
+/// but the sign of negative ones; and back.
+#[inline]
+fn ordered(bits: u32) -> i32 {
+    let bits = bits as i32;
+    bits ^ ((bits >> 31) & i32::MAX)
 }
 
 /// The nearest code, ties to even; 0 for what is not a number.

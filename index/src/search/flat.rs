@@ -4,54 +4,44 @@
 //! selective filters, and the fallback when a walk finds too little.
 
 use super::allow::Allow;
-use super::pool::Pool;
 use super::scratch::Scratch;
-use crate::codes::Codes;
-use crate::quantize::Query;
+use super::walkable::Goal;
 
 /// Positions compared at a time.
 const BATCH: usize = 64;
 
-/// Scans the allowed positions and returns the pool of the `ef` nearest.
-pub(crate) fn scan<'s>(
-    codes: &Codes,
-    query: &Query,
-    ef: usize,
-    allow: Allow<'_>,
-    scratch: &'s mut Scratch,
-) -> &'s Pool {
-    let rows = codes.len() as u32;
-    scratch.allowed.reset(ef.min(codes.len()));
+/// Scans the allowed ones of `rows` positions and leaves the `ef` nearest in `scratch`.
+pub(crate) fn scan(rows: u32, goal: &impl Goal, ef: usize, allow: Allow<'_>, scratch: &mut Scratch) {
+    scratch.found.reset(ef.min(rows as usize));
     match allow {
-        Allow::All => each_batch(codes, query, 0..rows, scratch),
+        Allow::All => each_batch(goal, 0..rows, scratch),
         Allow::Except(bitmap) => {
             let mut excluded = bitmap.iter().peekable();
             let kept = (0..rows).filter(move |position| {
                 while excluded.next_if(|next| next < position).is_some() {}
                 excluded.peek() != Some(position)
             });
-            each_batch(codes, query, kept, scratch);
+            each_batch(goal, kept, scratch);
         }
-        Allow::Only(bitmap) => each_batch(codes, query, bitmap.range(..rows), scratch),
+        Allow::Only(bitmap) => each_batch(goal, bitmap.range(..rows), scratch),
     }
-    &scratch.allowed
 }
 
 /// Compares the positions in batches and keeps the nearest.
-fn each_batch(codes: &Codes, query: &Query, mut positions: impl Iterator<Item = u32>, scratch: &mut Scratch) {
+fn each_batch(goal: &impl Goal, mut positions: impl Iterator<Item = u32>, scratch: &mut Scratch) {
     loop {
         scratch.positions.clear();
         scratch.positions.extend(positions.by_ref().take(BATCH));
         if scratch.positions.is_empty() {
             return;
         }
-        scratch.distances.resize(scratch.positions.len(), 0.0);
-        codes.distances(query, &scratch.positions, &mut scratch.distances);
+        if scratch.keys.len() < BATCH {
+            scratch.keys.resize(BATCH, 0);
+        }
+        goal.keys(&scratch.positions, &mut scratch.keys);
         scratch.counters.compared += scratch.positions.len() as u64;
-        for (&position, &distance) in scratch.positions.iter().zip(&scratch.distances) {
-            if distance <= scratch.allowed.bound() {
-                scratch.allowed.insert(distance, position);
-            }
+        for (&position, &key) in scratch.positions.iter().zip(&scratch.keys) {
+            scratch.found.insert(key, position);
         }
     }
 }

@@ -1,21 +1,28 @@
 //! Finding candidates: along the graph, or by looking at every code.
 //!
 //! `pool` keeps the best of what was seen, `visited` what was seen, `scratch` the memory of both
-//! between queries; `allow` says which positions count; `traverse` and `flat` are the two ways.
+//! between queries; `allow` says which positions count; `traverse` and `flat` are the two ways, and
+//! `refine` looks again at what a rough walk found. What a
+//! graph is and what is sought, `traverse` knows only through the traits in `walkable`, because
+//! builders walk too.
 
 mod allow;
 mod candidate;
 mod flat;
 mod pool;
+mod refine;
 mod scratch;
 #[cfg(test)]
 mod tests;
 mod traverse;
 mod visited;
+mod walkable;
 
 pub use allow::Allow;
 pub use candidate::Candidate;
 pub use scratch::{Counters, Scratch};
 
 pub(crate) use flat::scan;
+pub(crate) use refine::refine;
 pub(crate) use traverse::walk;
+pub(crate) use walkable::{Goal, Links};

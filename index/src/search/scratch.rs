@@ -10,13 +10,14 @@ use super::visited::Visited;
 #[derive(Default)]
 pub struct Scratch {
     pub(super) visited: Visited,
-    /// Positions to expand, and the results where everything is allowed.
-    pub(super) walk: Pool,
-    /// Allowed positions, where not everything is.
-    pub(super) allowed: Pool,
-    /// Positions to compare next, and their distances.
+    /// Positions to expand.
+    pub(super) frontier: Pool,
+    /// The nearest allowed positions.
+    pub(super) found: Pool,
+    /// Positions to compare next.
     pub(super) positions: Vec<u32>,
-    pub(super) distances: Vec<f32>,
+    /// Keys of the positions compared last.
+    pub(super) keys: Vec<i32>,
     pub(super) counters: Counters,
 }
 
@@ -33,6 +34,11 @@ impl Scratch {
     /// Fresh working memory.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What the last walk or scan found.
+    pub(crate) fn found(&self) -> &Pool {
+        &self.found
     }
 
     /// What the last search with this scratch did.

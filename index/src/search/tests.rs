@@ -2,14 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
-use super::{Allow, Scratch, scan, walk};
+use super::{Allow, Goal, Scratch, refine, scan, walk};
 use crate::Codes;
 use crate::graph::{BuildParams, build};
 use crate::metric::Metric;
 use crate::quantize::{Query, Space};
-use crate::samples::{clusters, codes, order};
+use crate::samples::{clusters, codes};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
+
+/// Nearness to a query, by rough keys or by fine ones.
+struct Sought<'a>(&'a Codes, &'a Query, bool);
+
+impl Goal for Sought<'_> {
+    fn keys(&self, positions: &[u32], keys: &mut [i32]) {
+        let Self(codes, query, is_rough) = self;
+        if *is_rough { codes.rough_keys(query, positions, keys) } else { codes.keys(query, positions, keys) }
+    }
+}
+
+fn found(scratch: &Scratch) -> Vec<u32> {
+    scratch.found().iter().map(|(position, _)| position).collect()
+}
 
 /// Allowed positions by (estimate, position).
 fn brute_force(codes: &Codes, query: &Query, allow: Allow<'_>) -> Vec<u32> {
@@ -38,11 +52,11 @@ proptest! {
         let bitmap: RoaringBitmap = members.into_iter().collect();
         let mut scratch = Scratch::new();
         for allow in [Allow::All, Allow::Except(&bitmap), Allow::Only(&bitmap)] {
-            let found: Vec<u32> = scan(&codes, &query, ef, allow, &mut scratch).iter().map(|(position, _)| position).collect();
+            scan(n as u32, &Sought(&codes, &query, false), ef, allow, &mut scratch);
             let mut expected = brute_force(&codes, &query, allow);
             prop_assert_eq!(allow.count(n as u32), expected.len() as u64);
             expected.truncate(ef);
-            prop_assert_eq!(found, expected);
+            prop_assert_eq!(found(&scratch), expected);
         }
     }
 }
@@ -53,16 +67,40 @@ fn a_walk_as_wide_as_the_segment_finds_everything_in_order() {
         let space = Space::new(metric, 20, &[2; 32]);
         let codes = codes(&space, &clusters(800, 20, 8));
         let params = BuildParams { degree: 12, ef_construction: 30, ..BuildParams::default() };
-        let graph = build(&space, &codes, &order(800), &params);
+        let graph = build(&space, &codes, &params);
         let odd: RoaringBitmap = (0..800).filter(|position| position % 2 == 1).collect();
         let mut scratch = Scratch::new();
         for vector in clusters(20, 20, 9) {
             let query = space.query(&vector);
             for allow in [Allow::All, Allow::Only(&odd), Allow::Except(&odd)] {
-                let pool = walk(&graph, &codes, &query, (800, 800), allow, &mut scratch);
-                let found: Vec<u32> = pool.iter().map(|(position, _)| position).collect();
-                assert_eq!(found, brute_force(&codes, &query, allow));
+                walk(&graph, &Sought(&codes, &query, false), (800, 800), allow, &mut scratch);
+                assert_eq!(found(&scratch), brute_force(&codes, &query, allow));
             }
+        }
+    }
+}
+
+#[test]
+fn a_rough_walk_refined_is_a_fine_walk() {
+    for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
+        for dimension in [40, 300] {
+            let space = Space::new(metric, dimension, &[2; 32]);
+            let codes = codes(&space, &clusters(500, dimension, 8));
+            let graph = build(&space, &codes, &BuildParams { degree: 16, ..BuildParams::default() });
+            let mut scratch = Scratch::new();
+            let (mut right, mut rough_right) = (0, 0);
+            for vector in clusters(50, dimension, 9) {
+                let query = space.query(&vector);
+                let expected = brute_force(&codes, &query, Allow::All);
+                walk(&graph, &Sought(&codes, &query, true), (60, 60), Allow::All, &mut scratch);
+                let hits = |found: Vec<u32>| found[..10].iter().filter(|row| expected[..10].contains(row)).count();
+                rough_right += hits(found(&scratch));
+                refine(&Sought(&codes, &query, false), &mut scratch);
+                right += hits(found(&scratch));
+                assert_eq!(found(&scratch).len(), 60);
+            }
+            assert!(right >= 475 && rough_right > 350, "{metric} {dimension}: {rough_right}, refined {right}");
+            assert!(codes.is_packed() == (rough_right < right), "{metric} {dimension}: {rough_right}, refined {right}");
         }
     }
 }
@@ -71,10 +109,10 @@ fn a_walk_as_wide_as_the_segment_finds_everything_in_order() {
 fn a_walk_compares_few_and_counts_them() {
     let space = Space::new(Metric::Cosine, 16, &[2; 32]);
     let codes = codes(&space, &clusters(3000, 16, 8));
-    let graph = build(&space, &codes, &order(3000), &BuildParams::default());
+    let graph = build(&space, &codes, &BuildParams::default());
     let mut scratch = Scratch::new();
     let query = space.query(&clusters(1, 16, 77)[0]);
-    walk(&graph, &codes, &query, (20, 20), Allow::All, &mut scratch);
+    walk(&graph, &Sought(&codes, &query, true), (20, 20), Allow::All, &mut scratch);
     let counters = scratch.counters();
     assert!((20..200).contains(&counters.hops) && (20..1500).contains(&counters.compared), "{counters:?}");
 }
@@ -84,17 +122,17 @@ fn a_walk_compares_few_and_counts_them() {
 fn warm_searches_reuse_their_memory() {
     let space = Space::new(Metric::Cosine, 16, &[2; 32]);
     let codes = codes(&space, &clusters(2000, 16, 8));
-    let graph = build(&space, &codes, &order(2000), &BuildParams::default());
+    let graph = build(&space, &codes, &BuildParams::default());
     let some: RoaringBitmap = (0..1500).collect();
     let mut scratch = Scratch::new();
     let mut held = Vec::new();
     for round in 0..30 {
         let query = space.query(&clusters(1, 16, 100 + round % 10)[0]);
         for allow in [Allow::All, Allow::Only(&some)] {
-            walk(&graph, &codes, &query, (50, 80), allow, &mut scratch);
-            scan(&codes, &query, 50, allow, &mut scratch);
+            walk(&graph, &Sought(&codes, &query, true), (50, 80), allow, &mut scratch);
+            scan(2000, &Sought(&codes, &query, false), 50, allow, &mut scratch);
         }
-        held.push((scratch.positions.as_ptr(), scratch.distances.as_ptr(), scratch.positions.capacity()));
+        held.push((scratch.positions.as_ptr(), scratch.keys.as_ptr(), scratch.positions.capacity()));
     }
     assert!(held[10..].iter().all(|memory| *memory == held[10]));
 }

@@ -1,97 +1,59 @@
-//! The walk along the graph: down through the layers to a near row, then outwards from the nearest
-//! row not yet expanded, until none is left among the best (Malkov and Yashunin, 2016, algorithms 2
-//! and 5).
+//! The walk along the graph: outwards from the nearest row not yet expanded, until none is left
+//! among the best (Malkov and Yashunin, 2016, algorithm 2).
 //!
-//! Invariant: a row enters the pool once. The bottom layer's entry is always among the first rows,
-//! so that a graph in which it reaches everything yields `min(ef, rows)` results when everything is
-//! allowed.
+//! It starts from the first rows, all at once. Positions follow a keyed order, so these rows are a
+//! random sample, and they lie side by side in memory: comparing them costs less than one layer of
+//! a hierarchy would.
+//!
+//! Invariant: a row enters the pool once. Row 0 is always among the first, so that a graph in which
+//! it reaches everything yields `min(ef, rows)` results when everything is allowed.
 
 use super::allow::Allow;
-use super::pool::Pool;
 use super::scratch::Scratch;
-use crate::codes::Codes;
-use crate::graph::FrozenGraph;
-use crate::quantize::Query;
+use super::walkable::{Goal, Links};
 
-/// Walks with a pool of `width` rows and returns the pool of the best `ef` allowed ones (with
-/// everything allowed, of the best `width`).
-pub(crate) fn walk<'s>(
-    graph: &FrozenGraph,
-    codes: &Codes,
-    query: &Query,
+/// Rows that a walk starts from.
+const STARTS: usize = 32;
+
+/// Walks with a frontier of `width` rows; leaves the best `ef` allowed ones of what it saw in
+/// `scratch` (with everything allowed, the best `width`).
+pub(crate) fn walk(
+    graph: &impl Links,
+    goal: &impl Goal,
     (ef, width): (usize, usize),
     allow: Allow<'_>,
-    scratch: &'s mut Scratch,
-) -> &'s Pool {
+    scratch: &mut Scratch,
+) {
     let filtered = !matches!(allow, Allow::All);
-    scratch.visited.reset(codes.len());
-    scratch.walk.reset(width.min(codes.len()));
-    scratch.allowed.reset(ef.min(codes.len()));
-    let near = descend(graph, codes, query, scratch);
-    scratch.positions.clear();
-    scratch.positions.extend([near, graph.entry()]);
-    scratch.positions.retain(|&position| scratch.visited.insert(position));
+    let Scratch { visited, frontier, found, keys, counters, .. } = scratch;
+    let rows = graph.rows();
+    visited.reset(rows);
+    frontier.reset(width.min(rows));
+    found.reset(ef.min(rows));
+    let starts: [u32; STARTS] = std::array::from_fn(|at| at as u32);
+    let mut fresh = visited.admit(&starts[..STARTS.min(rows)]);
     loop {
-        compare(codes, query, scratch);
-        for (&position, &distance) in scratch.positions.iter().zip(&scratch.distances) {
-            if distance <= scratch.walk.bound() {
-                scratch.walk.insert(distance, position);
-            }
-            if filtered && distance <= scratch.allowed.bound() && allow.contains(position) {
-                scratch.allowed.insert(distance, position);
+        if keys.len() < fresh.len() {
+            keys.resize(fresh.len(), 0);
+        }
+        goal.keys(fresh, keys);
+        counters.compared += fresh.len() as u64;
+        for (&position, &key) in fresh.iter().zip(keys.iter()) {
+            frontier.insert(key, position);
+            if filtered && allow.contains(position) {
+                found.insert(key, position);
             }
         }
-        let Some(row) = scratch.walk.expand() else {
+        let Some(row) = frontier.expand() else {
             break;
         };
-        if let Some(next) = scratch.walk.peek() {
+        if let Some(next) = frontier.peek() {
             graph.prefetch(next);
         }
-        scratch.counters.hops += 1;
-        scratch.positions.clear();
-        let (visited, neighbours) = (&mut scratch.visited, graph.neighbours(row));
-        scratch.positions.extend(neighbours.iter().filter(|&&to| visited.insert(to)));
+        counters.hops += 1;
+        fresh = visited.admit(graph.neighbours(row));
     }
-    if filtered { &scratch.allowed } else { &scratch.walk }
-}
-
-/// Steps to the nearest neighbour in each layer above the bottom until none is nearer; returns the
-/// row it ends at.
-fn descend(graph: &FrozenGraph, codes: &Codes, query: &Query, scratch: &mut Scratch) -> u32 {
-    let entry = graph.entry();
-    let Some(mut rank) = graph.layers().last().map_or(Some(entry), |top| top.rank(entry)) else {
-        return entry;
-    };
-    let mut best = codes.distance(query, entry).0;
-    for layer in graph.layers().iter().rev() {
-        loop {
-            let neighbours = layer.neighbours(rank);
-            scratch.positions.clear();
-            let rows = neighbours.iter().take_while(|&&to| to != rank).filter_map(|&to| layer.row(to));
-            scratch.positions.extend(rows);
-            compare(codes, query, scratch);
-            scratch.counters.hops += 1;
-            let distances = neighbours.iter().zip(&scratch.distances);
-            match distances.min_by(|(_, a), (_, b)| a.total_cmp(b)) {
-                Some((&to, &distance)) if distance < best => (rank, best) = (to, distance),
-                _ => break,
-            }
-        }
-        let Some(below) = layer.below(rank) else {
-            return entry;
-        };
-        rank = below;
+    if !filtered {
+        std::mem::swap(frontier, found);
     }
-    rank
-}
-
-/// Distances of the positions gathered.
-#[inline]
-fn compare(codes: &Codes, query: &Query, scratch: &mut Scratch) {
-    for &position in scratch.positions.iter().take(8) {
-        codes.prefetch(position);
-    }
-    scratch.distances.resize(scratch.positions.len(), 0.0);
-    codes.distances(query, &scratch.positions, &mut scratch.distances);
-    scratch.counters.compared += scratch.positions.len() as u64;
 }

@@ -1,0 +1,24 @@
+//! What a walk needs to know: who a row's neighbours are, and how near rows are to what is sought.
+//!
+//! Two kinds of walk share one loop: a search of a finished graph for a query, and a builder's
+//! search of its growing graph for a row.
+
+/// A graph.
+pub(crate) trait Links {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// The neighbours of a row; where there are fewer than there is room for, the row itself fills
+    /// up.
+    fn neighbours(&self, row: u32) -> &[u32];
+
+    /// Starts loading the neighbours of a row.
+    fn prefetch(&self, row: u32);
+}
+
+/// The goal of a walk.
+pub(crate) trait Goal {
+    /// Integers that order the rows at `positions` by their distance to the goal, into the front of
+    /// `keys`.
+    fn keys(&self, positions: &[u32], keys: &mut [i32]);
+}
