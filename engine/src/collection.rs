@@ -11,6 +11,7 @@ use crate::permit::Permit;
 use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery};
 use crate::read;
 use crate::record::{Record, RecordId};
+use crate::rerank::Rerank;
 use crate::search;
 use crate::snapshot::paths;
 use crate::state::{CollectionState, EnvironmentState};
@@ -113,6 +114,7 @@ impl Collection {
             limit: 10,
             ef: None,
             exact: false,
+            rerank: Rerank::default(),
             with_payload: true,
             with_vector: false,
         };
@@ -158,6 +160,12 @@ impl Search<'_> {
     /// Width of the graph search: more finds more of the true neighbours and costs more.
     pub fn ef(mut self, ef: usize) -> Self {
         self.query.ef = Some(ef);
+        self
+    }
+
+    /// Which hits get exact distances: [`Rerank::Auto`], those that decide who is in the answer, unless said otherwise.
+    pub fn rerank(mut self, rerank: Rerank) -> Self {
+        self.query.rerank = rerank;
         self
     }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::filter::Filter;
 use crate::record::{Record, RecordId};
+use crate::rerank::Rerank;
 
 /// The state of the store that an answer describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +38,8 @@ pub struct Hit {
     pub id: RecordId,
     /// Cosine similarity, dot product (both: higher is nearer) or Euclidean distance (lower is nearer).
     pub score: f32,
+    /// The exact score is at most this far from `score`, up to a few in a thousand times; 0 if it is exact.
+    pub score_error: f32,
     /// The data subject, if the record has one.
     pub entity: Option<String>,
     /// The payload, if there is one and it was asked for.
@@ -51,7 +54,7 @@ impl fmt::Debug for Hit {
     }
 }
 
-/// The answer of a search, nearest first.
+/// The answer of a search, nearest first by score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hits {
     /// At most `limit` hits; equal distances are ordered by id.
@@ -125,6 +128,7 @@ pub(crate) struct SearchQuery<'a> {
     pub limit: usize,
     pub ef: Option<usize>,
     pub exact: bool,
+    pub rerank: Rerank,
     pub with_payload: bool,
     pub with_vector: bool,
 }

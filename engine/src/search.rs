@@ -1,9 +1,9 @@
 //! SEARCH: permit + filter → snapshot → per segment: allow-bitmap → index search → merge → open and
 //! re-rank → bodies.
 //!
-//! Codes say where to look; the answer is decided by exact distances on opened vectors. Candidates are
-//! opened in the order of the least distance their error bound allows, and opening stops once that bound
-//! is past the worst of the answer so far, so only candidates whose bounds overlap are opened.
+//! Codes say where to look; who is in the answer is decided by exact distances on opened vectors, of the
+//! candidates that `rerank` cannot tell by their error bounds. Candidates are opened in the order of the
+//! least distance their bound allows, and opening stops once that is past the worst of the answer so far.
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::filter::Filter;
 use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
+use crate::rerank::{Interval, Judge, Rerank, Verdict};
 use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
@@ -28,10 +29,12 @@ use crate::state::{CollectionState, EnvironmentState};
 /// Width of a search where the caller names none: this, or twice the limit if that is more.
 const EF_DEFAULT: usize = 64;
 
-/// A record with its exact distance; ordered by distance, then id.
+/// A record with its distance; ordered by distance, then id.
 #[derive(Clone)]
 struct Ranked {
     distance: f32,
+    /// How far off the distance can be; 0 if it is exact.
+    error: f32,
     id: RecordId,
     place: Place,
 }
@@ -63,6 +66,7 @@ impl PartialEq for Ranked {
 impl Eq for Ranked {}
 
 /// The nearest `limit` seen so far.
+#[derive(Clone)]
 struct Nearest {
     limit: usize,
     heap: BinaryHeap<Ranked>,
@@ -121,7 +125,14 @@ fn answer(
     if query.exact {
         nearest = nearest.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
     } else {
-        rank_segments(env, state, query, view, entity, &mut nearest, &mut counters)?;
+        let candidates = find_candidates(env, state, query, view, entity, &mut counters)?;
+        let mut opener = Opener::new(env, state, query);
+        let mut decide = |rerank| decide(&mut opener, rerank, view, &candidates, nearest.clone(), &mut counters);
+        if let Some(decided) = decide(query.rerank)? {
+            nearest = decided;
+        } else if let Some(decided) = decide(Rerank::All)? {
+            nearest = decided;
+        }
     }
     let mut hits = Vec::with_capacity(nearest.heap.len());
     for ranked in nearest.heap.into_sorted_vec() {
@@ -158,7 +169,7 @@ fn scan_memtable(
         {
             let distance = state.metric.distance(vector, &record.vector);
             if !nearest.closed_at(distance) {
-                nearest.push(Ranked { distance, id, place: Place::Memtable(Arc::clone(record)) });
+                nearest.push(Ranked { distance, error: 0.0, id, place: Place::Memtable(Arc::clone(record)) });
             }
         }
     }
@@ -169,16 +180,16 @@ fn matching(env: &EnvironmentState, view: &SegmentView, entity: Option<&EntityId
     entity.map(|entity| view.of_entity(entity, &env.keys)).transpose()
 }
 
-/// Finds candidates in every segment by their codes, then decides by exact distances.
-fn rank_segments(
+/// Candidates of every segment by their codes, with the segment's number; by the least distance that each may
+/// have.
+fn find_candidates(
     env: &EnvironmentState,
     state: &CollectionState,
     query: &SearchQuery<'_>,
     view: &View,
     entity: Option<&EntityId>,
-    nearest: &mut Nearest,
     counters: &mut Counters,
-) -> Result<()> {
+) -> Result<Vec<(usize, Candidate)>> {
     let prepared = state.space.query(query.vector);
     let ef = ef_of_each(query, view.segments.len());
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
@@ -197,18 +208,54 @@ fn rank_segments(
         counters.compared += scratch.counters().compared;
     }
     env.shared.scratch.lock().push(scratch);
-    candidates.sort_unstable_by(|(_, a), (_, b)| (a.distance - a.error).total_cmp(&(b.distance - b.error)));
-    let (mut opened, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    candidates.sort_unstable_by(|(_, a), (_, b)| interval(a).lower.total_cmp(&interval(b).lower));
+    Ok(candidates)
+}
+
+/// Adds to `nearest`, which holds exact distances, the candidates that belong in the answer. `None` if a row that
+/// was certain to be among them is gone: then all must be opened.
+fn decide(
+    opener: &mut Opener<'_>,
+    rerank: Rerank,
+    view: &View,
+    candidates: &[(usize, Candidate)],
+    mut nearest: Nearest,
+    counters: &mut Counters,
+) -> Result<Option<Nearest>> {
+    let known = nearest.heap.iter().map(|ranked| Interval { lower: ranked.distance, upper: ranked.distance });
+    let judge = Judge::new(nearest.limit, known.chain(candidates.iter().map(|(_, candidate)| interval(candidate))));
+    let mut certain = Vec::new();
     for (number, candidate) in candidates {
-        if nearest.closed_at(candidate.distance - candidate.error) {
+        let interval = interval(candidate);
+        if nearest.closed_at(interval.lower) {
             break;
         }
-        let Some(found) = view.segments.get(number) else { continue };
-        counters.reranked += 1;
-        let ranked = rank(env, state, query.vector, &found.segment, candidate.position, &mut opened, &mut vector)?;
-        ranked.into_iter().for_each(|ranked| nearest.push(ranked));
+        let Some(found) = view.segments.get(*number) else { continue };
+        let verdict = match rerank {
+            Rerank::Auto => judge.verdict(interval),
+            Rerank::All => Verdict::Open,
+            Rerank::None => Verdict::In,
+        };
+        match verdict {
+            Verdict::Out => {}
+            Verdict::In => match opener.estimated(&found.segment, candidate)? {
+                Some(ranked) => certain.push(ranked),
+                None if rerank == Rerank::Auto => return Ok(None),
+                None => {}
+            },
+            Verdict::Open => {
+                counters.reranked += 1;
+                let ranked = opener.exact(&found.segment, candidate.position)?;
+                ranked.into_iter().for_each(|ranked| nearest.push(ranked));
+            }
+        }
     }
-    Ok(())
+    certain.into_iter().for_each(|ranked| nearest.push(ranked));
+    Ok(Some(nearest))
+}
+
+fn interval(candidate: &Candidate) -> Interval {
+    Interval { lower: candidate.distance - candidate.error, upper: candidate.distance + candidate.error }
 }
 
 /// Many small graphs need a narrower search each than one large graph (`ef / √S`).
@@ -218,24 +265,43 @@ fn ef_of_each(query: &SearchQuery<'_>, segments: usize) -> usize {
     shared.max(query.limit.saturating_add(6)).min(ef.max(query.limit))
 }
 
-fn rank(
-    env: &EnvironmentState,
-    state: &CollectionState,
-    query: &[f32],
-    segment: &Arc<Segment>,
-    position: u32,
-    opened: &mut Vec<u8>,
-    vector: &mut Vec<f32>,
-) -> Result<Option<Ranked>> {
-    if !segment.vector(position, &env.keys, opened, vector)? {
-        return Ok(None);
+/// Gives rows their distances, in memory that is used again and wiped at the end.
+struct Opener<'a> {
+    env: &'a EnvironmentState,
+    state: &'a CollectionState,
+    query: &'a [f32],
+    opened: Zeroizing<Vec<u8>>,
+    vector: Zeroizing<Vec<f32>>,
+}
+
+impl<'a> Opener<'a> {
+    fn new(env: &'a EnvironmentState, state: &'a CollectionState, query: &SearchQuery<'a>) -> Self {
+        Self { env, state, query: query.vector, opened: Zeroizing::default(), vector: Zeroizing::default() }
     }
-    let id =
-        segment.index(&env.keys)?.ids.id(position).ok_or_else(|| {
+
+    /// The row with its exact distance; `None` if its entity was erased.
+    fn exact(&mut self, segment: &Arc<Segment>, position: u32) -> Result<Option<Ranked>> {
+        if !segment.vector(position, &self.env.keys, &mut self.opened, &mut self.vector)? {
+            return Ok(None);
+        }
+        let distance = self.state.metric.distance(self.query, &self.vector);
+        self.ranked(segment, position, distance, 0.0).map(Some)
+    }
+
+    /// The row with the distance that its code gives; `None` if its entity was erased.
+    fn estimated(&self, segment: &Arc<Segment>, candidate: &Candidate) -> Result<Option<Ranked>> {
+        if segment.dek(candidate.position, &self.env.keys)?.is_none() {
+            return Ok(None);
+        }
+        self.ranked(segment, candidate.position, candidate.distance, candidate.error).map(Some)
+    }
+
+    fn ranked(&self, segment: &Arc<Segment>, position: u32, distance: f32, error: f32) -> Result<Ranked> {
+        let id = segment.index(&self.env.keys)?.ids.id(position).ok_or_else(|| {
             Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id))
         })?;
-    let distance = state.metric.distance(query, vector);
-    Ok(Some(Ranked { distance, id, place: Place::Segment(Arc::clone(segment), position) }))
+        Ok(Ranked { distance, error, id, place: Place::Segment(Arc::clone(segment), position) })
+    }
 }
 
 /// Rows that one task of an exact scan opens.
@@ -259,13 +325,13 @@ fn scan_segments(
         };
         let rows = found.segment.len;
         let scan = |task: u32| -> Result<(Nearest, u64)> {
-            let (mut opened, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+            let mut opener = Opener::new(env, state, query);
             let mut best = Nearest::new(query.limit);
             let start = task * SCAN_ROWS;
             let mut reranked = 0;
             for position in (start..rows.min(start.saturating_add(SCAN_ROWS))).filter(allowed) {
                 reranked += 1;
-                let ranked = rank(env, state, query.vector, &found.segment, position, &mut opened, &mut vector)?;
+                let ranked = opener.exact(&found.segment, position)?;
                 ranked.into_iter().for_each(|ranked| best.push(ranked));
             }
             Ok((best, reranked))
@@ -289,25 +355,28 @@ fn hit(
     ranked: Ranked,
 ) -> Result<Option<Hit>> {
     let score = state.metric.score(ranked.distance);
+    let score_error = state.metric.score_error(ranked.distance, ranked.error);
     let id = ranked.id;
     let of_entity = |entity: &EntityId| entity.as_str().to_owned();
     match &ranked.place {
         Place::Memtable(record) => Ok(Some(Hit {
             id,
             score,
+            score_error,
             entity: record.entity.as_ref().map(of_entity),
             payload: if query.with_payload { payload(record.payload.as_ref())? } else { None },
             vector: query.with_vector.then(|| record.vector.clone()),
         })),
         Place::Segment(segment, position) if !query.with_payload && !query.with_vector => {
             let entity = segment.index(&env.keys)?.entities.of(*position).map(of_entity);
-            Ok(Some(Hit { id, score, entity, payload: None, vector: None }))
+            Ok(Some(Hit { id, score, score_error, entity, payload: None, vector: None }))
         }
         Place::Segment(segment, position) => {
             let record = from_segment(env, segment, *position, query.with_payload, query.with_vector)?;
             Ok(record.map(|record| Hit {
                 id,
                 score,
+                score_error,
                 entity: record.entity,
                 payload: record.payload,
                 vector: query.with_vector.then_some(record.vector),

@@ -78,6 +78,13 @@ impl Metric {
         }
     }
 
+    /// How far the score of a distance can be off if the distance is off by at most `error`.
+    pub fn score_error(self, distance: f32, error: f32) -> f32 {
+        let at = |distance| (self.score(distance) - self.score(distance - error)).abs();
+        // The square root falls faster below than it rises above.
+        if error > 0.0 { at(distance).max(at(distance + error)) } else { 0.0 }
+    }
+
     /// Whether `vector` may be stored or searched in a collection of `dimension` components.
     ///
     /// # Errors
@@ -176,6 +183,9 @@ mod tests {
         assert_eq!(Metric::Cosine.score(0.25), 0.75);
         assert_eq!(Metric::Dot.score(-3.0), 3.0);
         assert_eq!(Metric::L2.score(9.0), 3.0);
+        assert_eq!(Metric::L2.score_error(9.0, 5.0), 1.0);
+        assert_eq!(Metric::L2.score_error(1.0, 2.0), 1.0);
+        assert_eq!((Metric::Dot.score_error(-3.0, 0.5), Metric::L2.score_error(9.0, 0.0)), (0.5, 0.0));
         assert_eq!(Metric::L2.distance(&[1.0], &[1.0, 2.0]), f32::INFINITY);
     }
 }

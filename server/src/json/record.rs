@@ -74,6 +74,9 @@ pub struct HitAnswer {
     pub id: RecordId,
     /// Cosine similarity or dot product, where higher is nearer, or Euclidean distance, where lower is nearer.
     pub score: f32,
+    /// How far off the score can be; absent if it is exact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score_error: Option<f32>,
     /// The data subject, if the record has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
@@ -87,7 +90,8 @@ pub struct HitAnswer {
 
 impl From<Hit> for HitAnswer {
     fn from(hit: Hit) -> Self {
-        Self { id: hit.id, score: hit.score, entity: hit.entity, payload: hit.payload, vector: hit.vector }
+        let score_error = (hit.score_error > 0.0).then_some(hit.score_error);
+        Self { id: hit.id, score: hit.score, score_error, entity: hit.entity, payload: hit.payload, vector: hit.vector }
     }
 }
 

@@ -29,6 +29,7 @@ const MEMBERS: &[&str] = &[
     "payload",
     "reason",
     "records",
+    "rerank",
     "vector",
     "with_payload",
     "with_vector",

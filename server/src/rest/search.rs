@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Counted, Filter, Hits, Page, RecordId};
+use engine::{Counted, Filter, Hits, Page, RecordId, Rerank};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,10 +41,27 @@ pub struct SearchBody {
     /// Compare with every record instead of asking the graph.
     #[serde(default)]
     exact: bool,
+    /// Which hits get exact distances: `auto`, those that decide who is among the hits, if absent.
+    #[serde(default)]
+    #[schema(value_type = RerankChoice)]
+    rerank: Rerank,
     /// Whether hits carry their payload; true if absent.
     with_payload: Option<bool>,
     /// Whether hits carry their vector; false if absent.
     with_vector: Option<bool>,
+}
+
+/// How the schema shows a re-ranking.
+#[derive(ToSchema)]
+#[schema(as = Rerank, rename_all = "snake_case")]
+#[allow(dead_code, reason = "read by the schema alone")]
+enum RerankChoice {
+    /// Those that decide who is among the hits; the others say how far off their score can be.
+    Auto,
+    /// All.
+    All,
+    /// None.
+    None,
 }
 
 /// What was found.
@@ -128,7 +145,7 @@ pub async fn search(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut search = collection.search(&body.vector).exact(body.exact);
+        let mut search = collection.search(&body.vector).exact(body.exact).rerank(body.rerank);
         if let Some(limit) = body.limit {
             search = search.limit(limit);
         }
