@@ -11,7 +11,6 @@ use crate::kernel::Rows;
 use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::quantize::{Query, Space};
-use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
 /// The newest byte form of codes.
@@ -35,8 +34,8 @@ pub struct Codes {
     stride: usize,
     rows: Arena<u8>,
     norms: Arena<f32>,
-    /// Positions whose code has a component at the end of its range.
-    clipped: RoaringBitmap,
+    /// One bit a position: whether its code has a component at the end of its range.
+    clipped: Vec<u64>,
 }
 
 impl Codes {
@@ -49,7 +48,7 @@ impl Codes {
             stride,
             rows: Arena::with_capacity(rows.saturating_mul(stride)),
             norms: Arena::with_capacity(rows),
-            clipped: RoaringBitmap::new(),
+            clipped: Vec::with_capacity(rows.div_ceil(64)),
         }
     }
 
@@ -71,9 +70,7 @@ impl Codes {
         if is_packed {
             pack(row);
         }
-        if code.iter().any(|z| z.unsigned_abs() >= 127) {
-            self.clipped.insert(self.norms.len() as u32);
-        }
+        self.note_clipped(self.len(), code.iter().any(|z| z.unsigned_abs() >= 127));
         self.norms.extend_from_slice(&[norm]);
     }
 
@@ -120,7 +117,8 @@ impl Codes {
     /// Half-width of the interval around the estimated distance of `position` that holds the exact
     /// one.
     pub(crate) fn error(&self, query: &Query, position: u32) -> f32 {
-        if !self.clipped.contains(position) {
+        let word = self.clipped.get(position as usize / 64).copied().unwrap_or_default();
+        if word >> (position % 64) & 1 == 0 {
             return query.error(&[], self.norm(position));
         }
         let mut code = Zeroizing::new([0; MAX_DIMENSION]);
@@ -194,7 +192,7 @@ impl Codes {
 
     /// Bytes of memory held.
     pub fn resident_bytes(&self) -> usize {
-        self.rows.resident_bytes() + self.norms.resident_bytes()
+        self.rows.resident_bytes() + self.norms.resident_bytes() + size_of_val(&*self.clipped)
     }
 
     /// Whether the system agreed to keep the codes out of swap.
@@ -238,24 +236,28 @@ impl Codes {
             codes.norms.extend_from_slice(&[norm]);
         }
         codes.rows.extend_from_slice(rows);
-        codes.note_clipped()?;
+        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
+        let code = &mut code[..codes.stride];
+        for position in 0..count {
+            codes.read(position as u32, code);
+            let furthest = code.iter().map(|z| z.unsigned_abs()).max().unwrap_or_default();
+            if furthest == i8::MIN.unsigned_abs() {
+                // No code has it, and kernels need not know it.
+                return Err(DecodeError::Range { what: "code" });
+            }
+            codes.note_clipped(position, furthest == 127);
+        }
         Ok(codes)
     }
 
-    /// Finds the clipped rows; fails if a component is -128, which no code has and kernels need not
-    /// know.
-    fn note_clipped(&mut self) -> Result<(), DecodeError> {
-        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
-        for position in 0..self.len() as u32 {
-            self.read(position, &mut code[..self.stride]);
-            let furthest = code[..self.stride].iter().map(|z| z.unsigned_abs()).max();
-            match furthest {
-                Some(128..) => return Err(DecodeError::Range { what: "code" }),
-                Some(127) => _ = self.clipped.insert(position),
-                _ => {}
-            }
+    /// Notes whether the code at `position`, the next one, is clipped.
+    fn note_clipped(&mut self, position: usize, is_clipped: bool) {
+        if position.is_multiple_of(64) {
+            self.clipped.push(0);
         }
-        Ok(())
+        if let Some(word) = self.clipped.last_mut() {
+            *word |= u64::from(is_clipped) << (position % 64);
+        }
     }
 }
 
