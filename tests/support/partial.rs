@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Collection, ErrorKind, Filter, Metric, RecordId};
+use engine::{Collection, ErrorKind, Filter, Metric, RecordId, Rerank};
 
 use crate::case::Counts;
 use crate::model::{Entry, Model, distance};
@@ -131,7 +131,8 @@ impl<'a> Partial<'a> {
 
     fn search_near(&mut self, _: u64) -> Checked {
         let query = [-3.0, 2.0, 2.0, -1.0];
-        let found = self.docs.search(&query).limit(5).ef(400).run().map_err(|e| format!("search: {e}"))?;
+        let found =
+            self.docs.search(&query).limit(5).ef(400).rerank(Rerank::All).run().map_err(|e| format!("search: {e}"))?;
         let served = self.served(found.partial, &found.damaged)?;
         let mut nearest: Vec<f64> =
             served.values().map(|entry| distance(Metric::L2, &query, &entry.vector).sqrt()).collect();
