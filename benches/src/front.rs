@@ -43,7 +43,7 @@ pub fn reaching(spots: &[Spot], recall: f64) -> Option<usize> {
 pub fn qps_at(spots: &[Spot], recall: f64) -> Option<f64> {
     let (below, above) = bracket(spots, recall);
     let (high_recall, high_qps) = spots[above?];
-    let Some((low_recall, low_qps)) = below.map(|at| spots[at]) else {
+    let Some((low_recall, low_qps)) = below.map(|at| spots[at]).filter(|_| high_recall > recall) else {
         return Some(high_qps);
     };
     let share = (recall - low_recall) / (high_recall - low_recall);
@@ -82,7 +82,7 @@ mod tests {
         let spots = [(0.9, 1000.0), (1.0, 10.0), (0.94, 5.0)];
         assert!((qps_at(&spots, 0.95).unwrap() - 100.0).abs() < 1e-6);
         assert_eq!(qps_at(&spots, 0.9), Some(1000.0));
-        assert!((qps_at(&spots, 1.0).unwrap() - 10.0).abs() < 1e-9);
+        assert_eq!(qps_at(&spots, 1.0), Some(10.0));
     }
 
     #[test]
