@@ -156,5 +156,5 @@ fn write_npy(path: &Path, matrix: &Matrix) -> io::Result<()> {
     vecs::write_npy(&mut BufWriter::new(File::create(path)?), matrix)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

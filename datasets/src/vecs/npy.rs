@@ -25,7 +25,7 @@ pub fn write(out: &mut impl Write, matrix: &Matrix) -> io::Result<()> {
     let length = (text.len() + padding + 1) as u16;
     out.write_all(b"\x93NUMPY\x01\x00")?;
     out.write_all(&length.to_le_bytes())?;
-    write!(out, "{text}{:padding$}\n", "")?;
+    writeln!(out, "{text}{:padding$}", "")?;
     matrix.as_slice().iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
     out.flush()
 }
