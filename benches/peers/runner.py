@@ -13,8 +13,9 @@ output.
 An answer `{"error": text}` means that the command failed and that the next may be tried. The ids go to a file as
 little-endian int64, k a query, -1 where fewer were found: who asks scores them, so that one scorer judges all.
 
-Usage: runner.py PEER FOLDER CORE, where FOLDER holds train.npy and test.npy and CORE is the one processor on which
-queries run. Builds may use all. Needs Python 3.10, numpy, and the package of the peer.
+Usage: runner.py PEER FOLDER HOME CORE, where FOLDER holds train.npy and test.npy, HOME is an empty directory of this
+process, and CORE is the one processor on which queries run. Builds may use all. Needs Python 3.10, numpy, and the
+package of the peer.
 """
 
 import ctypes
@@ -76,8 +77,8 @@ def label(setting):
 
 
 class Runner:
-    def __init__(self, name, folder, core):
-        self.name, self.folder, self.core = name, folder, core
+    def __init__(self, name, folder, home, core):
+        self.folder, self.home, self.core = folder, home, core
         self.everywhere = os.sched_getaffinity(0)
         self.peer = PEERS[name]()
         self.indexes, self.built = {}, 0
@@ -110,7 +111,7 @@ class Runner:
 
     def build(self, setting, threads):
         number, self.built = self.built, self.built + 1
-        folder = os.path.join(self.folder, f"{self.name}-{number}")
+        folder = os.path.join(self.home, str(number))
         os.mkdir(folder)
         # Measured without the rows, so that a peer that keeps them has them counted.
         rss_before = resident()
@@ -150,7 +151,7 @@ def main():
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    runner = Runner(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    runner = Runner(*sys.argv[1:4], int(sys.argv[4]))
     for line in sys.stdin:
         command = json.loads(line)
         try:

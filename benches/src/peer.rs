@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// What the process runs, so that an installed binary has it.
 const SCRIPTS: [(&str, &str); 3] = [
@@ -31,7 +32,7 @@ const ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LD_LIBRARY_PATH"];
 /// Bytes of an id in the file that a search leaves.
 const ID_BYTES: usize = 8;
 
-/// How long a process that closed its pipes may take to end, in steps.
+/// How long a process that closed its pipes may take to end, in steps: that it does is not taken on trust.
 const LAST_STEPS: usize = 200;
 /// One of them.
 const STEP: Duration = Duration::from_millis(10);
@@ -155,8 +156,8 @@ pub struct Peer {
     /// Closed to end the process.
     commands: Option<ChildStdin>,
     answers: Receiver<String>,
-    log: PathBuf,
-    ids: PathBuf,
+    /// Its log, the ids that it found last, and the files of its indexes; gone when it is.
+    home: TempDir,
     timeout: Duration,
 }
 
@@ -164,18 +165,20 @@ impl Peer {
     /// Starts the peer `name` with the interpreter `python` on what lies in `folder`: the scripts, `train.npy` and
     /// `test.npy`. Its queries run on `core`. A command may take as long as `timeout`.
     pub fn start(python: &Path, name: &PeerName, folder: &Path, core: usize, timeout: Duration) -> io::Result<Self> {
-        let log = folder.join(format!("{}.log", name.0));
+        let home = tempfile::Builder::new().prefix(name.0).tempdir_in(folder)?;
+        let log = home.path().join("log");
         let inherited = ENVIRONMENT.iter().filter_map(|variable| Some((variable, std::env::var_os(variable)?)));
         let mut child = Command::new(python)
             .arg(folder.join("runner.py"))
             .arg(name.0)
             .arg(folder)
+            .arg(home.path())
             .arg(core.to_string())
             .env_clear()
             .envs(inherited)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(File::create(log)?)
             .spawn()?;
         let commands = child.stdin.take();
         let lines = child.stdout.take().map(BufReader::new);
@@ -185,8 +188,7 @@ impl Peer {
             let lines = lines.into_iter().flat_map(BufRead::lines).map_while(Result::ok);
             lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
         });
-        let ids = folder.join(format!("{}.ids", name.0));
-        Ok(Self { child, commands, answers, log, ids, timeout })
+        Ok(Self { child, commands, answers, home, timeout })
     }
 
     /// Asks what it can build for `rows` rows of `dimension` under `metric`, from its small or its full grid.
@@ -216,11 +218,12 @@ impl Peer {
         setting: &Value,
         passes: usize,
     ) -> Result<(Searched, Vec<Vec<u32>>), PeerError> {
+        let ids = self.home.path().join("ids");
         let command = json!({
-            "do": "search", "index": index, "k": k, "setting": setting, "passes": passes, "ids": self.ids,
+            "do": "search", "index": index, "k": k, "setting": setting, "passes": passes, "ids": ids,
         });
         let searched = self.ask(&command)?;
-        let bytes = fs::read(&self.ids)?;
+        let bytes = fs::read(&ids)?;
         let ids = bytes.as_chunks::<ID_BYTES>().0.iter().map(|id| u32::try_from(i64::from_le_bytes(*id)).ok());
         let ids: Vec<Option<u32>> = ids.collect();
         let found = ids.chunks(k.max(1)).map(|query| query.iter().flatten().copied().collect());
@@ -249,7 +252,7 @@ impl Peer {
         let line = match self.answers.recv_timeout(self.timeout) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
-                self.end();
+                self.end(0);
                 return Err(PeerError::Silent(self.timeout));
             }
             Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
@@ -262,19 +265,17 @@ impl Peer {
 
     /// How the process ended, and what it said last.
     fn ended(&mut self) -> PeerError {
-        let status = self.end();
-        let log = fs::read(&self.log).unwrap_or_default();
+        let status = self.end(LAST_STEPS);
+        let log = fs::read(self.home.path().join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let last = log.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it left no word");
         PeerError::Ended { status, last: last.to_owned() }
     }
 
-    /// Ends the process, unless it ended itself, and says how.
-    fn end(&mut self) -> String {
+    /// Waits as many steps for the process to end by itself, then ends it; says how it ended.
+    fn end(&mut self, steps: usize) -> String {
         self.commands = None;
-        let is_ending = matches!(self.answers.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Disconnected));
-        // Whoever closes its pipes is about to end; that it does is not taken on trust.
-        for _ in 0..if is_ending { LAST_STEPS } else { 0 } {
+        for _ in 0..steps {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return status.to_string();
             }

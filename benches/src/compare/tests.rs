@@ -14,7 +14,7 @@ use crate::peer::PeerError;
 const QUERIES: usize = 50;
 const K: usize = 10;
 
-/// Speaks the protocol: arguments are the script, the peer, the folder and the core.
+/// Speaks the protocol: arguments are the script, the peer, the folder of the data, a home of its own, and the core.
 const FAKE: &str = r#"#!/bin/sh
 while read -r line; do
   ids=$(printf '%s' "$line" | sed 's/.*"ids":"\([^"]*\)".*/\1/')
@@ -25,9 +25,9 @@ while read -r line; do
         {"engine": "'"$2"' a", "label": "M=0", "setting": {"make": "none"}, "searches": []},
         {"engine": "'"$2"' b", "label": "M=1", "setting": {"make": "trouble"}, "searches": []}]}' | tr -d '\n'; echo ;;
     *'"make":"none"'*) echo '{"error": "M must not be 0"}' ;;
-    'usearch '*'"make":"trouble"'*) echo 'out of luck' >&2; kill -9 $$ ;;
+    'usearch '*'"make":"trouble"'*) echo 'out of luck' >&2; kill -6 $$ ;;
     'scann '*'"make":"trouble"'*) exec sleep 600 ;;
-    *'"make"'*) echo '{"index": 7, "seconds": 1.5, "rss_before": 1000, "disk_bytes": 300}' ;;
+    *'"make"'*) mkdir "$4/0" && echo '{"index": 7, "seconds": 1.5, "rss_before": 1000, "disk_bytes": 300}' ;;
     *'"find":"all"'*) cp "$(dirname "$0")/exact.ids" "$ids"; echo '{"seconds": 0.25, "rss": 5000}' ;;
     *'"find":"nothing"'*) : > "$ids"; echo '{"seconds": 0.125, "rss": 5000}' ;;
     *) echo '{}' ;;
@@ -95,9 +95,9 @@ fn all_are_judged_by_one_scorer_and_who_fails_is_told() {
     assert_eq!(lucky.did_not_run, good.did_not_run, "a crash takes no other row with it");
     assert!(lucky.at.iter().all(|speed| speed.qps.is_some()));
     assert!(crashed.points.is_empty() && crashed.did_not_run[0].ends_with("out of luck"), "{crashed:?}");
-    assert!(crashed.did_not_run[0].contains("signal: 9"), "{crashed:?}");
+    assert!(crashed.did_not_run[0].contains("signal: 6"), "{crashed:?}");
     let text = comparison.to_string();
-    assert!(text.contains("usearch b         did not run: its process ended with signal: 9"), "{text}");
+    assert!(text.contains("usearch b         did not run: its process ended with signal: 6"), "{text}");
 }
 
 #[test]
