@@ -70,7 +70,8 @@ rules! {
     entropy_has_its_room => places::entropy;
     /// Work is done in steps that a test can drive. Threads, and their number, are the engine's business.
     threads_have_their_room => places::threads;
-    /// A database that starts programs is a way into its host.
+    /// A database that starts programs is a way into its host. Only the comparison with other engines starts one, which the
+    /// user names.
     nothing_spawns_processes => places::processes;
     /// What dials out can carry data out.
     nothing_dials_out => places::network;

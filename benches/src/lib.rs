@@ -4,16 +4,32 @@
 //! A library, because `lethedb bench run` is its face. It may use every crate of ours, and none uses it but the server.
 #![forbid(unsafe_code)]
 
+mod affinity;
 mod baseline;
+mod compare;
+mod comparison;
+mod curves;
+mod field;
+mod front;
+mod machine;
 mod measure;
 mod memory;
+mod ours;
+mod peer;
+mod plot;
 mod report;
 mod runner;
 mod stage;
 mod store;
 
 pub use baseline::{Baseline, UnknownBaseline};
-pub use report::{Build, Memory, Point, Points, Report};
+pub use compare::{CompareOptions, Grid, UnknownGrid, compare};
+pub use comparison::{Comparison, Engine, Index, Latency, Speed, Tried};
+pub use curves::{DrawError, draw, read_curves};
+pub use machine::Machine;
+pub use peer::{PeerName, UnknownPeer};
+pub use plot::{Axis, Line, Picture};
+pub use report::{Build, Memory, Point, Points, Report, write_json};
 pub use runner::{Options, RunError, run};
 pub use stage::Stage;
 pub use store::entity_name;

@@ -67,13 +67,23 @@ impl Pass {
         self.total < other.total
     }
 
+    /// Positions found, by query.
+    pub fn found(&self) -> &[Vec<u32>] {
+        &self.found
+    }
+
+    /// Queries a second.
+    pub fn qps(&self) -> f64 {
+        self.latencies.len() as f64 / self.total.as_secs_f64()
+    }
+
     /// The figures of this pass, scored against `neighbors`.
     pub fn point(&self, set: &Dataset, neighbors: &[Vec<u32>], k: usize, ef: usize) -> Point {
         let recall = truth::recall(set.metric, &set.train, &set.test, neighbors, &self.found, k, truth::TOLERANCE);
         Point {
             ef,
             recall,
-            qps: self.latencies.len() as f64 / self.total.as_secs_f64(),
+            qps: self.qps(),
             p50_us: self.percentile_us(50),
             p95_us: self.percentile_us(95),
             p99_us: self.percentile_us(99),
@@ -81,7 +91,7 @@ impl Pass {
     }
 
     /// The smallest latency that at least `percent` of 100 queries did not exceed (the nearest-rank method).
-    fn percentile_us(&self, percent: usize) -> f64 {
+    pub fn percentile_us(&self, percent: usize) -> f64 {
         let rank = (self.latencies.len() * percent).div_ceil(100);
         let latency = self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default();
         latency.as_secs_f64() * 1e6

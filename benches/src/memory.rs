@@ -10,3 +10,8 @@ pub fn resident_bytes() -> Option<i64> {
     let pages: i64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * PAGE_BYTES)
 }
+
+/// Bytes by which the resident set grew since it was `before`; 0 where the system does not tell.
+pub fn growth(before: Option<i64>) -> i64 {
+    resident_bytes().zip(before).map_or(0, |(now, before)| now - before)
+}

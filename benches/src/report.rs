@@ -93,13 +93,11 @@ pub struct Point {
     pub p99_us: f64,
 }
 
-impl Report {
-    /// Writes the JSON object to `path`, replacing what is there.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        std::fs::write(path, text)
-    }
+/// Writes `report` as one JSON object to `path`, replacing what is there.
+pub fn write_json(report: &impl Serialize, path: &Path) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    std::fs::write(path, text)
 }
 
 impl fmt::Display for Report {

@@ -1,8 +1,6 @@
 //! `bench run`: import, close, reopen from disk, search, score.
 //!
-//! Invariant: what is measured is what a user of the library gets: an encrypted environment, opened anew, searched
-//! through the façade one query at a time on each thread. Bodies are not opened, as in every vector benchmark, so
-//! queries ask for no payload.
+//! Invariant: each thread asks one query at a time, and another engine is asked in turns with ours.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads time")]
 
 use std::io;
@@ -10,14 +8,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use datasets::{Dataset, OpenError};
-use engine::{Collection, RecordId, RootKey};
+use engine::Collection;
 
 use crate::baseline::{Baseline, Index};
 use crate::measure::Pass;
-use crate::memory::resident_bytes;
-use crate::report::{Build, Memory, Point, Points, Report};
+use crate::memory::{growth, resident_bytes};
+use crate::ours::{Place, search};
+use crate::report::{Memory, Point, Points, Report};
 use crate::stage::Stage;
-use crate::store::{self, Store};
 
 /// Each width is measured this often and the fastest pass counts, because only disturbances make a pass slower.
 const ROUNDS: usize = 3;
@@ -50,12 +48,28 @@ pub enum RunError {
     /// There is nothing to ask or nothing to score with.
     #[error("the data set has no test queries or no neighbors")]
     NoQueries,
-    /// `k`, `ef` or `threads` cannot be used.
-    #[error("k, ef and threads must be at least 1, and k no more than the {0} neighbors that the data set knows")]
+    /// A number cannot be used.
+    #[error(
+        "k, ef, threads and rounds must be at least 1, and k no more than the {0} neighbors that the data set knows"
+    )]
     Options(usize),
     /// The other engine cannot order by dot product.
     #[error("hnsw_rs cannot search by dot product, so there is no baseline for this data set")]
     NoBaseline,
+    /// The process may not run on that core.
+    #[error("this process may not run on that core, only on {allowed:?}")]
+    Core {
+        /// Where it may run.
+        allowed: Vec<usize>,
+    },
+    /// There is no such Python.
+    #[error("cannot start `{program}`; --python names the interpreter that has the peers installed")]
+    Python {
+        /// What the user named.
+        program: PathBuf,
+        /// Why it does not start.
+        source: io::Error,
+    },
     /// The store failed.
     #[error(transparent)]
     Engine(#[from] engine::Error),
@@ -67,20 +81,17 @@ pub enum RunError {
 /// Runs the measurement that `options` describe. `progress` hears what is done: stage, steps done, steps in all.
 pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Result<Report, RunError> {
     let set = datasets::open(&options.dataset)?;
-    let neighbors = set.neighbors.as_deref().filter(|_| !set.test.is_empty()).ok_or(RunError::NoQueries)?;
-    let known = neighbors.iter().map(Vec::len).min().unwrap_or(0);
-    let positive = options.k > 0 && options.threads > 0 && !options.ef.is_empty() && !options.ef.contains(&0);
-    if !positive || options.k > known {
-        return Err(RunError::Options(known));
-    }
+    let counts = [options.threads, options.ef.iter().copied().min().unwrap_or(0)];
+    let neighbors = known_neighbors(&set, options.k, &counts)?;
     let scratch = tempfile::Builder::new().prefix("lethedb-bench-").tempdir()?;
     let place = Place {
         data: options.data.clone().unwrap_or_else(|| scratch.path().join("data")),
         is_kept: options.data.is_some(),
-        collection: store::collection_name(&set, options.entities),
+        entities: options.entities,
+        threads: 0,
     };
     let start_bytes = resident_bytes();
-    let build = build(&place, &set, options.entities, progress)?;
+    let build = place.build(&set, progress)?;
     let before_baseline = resident_bytes();
     let baseline = match options.baseline {
         Some(Baseline::HnswRs) => {
@@ -93,7 +104,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Resu
     let baseline_bytes = growth(before_baseline);
     let start = Instant::now();
     let store = place.open(&set)?;
-    let collection = store.environment.open_collection(&place.collection)?;
+    let collection = place.collection(&store, &set)?;
     search(&collection, set.test.row(0), options.k, options.k)?;
     let open_seconds = start.elapsed().as_secs_f64();
     let (points, others) = measure(options, &set, neighbors, &collection, baseline.as_ref(), progress)?;
@@ -120,46 +131,11 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Resu
     Ok(report)
 }
 
-/// Bytes by which the resident set grew since it was `before`; 0 where the system does not tell.
-fn growth(before: Option<i64>) -> i64 {
-    resident_bytes().zip(before).map_or(0, |(now, before)| now - before)
-}
-
-/// Where the store of a run lies.
-struct Place {
-    data: PathBuf,
-    is_kept: bool,
-    collection: String,
-}
-
-impl Place {
-    /// A store that is deleted at the end needs no secret; one that stays has the user's root key.
-    fn open(&self, set: &Dataset) -> engine::Result<Store> {
-        let root_key = if self.is_kept { RootKey::sources() } else { RootKey::bytes([0; 32]) };
-        store::open(&self.data, root_key, set)
-    }
-}
-
-/// Makes the store unless it is there, and closes it.
-fn build(
-    place: &Place,
-    set: &Dataset,
-    entities: u32,
-    progress: &mut dyn FnMut(Stage, u64, u64),
-) -> engine::Result<Build> {
-    let store = place.open(set)?;
-    let is_there = match store.environment.open_collection(&place.collection) {
-        Ok(collection) => store::holds(&collection, set)?,
-        Err(_) => false,
-    };
-    let start = Instant::now();
-    if !is_there {
-        store::fill(&store, &place.collection, set, entities, progress)?;
-    }
-    store::settle(&store, &place.collection, progress)?;
-    let seconds = (!is_there).then(|| start.elapsed().as_secs_f64());
-    store.database.close()?;
-    Ok(Build { seconds, threads: std::thread::available_parallelism().map_or(1, usize::from) })
+/// The right answers of `set`, if it has queries and they are `k` or more each. `counts` are numbers that must not be 0.
+pub fn known_neighbors<'a>(set: &'a Dataset, k: usize, counts: &[usize]) -> Result<&'a [Vec<u32>], RunError> {
+    let neighbors = set.neighbors.as_deref().filter(|_| !set.test.is_empty()).ok_or(RunError::NoQueries)?;
+    let known = neighbors.iter().map(Vec::len).min().unwrap_or(0);
+    if k == 0 || k > known || counts.contains(&0) { Err(RunError::Options(known)) } else { Ok(neighbors) }
 }
 
 /// Measures all widths, ours and the other engine's in turns, so that a disturbance of the machine meets both.
@@ -195,13 +171,4 @@ fn keep_faster(best: &mut Option<Pass>, pass: Pass) {
     if best.as_ref().is_none_or(|best| pass.is_faster_than(best)) {
         *best = Some(pass);
     }
-}
-
-fn search(collection: &Collection, query: &[f32], k: usize, ef: usize) -> engine::Result<Vec<u32>> {
-    let found = collection.search(query).limit(k).ef(ef.max(k)).with_payload(false).run()?;
-    let position = |id| match id {
-        RecordId::Num(position) => u32::try_from(position).ok(),
-        RecordId::Uuid(_) => None,
-    };
-    Ok(found.iter().filter_map(|hit| position(hit.id)).collect())
 }

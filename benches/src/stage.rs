@@ -9,6 +9,8 @@ pub enum Stage {
     Build,
     /// Building the other engine's index.
     Baseline,
+    /// Other engines building and sweeping their settings.
+    Peers,
     /// Asking queries.
     Search,
 }
@@ -20,6 +22,7 @@ impl Stage {
             Self::Import => "importing",
             Self::Build => "building",
             Self::Baseline => "baseline",
+            Self::Peers => "peers",
             Self::Search => "searching",
         }
     }

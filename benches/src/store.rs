@@ -33,14 +33,16 @@ pub struct Store {
     pub environment: Environment,
 }
 
-/// Opens or makes the store in `data`, with room for all rows of `set` in one memtable, hence one segment.
-pub fn open(data: &Path, root_key: RootKey, set: &Dataset) -> engine::Result<Store> {
+/// Opens or makes the store in `data`, with room for all rows of `set` in one memtable, hence one segment, which
+/// `threads` threads build; 0 for one on each core.
+pub fn open(data: &Path, root_key: RootKey, set: &Dataset, threads: usize) -> engine::Result<Store> {
     let rows = set.train.len().max(1);
     let row_bytes = set.train.dimension() * size_of::<f32>() + ROW_OVERHEAD_BYTES;
     let settings = Settings {
         memtable_rows_max: rows,
         memtable_bytes_max: rows.saturating_mul(row_bytes),
         background: false,
+        threads,
         ..Settings::default()
     };
     let database = Database::builder(data).root_key(root_key).settings(settings).open()?;

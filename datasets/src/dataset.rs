@@ -19,3 +19,19 @@ pub struct Dataset {
     /// Per query the positions of its nearest rows of `train`, nearest first, if they are known.
     pub neighbors: Option<Vec<Vec<u32>>>,
 }
+
+impl Dataset {
+    /// How many dimensions `train` seems to have around the queries: the maximum-likelihood estimate of Levina and Bickel
+    /// (2004) from the distances to the known neighbours, averaged. 10 to 20 is usual for embeddings. `None` without neighbours at
+    /// two distances or more.
+    pub fn seeming_dimension(&self) -> Option<f64> {
+        let of = |(query, row): (&[f32], &Vec<u32>)| {
+            let far = |at: &u32| f64::from(self.metric.between(query, self.train.row(*at as usize)));
+            let last = far(row.last()?);
+            let logs = row.iter().map(far).filter(|far| *far > 0.0).map(|far| (last / far).ln());
+            Some((row.len() - 1) as f64 / logs.sum::<f64>()).filter(|seeming| seeming.is_finite() && *seeming > 0.0)
+        };
+        let all: Vec<f64> = self.test.rows().zip(self.neighbors.as_ref()?).filter_map(of).collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+}

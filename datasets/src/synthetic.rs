@@ -10,11 +10,17 @@ use rand_distr::{Distribution, StandardNormal, Zipf};
 
 use crate::{Dataset, Distance, Matrix, truth};
 
-/// A mixture of spherical Gaussians: a stand-in for embeddings, which lie in clusters too.
+/// A mixture of Gaussians: a stand-in for embeddings, which lie in clusters too.
+///
+/// Spherical as it is made. Real embeddings fill few of their dimensions: around a row of theirs the number of
+/// neighbours grows as if there were 10 to 20 of them, while around one of a spherical Gaussian it grows as if there were all.
+/// [`Mixture::flattened`] makes clusters of that kind.
 #[derive(Clone, Debug)]
 pub struct Mixture {
     centers: Matrix,
     spread: f32,
+    /// The directions in which each cluster extends, as many rows a cluster; none if it extends in all alike.
+    directions: Option<Matrix>,
 }
 
 impl Mixture {
@@ -24,7 +30,30 @@ impl Mixture {
         let dimension = dimension.max(1);
         let rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let data = StandardNormal.sample_iter(rng).take(dimension * clusters.max(1)).collect();
-        Self { centers: Matrix { dimension, data }, spread }
+        Self { centers: Matrix { dimension, data }, spread, directions: None }
+    }
+
+    /// Lets each cluster extend in `rank` random directions of its own, in the j-th of them with a standard deviation in
+    /// proportion to `j^-decay`, together with the variance that `spread` in every dimension has. The less the rank
+    /// and the more the decay, the fewer dimensions the rows seem to have. A rank of 0 is raised to 1, a decay that is
+    /// no number is taken as 0.
+    pub fn flattened(mut self, rank: usize, decay: f32, seed: u64) -> Self {
+        let (rank, dimension) = (rank.max(1), self.centers.dimension());
+        let decay = if decay.is_finite() { decay } else { 0.0 };
+        let share = |place: usize| ((place + 1) as f32).powf(-decay);
+        let total: f32 = (0..rank).map(|place| share(place).powi(2)).sum();
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut data = Vec::with_capacity(self.centers.len() * rank * dimension);
+        for place in (0..self.centers.len()).flat_map(|_| 0..rank) {
+            // A standard normal vector has about the length √dimension, which is that of the spherical noise.
+            let scale = share(place) / total.sqrt();
+            data.extend((0..dimension).map(|_| {
+                let value: f32 = StandardNormal.sample(&mut rng);
+                scale * value
+            }));
+        }
+        self.directions = Some(Matrix { dimension, data });
+        self
     }
 
     /// Draws `rows` rows, each from a centre chosen uniformly. Other seeds give other rows of the same mixture.
@@ -33,11 +62,23 @@ impl Mixture {
         let dimension = self.centers.dimension();
         let mut data = Vec::with_capacity(rows * dimension);
         for _ in 0..rows {
-            let center = self.centers.row(rng.random_range(0..self.centers.len()));
-            data.extend(center.iter().map(|value| {
+            let cluster = rng.random_range(0..self.centers.len());
+            let center = self.centers.row(cluster);
+            let Some(directions) = &self.directions else {
+                data.extend(center.iter().map(|value| {
+                    let noise: f32 = StandardNormal.sample(&mut rng);
+                    value + self.spread * noise
+                }));
+                continue;
+            };
+            let start = data.len();
+            data.extend_from_slice(center);
+            let rank = directions.len() / self.centers.len();
+            for direction in cluster * rank..(cluster + 1) * rank {
                 let noise: f32 = StandardNormal.sample(&mut rng);
-                value + self.spread * noise
-            }));
+                let row = data[start..].iter_mut().zip(directions.row(direction));
+                row.for_each(|(value, part)| *value += self.spread * noise * part);
+            }
         }
         Matrix { dimension, data }
     }
@@ -98,6 +139,18 @@ mod tests {
             members[nearest] += 1;
         }
         assert!(members.iter().all(|count| *count > 50), "uneven: {members:?}");
+    }
+
+    #[test]
+    fn flat_clusters_have_few_dimensions_and_the_same_variance() {
+        let spherical = Mixture::new(64, 4, 0.8, 7);
+        let flat = spherical.clone().flattened(24, 0.5, 8);
+        let variance = |rows: &Matrix| rows.as_slice().iter().map(|value| value * value).sum::<f32>();
+        let ratio = variance(&flat.sample(2_000, 1)) / variance(&spherical.sample(2_000, 1));
+        assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+        let seeming = |mixture: &Mixture| mixture.dataset(Distance::L2, 4_000, 50, 50, 1).seeming_dimension().unwrap();
+        let (flat, spherical) = (seeming(&flat), seeming(&spherical));
+        assert!((6.0..18.0).contains(&flat) && spherical > 1.5 * flat, "{flat}, {spherical}");
     }
 
     #[test]

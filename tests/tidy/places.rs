@@ -57,7 +57,11 @@ const THREADS: Place = Place {
     ],
 };
 
-const PROCESSES: Place = Place { what: "spawns processes", signs: &["process::Command"], rooms: &[] };
+const PROCESSES: Place = Place {
+    what: "spawns processes",
+    signs: &["process::Command"],
+    rooms: &[("benches/src/peer.rs", "runs the Python that the user names, for `bench compare` alone")],
+};
 
 const NETWORK: Place = Place {
     what: "opens connections",
@@ -68,7 +72,10 @@ const NETWORK: Place = Place {
 const SETTINGS: Place = Place {
     what: "reads environment variables",
     signs: &["env::var", "env::var_os", "env::vars", "env::vars_os"],
-    rooms: &[("engine/src/root_key.rs", "root keys given by the environment")],
+    rooms: &[
+        ("engine/src/root_key.rs", "root keys given by the environment"),
+        ("benches/src/peer.rs", "hands on where programs and libraries lie"),
+    ],
 };
 
 /// Where unsafe code may stand.

@@ -20,5 +20,6 @@ mod source;
 mod tests;
 
 pub use format::Format;
+pub use npy::write as write_npy;
 pub use rows::Rows;
 pub use source::ReadError;

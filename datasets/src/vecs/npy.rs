@@ -2,15 +2,33 @@
 //!
 //! Invariant: only what can be read as a matrix passes, that is a two-dimensional, C-ordered array of little-endian f16,
 //! f32 or f64. The header is a Python literal; NumPy writes its three entries in one fixed way, so they are found by
-//! their keys and nothing is evaluated.
+//! their keys and nothing is evaluated. What is written here is read here, and by NumPy.
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 
 use super::layout::{Element, Layout};
 use super::source::{ReadError, Source};
+use crate::Matrix;
 
 /// NumPy itself refuses longer headers (`numpy.lib.format.read_array`'s `max_header_size`).
 const HEADER_BYTES_MAX: u32 = 10_000;
+
+/// NumPy starts the values on a multiple of this, so that they can be mapped.
+const ALIGNMENT: usize = 64;
+
+/// Writes `matrix` as an array of f32, version 1.0.
+pub fn write(out: &mut impl Write, matrix: &Matrix) -> io::Result<()> {
+    let shape = (matrix.len(), matrix.dimension());
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape:?}, }}");
+    // Magic, version and length take ten bytes, the line feed one.
+    let padding = (text.len() + 11).next_multiple_of(ALIGNMENT) - (text.len() + 11);
+    let length = (text.len() + padding + 1) as u16;
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    out.write_all(&length.to_le_bytes())?;
+    writeln!(out, "{text}{:padding$}", "")?;
+    matrix.as_slice().iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
+    out.flush()
+}
 
 /// Reads the header and checks it against the `length` of the file in bytes.
 pub(super) fn read(source: &mut Source<impl Read>, length: u64) -> Result<Layout, ReadError> {

@@ -4,7 +4,8 @@
 
 use half::f16;
 
-use super::{Format, ReadError, Rows};
+use super::{Format, ReadError, Rows, write_npy};
+use crate::Matrix;
 
 fn read(format: Format, bytes: &[u8]) -> Result<Vec<Vec<f32>>, ReadError> {
     Rows::new(bytes, format, bytes.len() as u64)?.collect()
@@ -48,6 +49,15 @@ fn every_format_is_read() {
         assert_eq!(read(Format::Npy, &npy(descr, "False", "(2, 1)", &values)).unwrap(), [[0.5], [-1.0]], "{descr}");
     }
     assert!(read(Format::Fbin, &[number(0), number(3)].concat()).unwrap().is_empty());
+}
+
+#[test]
+fn an_array_that_was_written_is_read() {
+    let matrix = Matrix::new(3, vec![1.0, -2.5, 0.0, f32::MIN_POSITIVE, 4.0, 5e30]).unwrap();
+    let mut file = Vec::new();
+    write_npy(&mut file, &matrix).unwrap();
+    assert_eq!(file.len(), 128 + 6 * size_of::<f32>(), "the values start on a multiple of 64");
+    assert_eq!(Rows::new(&file[..], Format::Npy, file.len() as u64).unwrap().read_all().unwrap(), matrix);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use benches::RunError;
+use benches::{DrawError, RunError};
 use engine::ErrorKind;
 
 use super::jsonl::LineError;
@@ -45,6 +45,9 @@ pub enum Failure {
     /// A measurement could not be made.
     #[error(transparent)]
     Bench(#[from] RunError),
+    /// A picture could not be drawn.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
     /// Stored bytes are damaged.
     #[error("{0} problems were found")]
     Damaged(usize),

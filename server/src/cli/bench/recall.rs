@@ -1,19 +1,12 @@
-//! `lethedb bench`: recall against speed, on the user's own machine and data.
+//! `lethedb bench run`: recall against speed, on the user's own machine and data.
 
 use std::path::PathBuf;
 
-use benches::{Baseline, Options, Stage};
-use indicatif::ProgressBar;
+use benches::{Baseline, Options};
 
-use super::context::Context;
-use super::failure::Failure;
-
-/// What to measure.
-#[derive(clap::Subcommand)]
-pub enum Command {
-    /// Recall and queries a second of an ann-benchmarks file, searched in an encrypted environment reopened from disk.
-    Run(Args),
-}
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::watch::Watch;
 
 /// Arguments of `bench run`.
 #[derive(clap::Args)]
@@ -42,8 +35,7 @@ pub struct Args {
 }
 
 /// Runs a measurement. `--data` keeps the store, and a store that holds the same set is not built again.
-pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    let Command::Run(args) = command;
+pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let options = Options {
         dataset: args.dataset,
         k: args.k,
@@ -53,19 +45,11 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         data: context.data.clone(),
         baseline: args.baseline,
     };
-    let mut bar = ProgressBar::hidden();
-    let mut current = None;
-    let report = benches::run(&options, &mut |stage: Stage, done, total| {
-        if current != Some(stage) {
-            bar.finish_and_clear();
-            bar = context.terminal.progress(stage.as_str(), total);
-            current = Some(stage);
-        }
-        bar.set_position(done);
-    })?;
-    bar.finish_and_clear();
+    let mut watch = Watch::new(&context.terminal);
+    let report = benches::run(&options, &mut |stage, done, total| watch.tell(stage, done, total))?;
+    drop(watch);
     if let Some(path) = args.json {
-        report.write(&path).map_err(|error| Failure::Io("the report cannot be written", error))?;
+        benches::write_json(&report, &path).map_err(|error| Failure::Io("the report cannot be written", error))?;
     }
     context.terminal.show(&report, &report)
 }

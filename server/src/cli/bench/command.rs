@@ -1,0 +1,71 @@
+//! What can be typed after `lethedb bench`.
+
+use super::super::context::Context;
+use super::super::failure::Failure;
+use super::{compare, plot, recall, synth};
+
+/// What to measure.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Recall and queries a second of an ann-benchmarks file, searched in an encrypted environment reopened from disk.
+    Run(recall::Args),
+    /// Ours beside other engines on one pinned core, in turns: speed at equal recall, build time, memory, bytes on disk.
+    Compare(compare::Args),
+    /// A picture of recall against speed from the JSON reports of `run` and `compare`.
+    Plot(plot::Args),
+    /// Make a data set up, with its exact neighbours, in the layout of ann-benchmarks.
+    Synth(synth::Args),
+}
+
+/// Runs a measurement.
+pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => recall::run(context, args),
+        Command::Compare(args) => compare::run(context, args),
+        Command::Plot(args) => plot::run(context, &args),
+        Command::Synth(args) => synth::run(context, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn refused(line: &str) -> ErrorKind {
+        Cli::try_parse_from(line.split(' ')).map(drop).unwrap_err().kind()
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_refused() {
+        assert_eq!(refused("bench compare"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("bench compare --dataset a.hdf5 --peers hnswlib,qdrant"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench compare --dataset a.hdf5 --grid medium"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench compare --dataset a.hdf5 --core first"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench plot --svg a.svg"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("bench plot a.json"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench synth --out a.hdf5 --rows 0"), ErrorKind::ValueValidation);
+    }
+
+    #[test]
+    fn the_peers_are_all_unless_named() {
+        let parse = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Compare(args) => args,
+            _ => unreachable!("another command"),
+        };
+        let args = parse("bench compare --dataset a.hdf5");
+        assert_eq!((args.peers.len(), args.python.as_path()), (9, Path::new("python3")));
+        assert_eq!(parse("bench compare --dataset a.hdf5 --peers faiss,ngt").peers.len(), 2);
+    }
+}

@@ -1,0 +1,12 @@
+//! `lethedb bench`: one file a measurement.
+//!
+//! Leaves first: [`watch`] (progress); the measurements; and [`command`], which chooses between them.
+
+mod command;
+mod compare;
+mod plot;
+mod recall;
+mod synth;
+mod watch;
+
+pub use command::{Command, run};
