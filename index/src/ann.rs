@@ -161,9 +161,6 @@ impl Goal for Exactly<'_> {
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.keys(self.query, positions, keys);
     }
-
-    #[inline]
-    fn prefetch(&self, _positions: &[u32]) {}
 }
 
 /// Nearness to a query, well enough to walk by.
@@ -176,11 +173,6 @@ impl Goal for Roughly<'_> {
     #[inline]
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.rough_keys(self.query, positions, keys);
-    }
-
-    #[inline]
-    fn prefetch(&self, positions: &[u32]) {
-        self.codes.prefetch_rough(positions);
     }
 }
 

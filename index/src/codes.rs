@@ -156,16 +156,6 @@ impl Codes {
         self.finish_keys(query, positions, keys);
     }
 
-    /// Starts loading what [`rough_keys`](Self::rough_keys) will read.
-    #[inline]
-    pub(crate) fn prefetch_rough(&self, positions: &[u32]) {
-        if self.is_packed() {
-            self.halves().0.prefetch(positions, 0, positions.len());
-        } else {
-            self.bytes().prefetch(positions, 0, positions.len());
-        }
-    }
-
     /// Turns inner products of codes into keys.
     #[inline]
     fn finish_keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {

@@ -140,10 +140,6 @@ impl Goal for Around<'_> {
             *key = ((flat + lifted * lifted).max(0.0) as f32).to_bits() as i32;
         }
     }
-
-    fn prefetch(&self, positions: &[u32]) {
-        self.geometry.rows().prefetch(positions, 0, positions.len());
-    }
 }
 
 /// The least 2^k or 2^k·√2 that is not below `x`. On this coarse grid the radius of the sphere

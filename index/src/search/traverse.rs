@@ -47,12 +47,11 @@ pub(crate) fn walk(
         let Some(row) = frontier.expand() else {
             break;
         };
-        counters.hops += 1;
-        fresh = visited.admit(graph.neighbours(row));
-        goal.prefetch(fresh);
         if let Some(next) = frontier.peek() {
             graph.prefetch(next);
         }
+        counters.hops += 1;
+        fresh = visited.admit(graph.neighbours(row));
     }
     if !filtered {
         std::mem::swap(frontier, found);

@@ -21,7 +21,4 @@ pub(crate) trait Goal {
     /// Integers that order the rows at `positions` by their distance to the goal, into the front of
     /// `keys`.
     fn keys(&self, positions: &[u32], keys: &mut [i32]);
-
-    /// Starts loading what [`keys`](Self::keys) will read.
-    fn prefetch(&self, positions: &[u32]);
 }
