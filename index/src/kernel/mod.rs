@@ -18,6 +18,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use detect::available;
 pub use detect::kernels;
 pub use prefetch::prefetch;
 pub use rows::Rows;

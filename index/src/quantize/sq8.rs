@@ -69,6 +69,12 @@ impl Space {
         Self { metric, dimension, stride, rotation: Rotation::new(stride, seed), kernels: kernels() }
     }
 
+    /// The same space on another instruction set.
+    #[cfg(test)]
+    pub(crate) fn with_kernels(self, kernels: &'static Kernels) -> Self {
+        Self { kernels, ..self }
+    }
+
     /// The collection's metric.
     pub fn metric(&self) -> Metric {
         self.metric

@@ -1,0 +1,206 @@
+//! What the door of the crate promises: neighbours, whole answers, bytes that depend on nothing but
+//! the rows.
+
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+use super::*;
+use crate::kernel::available;
+use crate::metric::Metric;
+use crate::samples::{clusters, codes};
+use proptest::prelude::*;
+
+const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
+
+fn index(space: &Space, vectors: &[Vec<f32>]) -> Ann {
+    let params = BuildParams { flat_below: 64, ..BuildParams::default() };
+    Ann::build(space, codes(space, vectors), &params)
+}
+
+/// The share of the exact ten nearest that are first after ranking the candidates again by
+/// exact distance.
+fn recall(space: &Space, ann: &Ann, vectors: &[Vec<f32>], queries: &[Vec<f32>], ef: usize) -> f64 {
+    let mut scratch = Scratch::new();
+    let mut hits = 0;
+    for vector in queries {
+        let exact = |positions: &mut dyn Iterator<Item = u32>| {
+            let distance = |position| space.metric().distance(vector, &vectors[position as usize]);
+            let mut all: Vec<(f32, u32)> = positions.map(|position| (distance(position), position)).collect();
+            all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            all.into_iter().take(10).map(|(_, position)| position).collect::<Vec<_>>()
+        };
+        let truth = exact(&mut (0..vectors.len() as u32));
+        let found = ann.search(&space.query(vector), ef, Allow::All, &mut scratch);
+        let found = exact(&mut found.iter().map(|candidate| candidate.position));
+        hits += found.iter().filter(|position| truth.contains(position)).count();
+    }
+    hits as f64 / (10 * queries.len()) as f64
+}
+
+#[test]
+fn codes_and_graph_find_the_exact_neighbours() {
+    for metric in METRICS {
+        let space = Space::new(metric, 48, &[4; 32]);
+        let mut vectors = clusters(3040, 48, 10);
+        let queries = vectors.split_off(3000);
+        let graph = index(&space, &vectors);
+        assert!(graph.graph().is_some());
+        let flat = Ann::Flat(codes(&space, &vectors));
+        let by_codes = recall(&space, &flat, &vectors, &queries, 32);
+        let by_graph = recall(&space, &graph, &vectors, &queries, 64);
+        assert!(by_codes >= 0.99 && by_graph >= 0.98, "{metric}: codes {by_codes}, graph {by_graph}");
+    }
+}
+
+#[test]
+fn every_filter_gives_enough_allowed_sorted_candidates() {
+    let space = Space::new(Metric::L2, 16, &[4; 32]);
+    let vectors = clusters(1500, 16, 11);
+    let ann = index(&space, &vectors);
+    let mut scratch = Scratch::new();
+    for every in [1, 2, 3, 100, 1499] {
+        let chosen: RoaringBitmap = (0..1500).step_by(every).chain(5000..5100).collect();
+        for (allow, matching) in [
+            (Allow::All, 1500),
+            (Allow::Only(&chosen), chosen.range_cardinality(..1500) as usize),
+            (Allow::Except(&chosen), 1500 - chosen.range_cardinality(..1500) as usize),
+        ] {
+            for ef in [0, 1, 10, 400, 2000] {
+                let found = ann.search(&space.query(&vectors[3]), ef, allow, &mut scratch);
+                assert!(found.len() >= ef.min(matching), "{every} {ef}: {} of {matching}", found.len());
+                assert!(found.iter().all(|c| c.position < 1500 && allow.contains(c.position)));
+                let key = |c: &Candidate| (c.distance, c.position);
+                assert!(found.is_sorted_by(|a, b| key(a) < key(b)));
+            }
+        }
+    }
+}
+
+#[test]
+fn small_segments_are_flat_and_empty_ones_answer() {
+    let space = Space::new(Metric::Dot, 5, &[4; 32]);
+    for n in [0, 1, 63] {
+        let ann = index(&space, &clusters(n, 5, 12));
+        assert!(matches!(ann, Ann::Flat(_)) && ann.encode_graph().is_empty());
+        let found = ann.search(&space.query(&[1.0; 5]), 10, Allow::All, &mut Scratch::new());
+        assert_eq!(found.len(), n.min(10));
+        assert!(found.iter().all(|c| c.error > 0.0 && c.error < 1.0));
+    }
+}
+
+fn encoded() -> (Space, Vec<u8>, Vec<u8>) {
+    let space = Space::new(Metric::Cosine, 8, &[4; 32]);
+    let ann = index(&space, &clusters(100, 8, 13));
+    let (codes, graph) = (ann.encode_codes().to_vec(), ann.encode_graph().to_vec());
+    (space, codes, graph)
+}
+
+#[test]
+fn bytes_round_trip_and_belong_to_their_space() {
+    let (space, codes, graph) = encoded();
+    let ann = Ann::decode(&space, &codes, &graph).unwrap();
+    assert_eq!((&*ann.encode_codes(), &*ann.encode_graph()), (&codes, &graph));
+    let other = |space: Space| Ann::decode(&space, &codes, &graph).err();
+    assert_eq!(other(Space::new(Metric::Dot, 8, &[4; 32])), Some(DecodeError::OtherSpace));
+    assert_eq!(other(Space::new(Metric::Cosine, 9, &[4; 32])), Some(DecodeError::OtherSpace));
+    let no_version = [&[0], &codes[1..]].concat();
+    assert_eq!(Ann::decode(&space, &no_version, &[]).err(), Some(DecodeError::Range { what: "version" }));
+    let mut bad_norm = codes.clone();
+    bad_norm[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert_eq!(Ann::decode(&space, &bad_norm, &[]).err(), Some(DecodeError::Range { what: "norm" }));
+}
+
+/// Every instruction set of this processor gives the bytes that the reference gives.
+#[test]
+fn bytes_do_not_depend_on_the_instruction_set() {
+    for metric in METRICS {
+        for dimension in [40, 300] {
+            let vectors = clusters(700, dimension, 14);
+            let bytes = available().into_iter().map(|kernels| {
+                let space = Space::new(metric, dimension, &[4; 32]).with_kernels(kernels);
+                let ann = index(&space, &vectors);
+                let found = ann.search(&space.query(&vectors[5]), 40, Allow::All, &mut Scratch::new());
+                (ann.encode_codes(), ann.encode_graph(), found)
+            });
+            let bytes: Vec<_> = bytes.collect();
+            assert!(bytes.len() > 1 && bytes.windows(2).all(|pair| pair[0] == pair[1]), "{metric} {dimension}");
+        }
+    }
+}
+
+/// Searching for a stored row finds it, or one that equals it.
+fn self_recall(space: &Space, ann: &Ann, vectors: &[Vec<f32>]) -> f64 {
+    let mut scratch = Scratch::new();
+    let finds = |vector: &&Vec<f32>| {
+        let found = ann.search(&space.query(vector), 64, Allow::All, &mut scratch);
+        found.iter().any(|candidate| &vectors[candidate.position as usize] == *vector)
+    };
+    vectors.iter().filter(finds).count() as f64 / vectors.len() as f64
+}
+
+#[test]
+fn rows_find_themselves_after_removals_too() {
+    for metric in [Metric::Cosine, Metric::L2] {
+        let space = Space::new(metric, 48, &[4; 32]);
+        let vectors = clusters(4000, 48, 15);
+        let ann = index(&space, &vectors);
+        let params = BuildParams { flat_below: 64, ..BuildParams::default() };
+        assert!(self_recall(&space, &ann, &vectors) >= 0.9995, "{metric}");
+        // A third of all, and whole clusters, which repeat every 80 rows.
+        let thirds: RoaringBitmap = (0..4000).step_by(3).collect();
+        let whole_clusters: RoaringBitmap = (0..4000).filter(|row| row % 80 < 24).collect();
+        for removed in [thirds, whole_clusters] {
+            let kept: Vec<Vec<f32>> = survivors(&vectors, &removed);
+            let recall = self_recall(&space, &ann.without(&space, &removed, &params), &kept);
+            assert!(recall >= 0.9995, "{metric} {recall}");
+        }
+    }
+}
+
+fn survivors(vectors: &[Vec<f32>], removed: &RoaringBitmap) -> Vec<Vec<f32>> {
+    let kept = (0..).zip(vectors).filter(|(row, _)| !removed.contains(*row));
+    kept.map(|(_, vector)| vector.clone()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Unlearning: what is built of the rows that an erasure left is, byte for byte, what would have
+    /// been built had the others never been there.
+    #[test]
+    fn a_rebuilt_index_never_knew_the_erased(
+        n in 250_usize..270, removed in proptest::collection::btree_set(0_u32..270, 0..140), which in 0..3_usize,
+        copies in proptest::collection::vec((0_usize..250, 0_usize..250), 0..20), first: bool, wide: bool
+    ) {
+        let space = Space::new(METRICS[which], if wide { 260 } else { 20 }, &[4; 32]);
+        let mut vectors = clusters(n, space.dimension(), 16);
+        copies.into_iter().for_each(|(from, to)| vectors[to] = vectors[from].clone());
+        let mut removed: RoaringBitmap = removed.into_iter().collect();
+        if first { removed.insert(0); }
+        let params = BuildParams { flat_below: 64, degree: 16, ..BuildParams::default() };
+        let build = |vectors: &[Vec<f32>]| Ann::build(&space, codes(&space, vectors), &params);
+        let never_knew = build(&survivors(&vectors, &removed));
+        let repaired = build(&vectors).without(&space, &removed, &params);
+        prop_assert_eq!(repaired.encode_codes(), never_knew.encode_codes());
+        let rebuilt = repaired.rebuilt(&space, &params);
+        prop_assert_eq!(rebuilt.encode_graph(), never_knew.encode_graph());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// One changed byte or a cut: an error, or an index that still answers in full.
+    #[test]
+    fn damage_gives_an_error_or_a_usable_index(
+        at in any::<prop::sample::Index>(), flip in 1_u8.., of_graph: bool, cut: bool
+    ) {
+        let (space, mut codes, mut graph) = encoded();
+        let bytes = if of_graph { &mut graph } else { &mut codes };
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] ^= flip }
+        if let Ok(ann) = Ann::decode(&space, &codes, &graph) {
+            let found = ann.search(&space.query(&[1.0; 8]), 20, Allow::All, &mut Scratch::new());
+            prop_assert!(found.len() >= 20.min(ann.codes().len()));
+        }
+    }
+}
