@@ -62,14 +62,11 @@ def unit(rows):
     return rows / numpy.where(lengths > 0, lengths, 1)
 
 
-class Missing(Exception):
-    """The package of a peer is not installed."""
-
-    def __init__(self, package):
-        here = os.path.dirname(os.path.abspath(__file__))
-        with open(os.path.join(here, "requirements.txt")) as requirements:
-            pinned = [line.strip() for line in requirements if line.startswith(f"{package}==")]
-        super().__init__(f"{sys.executable} -m pip install {(pinned or [package])[0]}")
+def how_to_install(package):
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "requirements.txt")) as requirements:
+        pinned = [line.strip() for line in requirements if line.startswith(f"{package}==")]
+    return f"{sys.executable} -m pip install {(pinned or [package])[0]}"
 
 
 def label(setting):
@@ -90,8 +87,8 @@ class Runner:
     def describe(self, grid, rows, dimension, metric):
         try:
             self.peer.load()
-        except ModuleNotFoundError as error:
-            raise Missing(self.peer.package or self.peer.module) from error
+        except ModuleNotFoundError:
+            return {"error": f"not installed: {how_to_install(self.peer.package or self.peer.module)}"}
         self.metric = metric
         self.test = self.vectors("test.npy")
         builds = self.peer.grid(grid == "small", rows, dimension, metric)

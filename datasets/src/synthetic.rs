@@ -12,8 +12,8 @@ use crate::{Dataset, Distance, Matrix, truth};
 
 /// A mixture of Gaussians: a stand-in for embeddings, which lie in clusters too.
 ///
-/// Spherical as it is made. Real embeddings fill few of their dimensions: around a row of theirs the number of
-/// neighbours grows as if there were 10 to 20 of them, while around one of a spherical Gaussian it grows as if there were all.
+/// Spherical as it is made. Real embeddings fill few of their dimensions: around one of them the number of neighbours
+/// grows as if there were 10 to 30, around a row of a spherical Gaussian as if there were far more.
 /// [`Mixture::flattened`] makes clusters of that kind.
 #[derive(Clone, Debug)]
 pub struct Mixture {

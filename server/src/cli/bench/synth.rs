@@ -27,18 +27,18 @@ pub struct Args {
     /// What near means: cosine, dot or l2.
     #[arg(long, default_value_t = Distance::L2)]
     metric: Distance,
-    /// Gaussian clusters; their centres have a standard deviation of 1 in each dimension.
-    #[arg(long, default_value_t = 1000, value_parser = count())]
-    clusters: usize,
+    /// Gaussian clusters; their centres have a standard deviation of 1 in each dimension. By default one for each 1000 rows.
+    #[arg(long, value_parser = count())]
+    clusters: Option<usize>,
     /// Standard deviation of a cluster in each dimension, on average: from about 1 on, clusters overlap.
     #[arg(long, default_value_t = 1.0)]
     spread: f32,
     /// Directions in which a cluster extends, chosen at random for each: real embeddings fill few of their dimensions.
     /// 0 makes clusters that extend in all alike, which are harder to search than anything real.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 64)]
     rank: usize,
     /// How fast a cluster gets thinner: its j-th direction has a standard deviation in proportion to 1 / j^decay.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.25)]
     decay: f32,
     /// Vectors to ask for, of the same mixture and none of the rows.
     #[arg(long, default_value_t = 1000, value_parser = count())]
@@ -62,7 +62,7 @@ fn make(args: &Args) -> Result<Dataset, Failure> {
     if args.k > args.rows {
         return Err(Failure::Usage("--k is more than there are rows".into()));
     }
-    let mixture = Mixture::new(args.dim, args.clusters, args.spread, args.seed);
+    let mixture = Mixture::new(args.dim, args.clusters.unwrap_or(args.rows / 1000), args.spread, args.seed);
     let mixture = match args.rank {
         0 => mixture,
         rank => mixture.flattened(rank, args.decay, args.seed.wrapping_add(1)),
