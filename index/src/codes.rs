@@ -11,7 +11,7 @@ use crate::kernel::Rows;
 use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::quantize::{Query, Space};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The newest byte form of codes.
 const VERSION: u8 = 2;
@@ -54,23 +54,30 @@ impl Codes {
 
     /// Encodes `vector` as the next position.
     pub fn push(&mut self, space: &Space, vector: &[f32]) {
-        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
-        let norm = space.encode(vector, &mut code[..self.stride]);
-        self.push_code(&code[..self.stride], norm);
+        self.push_with(|row| space.encode(vector, row));
     }
 
     /// Appends a code that [`Space::encode`] made, as the next position. A code of another length
     /// is cut or filled with zeros.
     pub fn push_code(&mut self, code: &[i8], norm: f32) {
+        self.push_with(|row| {
+            row.iter_mut().zip(code).for_each(|(to, &z)| *to = z);
+            norm
+        });
+    }
+
+    /// Appends a row of zeros that `write` turns into a code, whose norm it returns.
+    fn push_with(&mut self, write: impl FnOnce(&mut [i8]) -> f32) {
         let (start, is_packed) = (self.rows.len(), self.is_packed());
         self.rows.extend_from_slice(&ZEROS[..self.stride]);
         let row = &mut self.rows[start..];
-        let common = code.len().min(row.len());
-        row[..common].copy_from_slice(bytemuck::cast_slice(&code[..common]));
+        let code: &mut [i8] = bytemuck::cast_slice_mut(row);
+        let norm = write(code);
+        let is_clipped = code.iter().any(|z| z.unsigned_abs() >= 127);
         if is_packed {
             pack(row);
         }
-        self.note_clipped(self.len(), code.iter().any(|z| z.unsigned_abs() >= 127));
+        self.note_clipped(self.len(), is_clipped);
         self.norms.extend_from_slice(&[norm]);
     }
 
@@ -121,9 +128,12 @@ impl Codes {
         if word >> (position % 64) & 1 == 0 {
             return query.error(&[], self.norm(position));
         }
-        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
-        self.read(position, &mut code[..self.stride]);
-        query.error(&code[..self.stride], self.norm(position))
+        let mut code = [0; MAX_DIMENSION];
+        let code = &mut code[..self.stride];
+        self.read(position, code);
+        let error = query.error(code, self.norm(position));
+        code.zeroize();
+        error
     }
 
     /// Integers that order the rows at `positions` as their estimated distances do, into the front
@@ -264,7 +274,7 @@ impl Codes {
 
 /// Takes the components of a row apart: the packed high halves of all before the low halves.
 fn pack(row: &mut [u8]) {
-    let mut components = Zeroizing::new([0; MAX_DIMENSION]);
+    let mut components = [0; MAX_DIMENSION];
     let components = &mut components[..row.len()];
     components.copy_from_slice(row);
     let (high, low) = row.split_at_mut(components.len() / 2);
@@ -273,6 +283,7 @@ fn pack(row: &mut [u8]) {
         *high = nibbles::pack(&group.map(|z| (z ^ 128) >> 4));
         *low = nibbles::pack(&group.map(|z| z ^ 128));
     }
+    components.zeroize();
 }
 
 /// A group of components from its halves.

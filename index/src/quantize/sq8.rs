@@ -118,12 +118,12 @@ impl Space {
             rotated.iter_mut().for_each(|x| *x /= norm);
             norm = 1.0;
         }
-        let greatest = rotated.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let greatest = in_lanes(&rotated, |most: f32, x| most.max(x.abs())).into_iter().fold(0.0, f32::max);
         let width = (self.stride as f32).sqrt();
         let unit = if norm < MIN_NORM { f32::MAX } else { greatest / 127.0 };
         let mut code: Zeroizing<Vec<i8>> = Zeroizing::new(rotated.iter().map(|x| round(x / unit)).collect());
-        let error: f32 =
-            rotated.iter().zip(code.iter()).map(|(x, &y)| ((x - unit * f32::from(y)) / norm).powi(2)).sum();
+        rotated.iter_mut().zip(code.iter()).for_each(|(x, &y)| *x = (*x - unit * f32::from(y)) / norm);
+        let error: f32 = in_lanes(&rotated, |sum: f32, x| sum + x * x).into_iter().sum();
         if self.metric == Metric::Cosine {
             code.iter_mut().for_each(|y| *y = -*y);
         }
@@ -241,14 +241,18 @@ fn round(x: f32) -> i8 {
     ((x.clamp(-127.0, 127.0) + SHIFT) - SHIFT) as i8
 }
 
-/// Euclidean norm in double precision, summed in sixteen fixed lanes: fast, and the same on every
-/// processor.
+/// Euclidean norm in double precision.
 fn norm(x: &[f32]) -> f32 {
-    let mut lanes = [0.0_f64; 16];
+    in_lanes(x, |sum: f64, x| sum + f64::from(x) * f64::from(x)).into_iter().sum::<f64>().sqrt() as f32
+}
+
+/// Folds a multiple of sixteen numbers in as many lanes: fast, and the same on every processor.
+fn in_lanes<T: Copy + Default>(x: &[f32], fold: impl Fn(T, f32) -> T) -> [T; 16] {
+    let mut lanes = [T::default(); 16];
     for chunk in x.as_chunks::<16>().0 {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += f64::from(x) * f64::from(x);
+            *lane = fold(*lane, x);
         }
     }
-    lanes.iter().sum::<f64>().sqrt() as f32
+    lanes
 }
