@@ -209,15 +209,13 @@ struct Owner {
 fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Result<Index> {
     let mut codes = Codes::with_capacity(&state.space, rows.len());
     let (mut scratch, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
-    let mut code = Zeroizing::new(vec![0; state.space.stride()]);
     for row in rows {
         match &row.origin {
             Origin::Memtable(record) => codes.push(&state.space, &record.vector),
             Origin::Segment(source, position) => {
                 let segment = &source_of(input, *source)?.segment;
                 if let Some(index) = segment.resident() {
-                    index.ann.codes().read(*position, &mut code);
-                    codes.push_code(&code, index.ann.codes().norm(*position));
+                    codes.push_from(index.ann.codes(), *position);
                 } else if segment.vector(*position, &env.keys, &mut scratch, &mut vector)? {
                     codes.push(&state.space, &vector);
                 } else {

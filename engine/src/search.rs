@@ -8,7 +8,7 @@
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use index::{Allow, Candidate};
+use index::{Allow, Candidate, Reach};
 use privacy::EntityId;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
@@ -191,7 +191,7 @@ fn find_candidates(
     counters: &mut Counters,
 ) -> Result<Vec<(usize, Candidate)>> {
     let prepared = state.space.query(query.vector);
-    let ef = ef_of_each(query, view.segments.len());
+    let reach = Reach { limit: query.limit, ef: ef_of_each(query, view.segments.len()) };
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let mut candidates: Vec<(usize, Candidate)> = Vec::new();
     for (number, found) in view.segments.iter().enumerate() {
@@ -202,7 +202,7 @@ fn find_candidates(
             None => Allow::Except(&found.dead),
         };
         let index = found.segment.index(&env.keys)?;
-        let of_segment = index.ann.search(&prepared, ef, allow, &mut scratch);
+        let of_segment = index.ann.search(&prepared, reach, allow, &mut scratch);
         candidates.extend(of_segment.into_iter().map(|candidate| (number, candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;

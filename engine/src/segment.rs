@@ -233,7 +233,7 @@ impl Segment {
         let mut codes = Codes::with_capacity(&self.space, self.len as usize);
         let (mut names, mut owners, mut erased) = (Vec::new(), Vec::new(), RoaringBitmap::new());
         let (mut scratch, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
-        let blank = vec![0i8; self.space.stride()];
+        let blank = vec![0.0; self.space.dimension()];
         for position in 0..self.len {
             match self.body(position, keys)? {
                 Some(body) if self.vector(position, keys, &mut scratch, &mut vector)? => {
@@ -246,7 +246,7 @@ impl Segment {
                     let row = self.rows(keys)?.row(position)?.row;
                     names.push((RecordId::Uuid(uuid::Uuid::from_bytes(row.0)), 0));
                     owners.push(None);
-                    codes.push_code(&blank, 0.0);
+                    codes.push(&self.space, &blank);
                     erased.insert(position);
                 }
             }

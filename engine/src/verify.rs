@@ -149,10 +149,10 @@ fn compare(env: &EnvironmentState, state: &CollectionState, segment: &Segment, i
             return differs("another id, sequence or entity than a row");
         }
         if segment.vector(position, &env.keys, &mut opened, &mut vector)? {
-            let norm = state.space.encode(&vector, &mut code);
+            let scale = state.space.encode(&vector, &mut code);
             let found = index.ann.codes();
             found.read(position, &mut stored);
-            if code != stored || norm.to_bits() != found.norm(position).to_bits() {
+            if code != stored || scale != found.scale(position) {
                 return differs("another code than a row");
             }
         }

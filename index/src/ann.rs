@@ -1,7 +1,7 @@
 //! The index of one segment: its codes, with a graph over them where they are many. The door of
 //! this crate.
 //!
-//! Invariant: a search returns at least `min(ef, allowed rows)` candidates, sorted by (distance,
+//! Invariant: a search returns at least `min(limit, allowed rows)` candidates, sorted by (distance,
 //! position), whichever way it went; the bytes are a pure function of codes, order and parameters
 //! where the build is.
 
@@ -9,7 +9,7 @@ use crate::codec::DecodeError;
 use crate::codes::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::quantize::{Query, Space};
-use crate::search::{Allow, Candidate, Goal, Scratch, refine, scan, walk};
+use crate::search::{Allow, Candidate, Goal, Reach, Scratch, refine, scan, walk};
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
@@ -35,12 +35,12 @@ impl Ann {
         Self::Graph(codes, graph)
     }
 
-    /// The candidates for the nearest allowed rows: at least `min(ef, allowed rows)`, nearest
+    /// The candidates for the nearest allowed rows: at least `min(limit, allowed rows)`, nearest
     /// first, positions breaking ties. A greater `ef` finds more of the true neighbours and takes
     /// longer.
-    pub fn search(&self, query: &Query, ef: usize, allow: Allow<'_>, scratch: &mut Scratch) -> Vec<Candidate> {
+    pub fn search(&self, query: &Query, reach: Reach, allow: Allow<'_>, scratch: &mut Scratch) -> Vec<Candidate> {
         let mut found = Vec::new();
-        self.search_into(query, ef, allow, scratch, &mut found);
+        self.search_into(query, reach, allow, scratch, &mut found);
         found
     }
 
@@ -49,7 +49,7 @@ impl Ann {
     pub fn search_into(
         &self,
         query: &Query,
-        ef: usize,
+        reach: Reach,
         allow: Allow<'_>,
         scratch: &mut Scratch,
         found: &mut Vec<Candidate>,
@@ -59,30 +59,27 @@ impl Ann {
         let codes = self.codes();
         let rows = codes.len() as u64;
         let matching = allow.count(codes.len() as u32);
-        if matching == 0 || ef == 0 {
+        if matching == 0 || reach.limit == 0 {
             return;
         }
-        let candidate = |(position, key)| Candidate {
-            position,
-            distance: query.distance(key),
-            error: codes.error(query, position),
+        let candidate = |(position, key)| {
+            let distance = query.distance(key);
+            Candidate { position, distance, error: codes.error(query, position, distance) }
         };
         if let Self::Graph(_, graph) = self
             && !is_selective(matching, rows)
         {
             // Among the nearest rows, matches are as rare as elsewhere or rarer; a wider pool makes
             // up for it.
-            let width = (ef as f64 * (rows as f64 / matching as f64).sqrt()).ceil() as usize;
-            walk(graph, &Roughly { codes, query }, (ef, width), allow, scratch);
-            if scratch.found().len() as u64 >= matching.min(ef as u64) {
-                if codes.is_packed() {
-                    refine(&Exactly { codes, query }, scratch);
-                }
+            let width = (reach.width() as f64 * (rows as f64 / matching as f64).sqrt()).ceil() as usize;
+            walk(graph, &Roughly { codes, query }, (reach, width), allow, scratch);
+            if scratch.found().len() as u64 >= matching.min(reach.limit as u64) {
+                refine(&Exactly { codes, query }, scratch);
                 found.extend(scratch.found().iter().map(candidate));
                 return;
             }
         }
-        scan(rows as u32, &Exactly { codes, query }, ef, allow, scratch);
+        scan(rows as u32, &Exactly { codes, query }, reach.ef.max(reach.limit), allow, scratch);
         found.extend(scratch.found().iter().map(candidate));
     }
 
@@ -92,11 +89,7 @@ impl Ann {
         let rows = self.codes().len() as u32;
         let kept = || (0..rows).filter(|row| !removed.contains(*row));
         let mut codes = Codes::with_capacity(space, kept().count());
-        let mut code = Zeroizing::new(vec![0; space.stride()]);
-        for row in kept() {
-            self.codes().read(row, &mut code);
-            codes.push_code(&code, self.codes().norm(row));
-        }
+        kept().for_each(|row| codes.push_from(self.codes(), row));
         match self.graph() {
             Some(old) if codes.len() >= params.flat_below.max(2) => {
                 let graph = graph::without(space, &codes, old, removed);
@@ -167,6 +160,10 @@ impl Goal for Exactly<'_> {
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.keys(self.query, positions, keys);
     }
+
+    fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
+        self.query.beyond(key, slack)
+    }
 }
 
 /// Nearness to a query, well enough to walk by.
@@ -179,6 +176,11 @@ impl Goal for Roughly<'_> {
     #[inline]
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.rough_keys(self.query, positions, keys);
+    }
+
+    #[inline]
+    fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
+        self.query.beyond_roughly(key, slack)
     }
 }
 

@@ -1,94 +1,108 @@
-//! The codes of a segment or memtable: one row of bytes and one norm per position, in locked
+//! The codes of a segment or memtable: one row of bytes and its lengths per position, in locked
 //! memory.
 //!
-//! Invariant: row and norm of position p come from the same vector and the [`Space`] the codes were
+//! Invariant: what is kept of position p comes from the same vector and the [`Space`] the codes were
 //! made with. It stands between quantisation, which knows no positions, and graph and search, which
 //! know no vectors.
 
+use bytemuck::{Pod, Zeroable};
 use crate::arena::Arena;
 use crate::codec::{DecodeError, Reader};
-use crate::kernel::Rows;
 use crate::kernel::nibbles::{self, GROUP, PACKED};
+use crate::kernel::Rows;
 use crate::metric::{MAX_DIMENSION, Metric};
-use crate::quantize::{Query, Space};
+use crate::quantize::{Query, Scale, Space, ratio};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The newest byte form of codes.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// An empty row, of any stride.
 const ZEROS: [u8; MAX_DIMENSION] = [0; MAX_DIMENSION];
 
-/// Codes at least this long are packed. Shorter ones are two or three cache lines anyway, and four
-/// bits of few components say too little.
+/// Codes at least this long are packed. Shorter ones are two or three cache lines anyway, which take no
+/// longer to come than one, and four bits of few components say too little.
 const PACKED_FROM: usize = 256;
 
 /// The codes of the vectors of one segment, by position.
 ///
-/// A component z of a long code is taken apart, z + 128 = 16·high + low, and the row holds the
-/// packed high halves of all components before their low halves. The high halves alone estimate
-/// distances well enough to walk by, from half the cache lines; both together are the code.
+/// A component z of a long code is taken apart, z + 128 = 16·high + low, and the row holds the packed high
+/// halves of all components before their low halves. The high halves alone estimate distances well
+/// enough to walk by, from half the cache lines; both together are the code.
 pub struct Codes {
     /// What the byte form begins with: version, metric and dimension of the space.
     header: [u8; 4],
     stride: usize,
     rows: Arena<u8>,
-    norms: Arena<f32>,
-    /// One bit a position: whether its code has a component at the end of its range.
-    clipped: Vec<u64>,
+    outlines: Arena<Outline>,
+    details: Arena<Detail>,
+}
+
+/// What a walk needs of a row besides its code or high halves, where norms count.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Outline {
+    norm: f32,
+    /// The fit of what the walk reads: of the code, or of that which the high halves are, each with the
+    /// middle of the range of a low one.
+    rough_fit: f32,
+}
+
+/// What the second look needs of a row besides its code.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Detail {
+    fit: f32,
+    residual: f32,
 }
 
 impl Codes {
     /// No codes yet, with memory set aside for `rows` of them.
     pub fn with_capacity(space: &Space, rows: usize) -> Self {
         let stride = space.stride();
-        let header = header(space);
         Self {
-            header,
+            header: header(space),
             stride,
             rows: Arena::with_capacity(rows.saturating_mul(stride)),
-            norms: Arena::with_capacity(rows),
-            clipped: Vec::with_capacity(rows.div_ceil(64)),
+            outlines: Arena::with_capacity(rows),
+            details: Arena::with_capacity(rows),
         }
     }
 
     /// Encodes `vector` as the next position.
     pub fn push(&mut self, space: &Space, vector: &[f32]) {
-        self.push_with(|row| space.encode(vector, row));
-    }
-
-    /// Appends a code that [`Space::encode`] made, as the next position. A code of another length
-    /// is cut or filled with zeros.
-    pub fn push_code(&mut self, code: &[i8], norm: f32) {
-        self.push_with(|row| {
-            row.iter_mut().zip(code).for_each(|(to, &z)| *to = z);
-            norm
-        });
-    }
-
-    /// Appends a row of zeros that `write` turns into a code, whose norm it returns.
-    fn push_with(&mut self, write: impl FnOnce(&mut [i8]) -> f32) {
-        let (start, is_packed) = (self.rows.len(), self.is_packed());
+        let start = self.rows.len();
         self.rows.extend_from_slice(&ZEROS[..self.stride]);
         let row = &mut self.rows[start..];
         let code: &mut [i8] = bytemuck::cast_slice_mut(row);
-        let norm = write(code);
-        let is_clipped = code.iter().any(|z| z.unsigned_abs() >= 127);
-        if is_packed {
+        let scale = space.encode(vector, code);
+        let (outline, detail) = lengths(space, code, scale);
+        if is_packed(self.stride) {
             pack(row);
         }
-        self.note_clipped(self.len(), is_clipped);
-        self.norms.extend_from_slice(&[norm]);
+        self.outlines.extend_from_slice(&[outline]);
+        self.details.extend_from_slice(&[detail]);
+    }
+
+    /// Copies the row at `position` of codes of the same space as the next position; a row of zeros,
+    /// which is the code of a vector of zeros, if there is none.
+    pub fn push_from(&mut self, other: &Self, position: u32) {
+        let at = position as usize;
+        let row = other.rows.get(at * other.stride..(at + 1) * other.stride);
+        let row = row.filter(|row| row.len() == self.stride).unwrap_or(&ZEROS[..self.stride]);
+        self.rows.extend_from_slice(row);
+        self.outlines.extend_from_slice(&[other.outlines.get(at).copied().unwrap_or(Outline::zeroed())]);
+        self.details.extend_from_slice(&[other.details.get(at).copied().unwrap_or(Detail::zeroed())]);
     }
 
     /// Number of positions.
     pub fn len(&self) -> usize {
-        self.norms.len()
+        self.outlines.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.norms.is_empty()
+        self.outlines.is_empty()
     }
 
     /// Writes the code at `position` to the front of `code`; zeros beyond the end.
@@ -96,7 +110,7 @@ impl Codes {
         code.fill(0);
         let row = self.rows.get(position as usize * self.stride..).unwrap_or_default();
         let row = &row[..self.stride.min(row.len())];
-        if !self.is_packed() {
+        if !is_packed(self.stride) {
             code.iter_mut().zip(row).for_each(|(to, &z)| *to = z as i8);
             return;
         }
@@ -107,10 +121,14 @@ impl Codes {
         }
     }
 
-    /// The norm of the vector at `position`; 0 beyond the end.
+    /// The lengths of the vector at `position`; 0 beyond the end.
     #[inline]
-    pub fn norm(&self, position: u32) -> f32 {
-        self.norms.get(position as usize).copied().unwrap_or_default()
+    pub fn scale(&self, position: u32) -> Scale {
+        let at = position as usize;
+        match (self.outlines.get(at), self.details.get(at)) {
+            (Some(outline), Some(detail)) => Scale { norm: outline.norm, fit: detail.fit },
+            _ => Scale::default(),
+        }
     }
 
     /// Estimated distance of the vector at `position` from the query, and the half-width of the
@@ -118,74 +136,64 @@ impl Codes {
     pub fn distance(&self, query: &Query, position: u32) -> (f32, f32) {
         let mut key = [0];
         self.keys(query, &[position], &mut key);
-        (query.distance(key[0]), self.error(query, position))
+        let distance = query.distance(key[0]);
+        (distance, self.error(query, position, distance))
     }
 
     /// Half-width of the interval around the estimated distance of `position` that holds the exact
     /// one.
-    pub(crate) fn error(&self, query: &Query, position: u32) -> f32 {
-        let word = self.clipped.get(position as usize / 64).copied().unwrap_or_default();
-        if word >> (position % 64) & 1 == 0 {
-            return query.error(&[], self.norm(position));
+    pub(crate) fn error(&self, query: &Query, position: u32, distance: f32) -> f32 {
+        let at = position as usize;
+        match (self.outlines.get(at), self.details.get(at)) {
+            (Some(outline), Some(detail)) => query.error(distance, outline.norm, detail.residual),
+            _ => f32::INFINITY,
         }
-        let mut code = [0; MAX_DIMENSION];
-        let code = &mut code[..self.stride];
-        self.read(position, code);
-        let error = query.error(code, self.norm(position));
-        code.zeroize();
-        error
     }
 
     /// Integers that order the rows at `positions` as their estimated distances do, into the front
     /// of `keys`; [`Query::distance`] turns them back.
     #[inline]
     pub(crate) fn keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {
-        if self.is_packed() {
+        if is_packed(self.stride) {
             let (high, low) = self.halves();
             query.nibble_products(high, positions, keys);
             let mut rest = [0; 64];
             for (positions, keys) in positions.chunks(rest.len()).zip(keys.chunks_mut(rest.len())) {
                 query.nibble_products(low, positions, &mut rest);
-                let both = keys.iter_mut().zip(&rest).take(positions.len());
-                both.for_each(|(key, rest)| *key = query.joined(*key, *rest));
+                keys.iter_mut().zip(rest).for_each(|(key, rest)| *key = query.joined(*key, rest));
             }
         } else {
-            query.products(self.bytes(), positions, keys);
+            query.products(self.whole(), positions, keys);
         }
-        self.finish_keys(query, positions, keys);
+        for (key, &position) in keys.iter_mut().zip(positions) {
+            *key = query.key(*key, self.scale(position));
+        }
     }
 
-    /// [`keys`](Self::keys) from the high halves alone, where codes are packed.
+    /// Integers that order the rows nearly as [`keys`](Self::keys) do, from as little memory as that
+    /// takes: the high halves of packed codes, and for the cosine nothing besides.
     #[inline]
     pub(crate) fn rough_keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {
-        if self.is_packed() {
+        if is_packed(self.stride) {
             query.nibble_products(self.halves().0, positions, keys);
             keys.iter_mut().take(positions.len()).for_each(|key| *key = query.completed(*key));
         } else {
-            query.products(self.bytes(), positions, keys);
+            query.products(self.whole(), positions, keys);
         }
-        self.finish_keys(query, positions, keys);
-    }
-
-    /// Turns inner products of codes into keys.
-    #[inline]
-    fn finish_keys(&self, query: &Query, positions: &[u32], keys: &mut [i32]) {
-        if query.needs_norm() {
-            for (key, &position) in keys.iter_mut().zip(positions) {
-                *key = query.key(*key, self.norm(position));
+        if !query.needs_norm() {
+            keys.iter_mut().take(positions.len()).for_each(|key| *key = -*key);
+            return;
+        }
+        for (key, &position) in keys.iter_mut().zip(positions) {
+            if let Some(&Outline { norm, rough_fit }) = self.outlines.get(position as usize) {
+                *key = query.key(*key, Scale { norm, fit: rough_fit });
             }
         }
-    }
-
-    /// Whether rows hold high and low halves; otherwise they hold the components themselves.
-    #[inline]
-    pub(crate) fn is_packed(&self) -> bool {
-        self.stride >= PACKED_FROM
     }
 
     /// The rows of codes that are not packed.
     #[inline]
-    pub(crate) fn bytes(&self) -> Rows<'_, i8> {
+    fn whole(&self) -> Rows<'_, i8> {
         Rows::new(bytemuck::cast_slice(&self.rows), self.stride, 0..self.stride)
     }
 
@@ -203,22 +211,24 @@ impl Codes {
 
     /// Bytes of memory held.
     pub fn resident_bytes(&self) -> usize {
-        self.rows.resident_bytes() + self.norms.resident_bytes() + size_of_val(&*self.clipped)
+        self.rows.resident_bytes() + self.outlines.resident_bytes() + self.details.resident_bytes()
     }
 
     /// Whether the system agreed to keep the codes out of swap.
     pub fn is_locked(&self) -> bool {
-        self.rows.is_locked() && self.norms.is_locked()
+        self.rows.is_locked() && self.outlines.is_locked() && self.details.is_locked()
     }
 
-    /// The codes as bytes: version, metric (one byte each), dimension (2), count (4), norms (4
-    /// each), rows (stride each), little-endian. A pure function of the codes.
+    /// The codes as bytes: version, metric (one byte each), dimension (2), count (4), norm and fit
+    /// (4 each) of every row, rows (stride each), little-endian. A pure function of the codes.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 4 * self.len() + self.rows.len()));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 8 * self.len() + self.rows.len()));
         bytes.extend(self.header);
         bytes.extend((self.len() as u32).to_le_bytes());
-        for norm in self.norms.iter() {
+        for position in 0..self.len() as u32 {
+            let Scale { norm, fit } = self.scale(position);
             bytes.extend(norm.to_le_bytes());
+            bytes.extend(fit.to_le_bytes());
         }
         bytes.extend_from_slice(&self.rows);
         bytes
@@ -235,41 +245,50 @@ impl Codes {
             return Err(DecodeError::OtherSpace);
         }
         let count = reader.number()? as usize;
-        let norms = reader.words(count)?;
+        let scales = reader.words(count.checked_mul(2).ok_or(DecodeError::Length)?)?;
         let rows = reader.bytes(count.checked_mul(space.stride()).ok_or(DecodeError::Length)?)?;
         reader.end()?;
         let mut codes = Self::with_capacity(space, count);
-        for &norm in norms {
-            let norm = f32::from_le_bytes(norm);
-            if !norm.is_finite() || norm < 0.0 {
-                return Err(DecodeError::Range { what: "norm" });
-            }
-            codes.norms.extend_from_slice(&[norm]);
-        }
         codes.rows.extend_from_slice(rows);
         let mut code = Zeroizing::new([0; MAX_DIMENSION]);
         let code = &mut code[..codes.stride];
-        for position in 0..count {
-            codes.read(position as u32, code);
-            let furthest = code.iter().map(|z| z.unsigned_abs()).max().unwrap_or_default();
-            if furthest == i8::MIN.unsigned_abs() {
+        for (position, scale) in (0..).zip(scales.as_chunks().0) {
+            let [norm, fit] = scale.map(f32::from_le_bytes);
+            if ![norm, fit].iter().all(|length| length.is_finite() && *length >= 0.0) {
+                return Err(DecodeError::Range { what: "length" });
+            }
+            codes.read(position, code);
+            if code.contains(&i8::MIN) {
                 // No code has it, and kernels need not know it.
                 return Err(DecodeError::Range { what: "code" });
             }
-            codes.note_clipped(position, furthest == 127);
+            let (outline, detail) = lengths(space, code, Scale { norm, fit });
+            codes.outlines.extend_from_slice(&[outline]);
+            codes.details.extend_from_slice(&[detail]);
         }
         Ok(codes)
     }
+}
 
-    /// Notes whether the code at `position`, the next one, is clipped.
-    fn note_clipped(&mut self, position: usize, is_clipped: bool) {
-        if position.is_multiple_of(64) {
-            self.clipped.push(0);
-        }
-        if let Some(word) = self.clipped.last_mut() {
-            *word |= u64::from(is_clipped) << (position % 64);
-        }
-    }
+/// Whether codes of this length hold high and low halves; otherwise they hold the components.
+#[inline]
+fn is_packed(stride: usize) -> bool {
+    stride >= PACKED_FROM
+}
+
+/// What is kept of a row besides its code.
+fn lengths(space: &Space, code: &[i8], Scale { norm, fit }: Scale) -> (Outline, Detail) {
+    let square = (space.kernels().dot)(code, code);
+    let rough_fit = if is_packed(code.len()) {
+        // What the high half says of a component, doubled to be whole. The code is so near its vector
+        // that it can stand for it here.
+        let high = |z: i8| 2 * (i32::from(z) & !15) + 15;
+        let rough: i32 = code.iter().map(|&z| high(z) * i32::from(z)).sum();
+        fit * ratio(square as f32, rough as f32 / 2.0)
+    } else {
+        fit
+    };
+    (Outline { norm, rough_fit }, Detail { fit, residual: space.residual(fit, square) })
 }
 
 /// Takes the components of a row apart: the packed high halves of all before the low halves.

@@ -25,5 +25,5 @@ pub use codec::DecodeError;
 pub use codes::Codes;
 pub use graph::{BuildParams, Builder, FrozenGraph};
 pub use metric::{MAX_DIMENSION, Metric, UnknownMetric, VectorError};
-pub use quantize::{Query, Space};
-pub use search::{Allow, Candidate, Counters, Scratch};
+pub use quantize::{Query, Scale, Space};
+pub use search::{Allow, Candidate, Counters, Reach, Scratch};

@@ -29,7 +29,7 @@ fn recall(space: &Space, ann: &Ann, vectors: &[Vec<f32>], queries: &[Vec<f32>], 
             all.into_iter().take(10).map(|(_, position)| position).collect::<Vec<_>>()
         };
         let truth = exact(&mut (0..vectors.len() as u32));
-        let found = ann.search(&space.query(vector), ef, Allow::All, &mut scratch);
+        let found = ann.search(&space.query(vector), Reach { limit: 10, ef }, Allow::All, &mut scratch);
         let found = exact(&mut found.iter().map(|candidate| candidate.position));
         hits += found.iter().filter(|position| truth.contains(position)).count();
     }
@@ -64,9 +64,9 @@ fn every_filter_gives_enough_allowed_sorted_candidates() {
             (Allow::Only(&chosen), chosen.range_cardinality(..1500) as usize),
             (Allow::Except(&chosen), 1500 - chosen.range_cardinality(..1500) as usize),
         ] {
-            for ef in [0, 1, 10, 400, 2000] {
-                let found = ann.search(&space.query(&vectors[3]), ef, allow, &mut scratch);
-                assert!(found.len() >= ef.min(matching), "{every} {ef}: {} of {matching}", found.len());
+            for (limit, ef) in [(0, 0), (0, 9), (1, 0), (1, 10), (10, 10), (10, 400), (400, 10), (2000, 2000)] {
+                let found = ann.search(&space.query(&vectors[3]), Reach { limit, ef }, allow, &mut scratch);
+                assert!(found.len() >= limit.min(matching), "{every} {limit} {ef}: {} of {matching}", found.len());
                 assert!(found.iter().all(|c| c.position < 1500 && allow.contains(c.position)));
                 let key = |c: &Candidate| (c.distance, c.position);
                 assert!(found.is_sorted_by(|a, b| key(a) < key(b)));
@@ -81,7 +81,7 @@ fn small_segments_are_flat_and_empty_ones_answer() {
     for n in [0, 1, 63] {
         let ann = index(&space, &clusters(n, 5, 12));
         assert!(matches!(ann, Ann::Flat(_)) && ann.encode_graph().is_empty());
-        let found = ann.search(&space.query(&[1.0; 5]), 10, Allow::All, &mut Scratch::new());
+        let found = ann.search(&space.query(&[1.0; 5]), Reach { limit: 10, ef: 10 }, Allow::All, &mut Scratch::new());
         assert_eq!(found.len(), n.min(10));
         assert!(found.iter().all(|c| c.error > 0.0 && c.error < 1.0));
     }
@@ -104,9 +104,9 @@ fn bytes_round_trip_and_belong_to_their_space() {
     assert_eq!(other(Space::new(Metric::Cosine, 9, &[4; 32])), Some(DecodeError::OtherSpace));
     let no_version = [&[0], &codes[1..]].concat();
     assert_eq!(Ann::decode(&space, &no_version, &[]).err(), Some(DecodeError::Range { what: "version" }));
-    let mut bad_norm = codes.clone();
-    bad_norm[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
-    assert_eq!(Ann::decode(&space, &bad_norm, &[]).err(), Some(DecodeError::Range { what: "norm" }));
+    let mut bad_length = codes.clone();
+    bad_length[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert_eq!(Ann::decode(&space, &bad_length, &[]).err(), Some(DecodeError::Range { what: "length" }));
 }
 
 /// Every instruction set of this processor gives the bytes that the reference gives.
@@ -118,7 +118,7 @@ fn bytes_do_not_depend_on_the_instruction_set() {
             let bytes = available().into_iter().map(|kernels| {
                 let space = Space::new(metric, dimension, &[4; 32]).with_kernels(kernels);
                 let ann = index(&space, &vectors);
-                let found = ann.search(&space.query(&vectors[5]), 40, Allow::All, &mut Scratch::new());
+                let found = ann.search(&space.query(&vectors[5]), Reach { limit: 10, ef: 40 }, Allow::All, &mut Scratch::new());
                 (ann.encode_codes(), ann.encode_graph(), found)
             });
             let bytes: Vec<_> = bytes.collect();
@@ -131,7 +131,7 @@ fn bytes_do_not_depend_on_the_instruction_set() {
 fn self_recall(space: &Space, ann: &Ann, vectors: &[Vec<f32>]) -> f64 {
     let mut scratch = Scratch::new();
     let finds = |vector: &&Vec<f32>| {
-        let found = ann.search(&space.query(vector), 64, Allow::All, &mut scratch);
+        let found = ann.search(&space.query(vector), Reach { limit: 10, ef: 64 }, Allow::All, &mut scratch);
         found.iter().any(|candidate| &vectors[candidate.position as usize] == *vector)
     };
     vectors.iter().filter(finds).count() as f64 / vectors.len() as f64
@@ -199,7 +199,7 @@ proptest! {
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] ^= flip }
         if let Ok(ann) = Ann::decode(&space, &codes, &graph) {
-            let found = ann.search(&space.query(&[1.0; 8]), 20, Allow::All, &mut Scratch::new());
+            let found = ann.search(&space.query(&[1.0; 8]), Reach { limit: 20, ef: 20 }, Allow::All, &mut Scratch::new());
             prop_assert!(found.len() >= 20.min(ann.codes().len()));
         }
     }

@@ -24,7 +24,7 @@ pub fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph 
 
 /// The finished graph whose lists are chosen among the candidates of each row.
 pub(super) fn finish(
-    geometry: &Geometry<'_>,
+    geometry: &Geometry,
     degree: usize,
     candidates: impl Fn(u32) -> Vec<u32> + Sync,
 ) -> FrozenGraph {

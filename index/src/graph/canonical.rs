@@ -10,14 +10,14 @@ use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
 use super::params::BuildParams;
 use super::prune::{choose, order};
-use crate::search::{Allow, Links, Scratch, walk};
+use crate::search::{Allow, Links, Reach, Scratch, walk};
 use rayon::prelude::*;
 
 /// A batch is at most this part of the rows: rows of one batch do not see each other.
 const BATCH_PART: usize = 50;
 
 /// Builds a graph over all rows whose lists are up to a quarter too long and not sorted.
-pub(crate) fn build(geometry: &Geometry<'_>, params: &BuildParams) -> FrozenGraph {
+pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
     let (rows, degree) = (geometry.len(), params.degree());
     // Lists may grow by a quarter before they are chosen anew (Subramanya et al., "DiskANN", 2019).
     let mut graph = FrozenGraph::unconnected(rows, degree + degree / 4);
@@ -29,7 +29,7 @@ pub(crate) fn build(geometry: &Geometry<'_>, params: &BuildParams) -> FrozenGrap
         let found = batch.clone().into_par_iter().map_init(Scratch::new, |scratch, row| {
             let goal = geometry.around(row);
             let width = params.ef_construction();
-            walk(&grown, &goal, (width, width), Allow::All, scratch);
+            walk(&grown, &goal, (Reach { limit: width, ef: width }, width), Allow::All, scratch);
             let near = scratch.found().iter().map(|(to, key)| (f32::from_bits(key as u32), to)).collect();
             choose(geometry, row, near, degree)
         });
@@ -64,7 +64,7 @@ impl Links for Grown<'_> {
 
 /// Gives the rows of a batch their lists, and the rows on these lists the edges back.
 fn insert<'a>(
-    geometry: &Geometry<'_>,
+    geometry: &Geometry,
     graph: &mut FrozenGraph,
     degree: usize,
     batch: impl Iterator<Item = (u32, &'a Vec<Near>)>,

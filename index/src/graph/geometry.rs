@@ -19,10 +19,10 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 /// The points of a segment.
-pub(crate) struct Geometry<'a> {
-    codes: &'a Codes,
-    /// The codes taken out of their packed form; empty where they are not packed.
-    unpacked: Arena<i8>,
+pub(crate) struct Geometry {
+    stride: usize,
+    /// The codes taken out of their packed form.
+    rows: Arena<i8>,
     kernels: &'static Kernels,
     points: Zeroizing<Vec<Point>>,
     /// Squared radius of the sphere that points are lifted to; 0 where they are not.
@@ -41,19 +41,20 @@ struct Point {
     square: i32,
 }
 
-impl<'a> Geometry<'a> {
-    pub(crate) fn new(space: &Space, codes: &'a Codes) -> Self {
+impl Geometry {
+    pub(crate) fn new(space: &Space, codes: &Codes) -> Self {
         let kernels = space.kernels();
         let step = STEP / (codes.stride() as f32).sqrt();
-        let mut unpacked = Arena::zeroed(if codes.is_packed() { codes.len() * codes.stride() } else { 0 });
-        let rows = unpacked.par_chunks_exact_mut(codes.stride()).enumerate();
-        rows.for_each(|(position, row)| codes.read(position as u32, row));
+        let stride = codes.stride();
+        let mut rows = Arena::zeroed(codes.len() * stride);
+        let each = rows.par_chunks_exact_mut(stride).enumerate();
+        each.for_each(|(position, row)| codes.read(position as u32, row));
         let point = |position| {
             let unit = match space.metric() {
                 Metric::Cosine => 1.0,
-                Metric::Dot | Metric::L2 => step * codes.norm(position),
+                Metric::Dot | Metric::L2 => step * codes.scale(position).norm,
             };
-            let row = rows_of(codes, &unpacked).row(position);
+            let row = Rows::new(&rows, stride, 0..stride).row(position);
             Point { unit, square: (kernels.dot)(row, row) }
         };
         let points: Zeroizing<Vec<Point>> =
@@ -62,11 +63,11 @@ impl<'a> Geometry<'a> {
             Metric::Dot => grid_above(points.iter().fold(0.0, |most, point| point.squared().max(most))),
             Metric::Cosine | Metric::L2 => 0.0,
         };
-        Self { codes, unpacked, kernels, points, radius }
+        Self { stride, rows, kernels, points, radius }
     }
 
     fn rows(&self) -> Rows<'_, i8> {
-        rows_of(self.codes, &self.unpacked)
+        Rows::new(&self.rows, self.stride, 0..self.stride)
     }
 
     /// Number of rows.
@@ -111,15 +112,10 @@ impl Point {
     }
 }
 
-/// The codes, from where they are not packed.
-fn rows_of<'a>(codes: &'a Codes, unpacked: &'a Arena<i8>) -> Rows<'a, i8> {
-    if codes.is_packed() { Rows::new(unpacked, codes.stride(), 0..codes.stride()) } else { codes.bytes() }
-}
-
 /// Nearness to a row. Keys are the bits of distances, which order as these do, since none is
 /// negative.
 pub(crate) struct Around<'a> {
-    geometry: &'a Geometry<'a>,
+    geometry: &'a Geometry,
     row: u32,
 }
 
@@ -139,6 +135,10 @@ impl Goal for Around<'_> {
             let lifted = if *radius > 0.0 { lift - self.geometry.lift(q) } else { 0.0 };
             *key = ((flat + lifted * lifted).max(0.0) as f32).to_bits() as i32;
         }
+    }
+
+    fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
+        Some((f32::from_bits(key as u32) * (1.0 + slack)).to_bits() as i32)
     }
 }
 

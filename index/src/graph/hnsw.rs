@@ -22,7 +22,7 @@ const MAX_LAYERS: usize = 16;
 const ALONE: usize = 1000;
 
 /// The distance as `hnsw_rs` wants it: of points that are slices holding one position.
-struct Positions<'a>(&'a Geometry<'a>);
+struct Positions<'a>(&'a Geometry);
 
 impl Distance<u32> for Positions<'_> {
     fn eval(&self, a: &[u32], b: &[u32]) -> f32 {
@@ -34,7 +34,7 @@ impl Distance<u32> for Positions<'_> {
 }
 
 /// Inserts all rows in the order of their positions.
-pub(crate) fn build(geometry: &Geometry<'_>, params: &BuildParams) -> FrozenGraph {
+pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
     let rows = geometry.len();
     let half = params.degree() / 2;
     let hnsw = Hnsw::new(half, rows, MAX_LAYERS, params.ef_construction(), Positions(geometry));

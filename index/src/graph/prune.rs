@@ -18,7 +18,7 @@ pub(crate) fn order(a: &Near, b: &Near) -> std::cmp::Ordering {
 /// Yashunin, 2016, algorithm 4; the relative neighbourhood rule). The layout has room for `degree`
 /// neighbours in any case; the nearest of those passed over fill it, which measures better than
 /// leaving it empty or than relaxing the rule (`benches/LOG.md`).
-pub(crate) fn choose(geometry: &Geometry<'_>, row: u32, mut candidates: Vec<Near>, degree: usize) -> Vec<Near> {
+pub(crate) fn choose(geometry: &Geometry, row: u32, mut candidates: Vec<Near>, degree: usize) -> Vec<Near> {
     candidates.sort_unstable_by(order);
     candidates.dedup_by_key(|near| near.1);
     candidates.retain(|near| near.1 != row);

@@ -47,7 +47,7 @@ impl Tree {
 }
 
 /// Links every row that a walk from row 0 misses to the nearest reached row with an edge to spare.
-pub(crate) fn connect(geometry: &Geometry<'_>, graph: &mut FrozenGraph) {
+pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph) {
     if graph.is_empty() {
         return;
     }

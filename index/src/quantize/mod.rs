@@ -11,5 +11,5 @@ mod tests;
 
 #[cfg(test)]
 use rotation::Rotation;
-pub(crate) use sq8::STEP;
-pub use sq8::{Query, Space};
+pub(crate) use sq8::{STEP, ratio};
+pub use sq8::{Query, Scale, Space};

@@ -1,10 +1,16 @@
 //! The space of a collection: how its vectors become 8-bit codes, and how an inner product of codes
 //! becomes an estimate of a distance with a bound on its error.
 //!
-//! With R the rotation, d' the width, κ = 32 and Δ = 1/(κ√d'): a vector of norm n has the code z =
-//! clamp(round(R x / (nΔ)), ±127), so that nΔz ≈ R x. After the rotation a coordinate of R x / n
-//! has standard deviation 1/√d', and the code covers four of them. A query q has the code y =
-//! round(R q / a) with a = max|R q|/127. Then ⟨x, q⟩ ≈ n·Δ·a·⟨z, y⟩.
+//! With R the rotation, d' the width, κ = 32 and Δ = 1/(κ√d'): a vector x = n·u of norm n has the
+//! code z = clamp(round(R u / Δ), ±127). After the rotation a coordinate of R u has standard
+//! deviation 1/√d', and the code covers four of them. A query q = m·v has the code y = round(R v / a)
+//! with a = max|R v|/127.
+//!
+//! A code does not lie exactly along its vector: Δz = c·(u + r) with c = ⟨Δz, u⟩ and r orthogonal to
+//! u, and so for the query with b and s. Then ⟨Δz, ay⟩ / (cb) = ⟨u, v⟩ + ⟨u, s⟩ + ⟨r, v⟩ + ⟨r, s⟩, and
+//! of u only the part orthogonal to v meets s, of which there is little between neighbours: the error
+//! is that of the roundings times the sine of the angle. (Dividing by c is what Gao and Long do for
+//! codes of one bit: "RaBitQ", 2024.) 1/c is kept beside each code as its `fit`.
 //!
 //! Invariant: a code is a pure function of vector, dimension and seed, equal on every processor.
 
@@ -22,18 +28,9 @@ const UNITS: f32 = 32.0;
 /// Δ·√d': the length of one code unit relative to a coordinate's standard deviation.
 pub const STEP: f32 = 1.0 / UNITS;
 
-/// The rounding error of a stored code, relative to the vector's norm: Δ√(d'/12) = 1/(κ√12), the
-/// root mean square of a uniform error of one unit in each coordinate.
-const ROUNDING: f32 = STEP * 0.288_675_13;
-
 /// Vectors shorter than this get the code of the zero vector: `f32` cannot resolve their direction.
 /// [`Metric::check`] admits them only where direction does not matter.
 const MIN_NORM: f32 = 1e-19;
-
-/// How far beyond its code a clipped coordinate may lie, in code units. Beyond four standard
-/// deviations a Gaussian falls off like an exponential with a mean of a quarter of one; this is
-/// five times that.
-const EXCESS: f32 = UNITS * 1.25;
 
 /// The quantised vector space of one collection: metric, dimension and secret rotation.
 pub struct Space {
@@ -44,19 +41,28 @@ pub struct Space {
     kernels: &'static Kernels,
 }
 
+/// The lengths that a code does not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scale {
+    /// The vector's norm.
+    pub norm: f32,
+    /// 1/c: what an inner product with the code must be multiplied by; 0 if the code is all zeros.
+    pub fit: f32,
+}
+
 /// A query, rotated and quantised once and usable against all codes of the same [`Space`].
 pub struct Query {
-    /// The query's code, for the cosine negated: its products with rows then rise with distance.
     code: Zeroizing<Vec<i8>>,
     /// Sum of that code.
     sum: i32,
     kernels: &'static Kernels,
     metric: Metric,
-    /// Δ·a: what one unit of an inner product of codes is worth per unit of the row's norm. For the
-    /// cosine the query is normalised first.
+    /// Δ·a/b: what one unit of an inner product of codes is worth, times the row's fit.
     scale: f32,
     norm: f32,
-    /// Three standard deviations of an estimated inner product, for norms of one.
+    /// |s|: how far the code points away from the query.
+    residual: f32,
+    /// Three standard deviations of a coordinate of a random unit vector.
     spread: f32,
 }
 
@@ -101,41 +107,44 @@ impl Space {
     }
 
     /// Writes the code of `vector` (`dimension` components) into `code` (`stride` bytes) and
-    /// returns the vector's norm. Of slices with other lengths the common part counts.
-    pub fn encode(&self, vector: &[f32], code: &mut [i8]) -> f32 {
-        let (rotated, norm) = self.rotate(vector);
-        let per_unit = if norm < MIN_NORM { 0.0 } else { UNITS * (self.stride as f32).sqrt() / norm };
+    /// returns its lengths. Of slices with other lengths the common part counts.
+    pub fn encode(&self, vector: &[f32], code: &mut [i8]) -> Scale {
+        let (mut rotated, norm) = self.rotate(vector);
+        let units = UNITS * UNITS * self.stride as f32;
+        let per_unit = if norm < MIN_NORM { 0.0 } else { units.sqrt() / norm };
+        rotated.iter_mut().for_each(|x| *x *= per_unit);
         for (code, &x) in code.iter_mut().zip(rotated.iter()) {
-            *code = round(x * per_unit);
+            *code = round(x);
         }
-        norm
+        Scale { norm, fit: ratio(units, product(&rotated, code)) }
     }
 
     /// Prepares a query (`dimension` components).
     pub fn query(&self, vector: &[f32]) -> Query {
-        let (mut rotated, mut norm) = self.rotate(vector);
-        if self.metric == Metric::Cosine && norm >= MIN_NORM {
-            rotated.iter_mut().for_each(|x| *x /= norm);
-            norm = 1.0;
-        }
+        let (mut rotated, norm) = self.rotate(vector);
+        let per_norm = if norm < MIN_NORM { 0.0 } else { norm.recip() };
+        rotated.iter_mut().for_each(|x| *x *= per_norm);
         let greatest = in_lanes(&rotated, |most: f32, x| most.max(x.abs())).into_iter().fold(0.0, f32::max);
-        let width = (self.stride as f32).sqrt();
         let unit = if norm < MIN_NORM { f32::MAX } else { greatest / 127.0 };
-        let mut code: Zeroizing<Vec<i8>> = Zeroizing::new(rotated.iter().map(|x| round(x / unit)).collect());
-        rotated.iter_mut().zip(code.iter()).for_each(|(x, &y)| *x = (*x - unit * f32::from(y)) / norm);
-        let error: f32 = in_lanes(&rotated, |sum: f32, x| sum + x * x).into_iter().sum();
-        if self.metric == Metric::Cosine {
-            code.iter_mut().for_each(|y| *y = -*y);
-        }
+        let code: Zeroizing<Vec<i8>> = Zeroizing::new(rotated.iter().map(|x| round(x / unit)).collect());
+        let fit = ratio(1.0, unit * product(&rotated, &code));
+        let width = self.stride as f32;
         Query {
             sum: code.iter().map(|&y| i32::from(y)).sum(),
-            code,
             kernels: self.kernels,
             metric: self.metric,
-            scale: if norm < MIN_NORM { 0.0 } else { STEP / width * unit },
+            scale: if norm < MIN_NORM { 0.0 } else { STEP / width.sqrt() * unit * fit },
             norm,
-            spread: if norm < MIN_NORM { 1.0 } else { 3.0 * (ROUNDING * ROUNDING + error).sqrt() / width },
+            residual: residual(unit * fit, (self.kernels.dot)(&code, &code)),
+            spread: 3.0 / width.sqrt(),
+            code,
         }
+    }
+
+    /// |r|: how far a code of this fit points away from its vector, for vectors of norm one.
+    /// `square` is the inner product of the code with itself.
+    pub(crate) fn residual(&self, fit: f32, square: i32) -> f32 {
+        residual(STEP / (self.stride as f32).sqrt() * fit, square)
     }
 
     /// The rotated vector, `stride` coordinates, and its norm.
@@ -179,50 +188,93 @@ impl Query {
         16 * high - 241 * self.sum / 2
     }
 
-    /// The key of a row of norm `norm` whose code has the inner product `product` with the query's.
-    /// Keys order rows as estimated distances do. For the cosine, the product is the key.
+    /// The key of a row whose code has the inner product `product` with the query's. Keys order
+    /// rows as estimated distances do.
     #[inline]
-    pub(crate) fn key(&self, product: i32, norm: f32) -> i32 {
-        let product = self.scale * product as f32;
-        match self.metric {
-            Metric::Cosine | Metric::Dot => ordered((-(norm * product)).to_bits()),
-            Metric::L2 => ordered((norm * norm + self.norm * self.norm - 2.0 * norm * product).to_bits()),
-        }
+    pub(crate) fn key(&self, product: i32, Scale { norm, fit }: Scale) -> i32 {
+        let cosine = self.scale * fit * product as f32;
+        let distance = match self.metric {
+            Metric::Cosine => 1.0 - cosine,
+            Metric::Dot => -(norm * self.norm * cosine),
+            Metric::L2 => norm * norm + self.norm * self.norm - 2.0 * norm * self.norm * cosine,
+        };
+        ordered(distance.to_bits())
     }
 
     /// The estimated distance that `key` stands for.
     #[inline]
     pub(crate) fn distance(&self, key: i32) -> f32 {
-        match self.metric {
-            Metric::Cosine => 1.0 + self.scale * key as f32,
-            Metric::Dot | Metric::L2 => f32::from_bits(ordered(key as u32) as u32),
+        f32::from_bits(ordered(key as u32) as u32)
+    }
+
+    /// The key of a distance `1 + slack` times that which `key` stands for. None for the inner product,
+    /// whose distances have no zero to be counted from.
+    pub(crate) fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
+        let distance = self.distance(key);
+        (self.metric != Metric::Dot).then(|| ordered((distance + distance.abs() * slack).to_bits()))
+    }
+
+    /// [`beyond`](Self::beyond) for rough keys, which for the cosine are negated products.
+    #[inline]
+    pub(crate) fn beyond_roughly(&self, key: i32, slack: f32) -> Option<i32> {
+        if self.needs_norm() {
+            return self.beyond(key, slack);
         }
+        // (1 + scale·key)(1 + slack) = 1 + scale·(key + more). Of a query of zeros nothing is known.
+        let more = slack * (1.0 / self.scale + key as f32);
+        Some(key.saturating_add(more.max(0.0) as i32))
     }
 
-    /// Half-width of the interval around an estimate that holds the exact distance to a row: three
-    /// standard deviations of the rounding errors of both codes, which the rotation makes
-    /// independent of the directions compared, and what the row's clipped coordinates may hide. The
-    /// code of a row that has none may be empty.
-    pub(crate) fn error(&self, code: &[i8], norm: f32) -> f32 {
-        let rounding = if norm < MIN_NORM { 1.0 } else { self.spread };
-        let product = self.norm * rounding + self.scale * EXCESS * self.clipped(code);
-        match self.metric {
-            Metric::Cosine => product,
-            Metric::Dot => norm * product,
-            // The norms' own rounding counts too: for near duplicates it is all there is.
-            Metric::L2 => 2.0 * norm * product + 4.0 * f32::EPSILON * (norm * norm + self.norm * self.norm),
-        }
-    }
-
-    /// Sum of the query's codes, without signs, where the row's are clipped.
-    fn clipped(&self, code: &[i8]) -> f32 {
-        let pairs = code.iter().zip(self.code.iter());
-        pairs.filter(|(z, _)| z.unsigned_abs() >= 127).map(|(_, y)| f32::from(y.unsigned_abs())).sum()
-    }
-
+    /// Whether rows are ordered by more than the angle.
     pub(crate) fn needs_norm(&self) -> bool {
         self.metric != Metric::Cosine
     }
+
+    /// Half-width of the interval around an estimated distance that holds the exact one: three
+    /// standard deviations of what the roundings of both codes, which the rotation makes
+    /// independent of the directions compared, add to the cosine.
+    pub(crate) fn error(&self, distance: f32, norm: f32, residual: f32) -> f32 {
+        let squares = norm * norm + self.norm * self.norm;
+        let cosine = match self.metric {
+            Metric::Cosine => 1.0 - distance,
+            Metric::Dot => -distance / (norm * self.norm),
+            Metric::L2 => (squares - distance) / (2.0 * norm * self.norm),
+        };
+        let sine = (1.0 - cosine * cosine).max(0.0).sqrt();
+        let slope = self.spread * (residual * residual + self.residual * self.residual).sqrt();
+        // The sine is that of an estimated angle: one that is off by e hides up to 2·e of its square.
+        let off = slope * (sine + 2.0 * slope) + self.spread * residual * self.residual + 4.0 * f32::EPSILON;
+        let off = if norm < MIN_NORM || self.norm < MIN_NORM { 1.0 } else { off };
+        match self.metric {
+            Metric::Cosine => off,
+            Metric::Dot => norm * self.norm * off,
+            // The norms' own rounding counts too: for near duplicates it is all there is.
+            Metric::L2 => 2.0 * norm * self.norm * off + 4.0 * f32::EPSILON * squares,
+        }
+    }
+}
+
+/// How far a code points away from its vector of norm one, where `unit` is what one unit of the code is
+/// worth once it is as long along the vector as the vector, and `square` its inner product with itself.
+fn residual(unit: f32, square: i32) -> f32 {
+    let square = f64::from(unit) * f64::from(unit) * f64::from(square);
+    (square - 1.0).max(0.0).sqrt() as f32
+}
+
+/// The quotient, or 0 where there is none.
+pub(crate) fn ratio(a: f32, b: f32) -> f32 {
+    if b > 0.0 { a / b } else { 0.0 }
+}
+
+/// Inner product of a vector with a code, in double precision.
+fn product(vector: &[f32], code: &[i8]) -> f32 {
+    let mut lanes = [0.0_f64; 16];
+    for (xs, zs) in vector.as_chunks::<16>().0.iter().zip(code.as_chunks::<16>().0) {
+        for ((lane, &x), &z) in lanes.iter_mut().zip(xs).zip(zs) {
+            *lane += f64::from(x) * f64::from(z);
+        }
+    }
+    lanes.into_iter().sum::<f64>() as f32
 }
 
 /// Turns the bits of a float into an integer that compares as the float does, by flipping all bits

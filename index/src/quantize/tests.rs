@@ -44,9 +44,9 @@ fn codes_are_a_fixed_function_of_vector_and_seed() {
         let mut code = [0; 64];
         (space.encode(&vector, &mut code), code)
     };
-    let (norm, code) = encode(1);
-    assert_eq!(norm, dot(&vector, &vector).sqrt() as f32);
-    assert_eq!(encode(1), (norm, code));
+    let (scale, code) = encode(1);
+    assert_eq!(scale.norm, dot(&vector, &vector).sqrt() as f32);
+    assert_eq!(encode(1), (scale, code));
     assert_ne!(encode(2).1, code);
     // Codes on disk were made by this function; a change here makes them unreadable and needs a new
     // format version.
@@ -76,7 +76,7 @@ fn exact_distances_lie_within_the_error() {
                     let (estimate, error) = codes.distance(&query, position);
                     inside += u32::from((estimate - exact).abs() <= error);
                     total += 1;
-                    let whole = if metric == Metric::Cosine { 1.0 } else { f64::from(codes.norm(position)) * length };
+                    let whole = if metric == Metric::Cosine { 1.0 } else { f64::from(codes.scale(position).norm) * length };
                     widths += f64::from(error) / whole;
                 }
             }
@@ -127,6 +127,6 @@ fn lengths_that_do_not_fit_are_cut() {
     assert_eq!(Space::new(Metric::L2, usize::MAX, &[0; 32]).dimension(), MAX_DIMENSION);
     let space = Space::new(Metric::L2, 100, &[0; 32]);
     let mut code = [0; 3];
-    assert_eq!(space.encode(&[3.0, 4.0], &mut code), 5.0);
+    assert_eq!(space.encode(&[3.0, 4.0], &mut code).norm, 5.0);
     space.query(&[1.0; 500]);
 }

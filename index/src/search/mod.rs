@@ -1,15 +1,15 @@
 //! Finding candidates: along the graph, or by looking at every code.
 //!
 //! `pool` keeps the best of what was seen, `visited` what was seen, `scratch` the memory of both
-//! between queries; `allow` says which positions count; `traverse` and `flat` are the two ways, and
-//! `refine` looks again at what a rough walk found. What a
-//! graph is and what is sought, `traverse` knows only through the traits in `walkable`, because
+//! between queries; `allow` says which positions count and `reach` how far to go; `traverse` and `flat`
+//! are the two ways, and `refine` looks again at what a rough walk found. What a graph is and what is sought, `traverse` knows only through the traits in `walkable`, because
 //! builders walk too.
 
 mod allow;
 mod candidate;
 mod flat;
 mod pool;
+mod reach;
 mod refine;
 mod scratch;
 #[cfg(test)]
@@ -20,6 +20,7 @@ mod walkable;
 
 pub use allow::Allow;
 pub use candidate::Candidate;
+pub use reach::Reach;
 pub use scratch::{Counters, Scratch};
 
 pub(crate) use flat::scan;

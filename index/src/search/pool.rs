@@ -30,7 +30,11 @@ impl Pool {
     /// twice; it is below 2^31.
     #[inline]
     pub(crate) fn insert(&mut self, key: i32, position: u32) {
-        let entry = entry(key, position);
+        self.insert_entry(entry(key, position));
+    }
+
+    #[inline]
+    fn insert_entry(&mut self, entry: u64) {
         if self.entries.len() >= self.limit {
             if self.entries.last().is_some_and(|&last| last < entry) {
                 return;
@@ -42,6 +46,24 @@ impl Pool {
         self.next = self.next.min(at);
     }
 
+    /// [`insert`](Self::insert)s positions with keys of up to `last`. Most are not among the best, and
+    /// which, no processor can foresee: those that are get picked out without a branch first.
+    #[inline]
+    pub(crate) fn insert_up_to(&mut self, last: i32, positions: &[u32], keys: &[i32]) {
+        let mut picked = [0; 16];
+        for (positions, keys) in positions.chunks(picked.len()).zip(keys.chunks(picked.len())) {
+            let full = self.entries.len() >= self.limit;
+            let worst = self.entries.last().copied().filter(|_| full).unwrap_or(u64::MAX);
+            let (worst, mut count) = (worst.min(entry(last, u32::MAX >> 1)), 0);
+            for (&position, &key) in positions.iter().zip(keys) {
+                let entry = entry(key, position);
+                picked[count % 16] = entry;
+                count += usize::from(entry <= worst);
+            }
+            picked.iter().take(count).for_each(|&entry| self.insert_entry(entry));
+        }
+    }
+
     /// Replaces what is in the pool, whatever its order, by no more entries.
     pub(crate) fn replace(&mut self, entries: impl Iterator<Item = (i32, u32)>) {
         self.entries.clear();
@@ -50,12 +72,12 @@ impl Pool {
         self.next = 0;
     }
 
-    /// The nearest position not handed out before, and marks it.
+    /// The nearest position not handed out before, unless its key is beyond `last`, and marks it.
     #[inline]
-    pub(crate) fn expand(&mut self) -> Option<u32> {
+    pub(crate) fn expand(&mut self, last: i32) -> Option<u32> {
         let offset = self.entries.get(self.next..)?.iter().position(|entry| entry & EXPANDED == 0)?;
         self.next += offset;
-        let entry = self.entries.get_mut(self.next)?;
+        let entry = self.entries.get_mut(self.next).filter(|entry| key(**entry) <= last)?;
         *entry |= EXPANDED;
         Some(position(*entry))
     }
@@ -65,6 +87,12 @@ impl Pool {
     #[inline]
     pub(crate) fn peek(&self) -> Option<u32> {
         self.entries.get(self.next..)?.iter().find(|&entry| entry & EXPANDED == 0).map(|&entry| position(entry))
+    }
+
+    /// The key of the entry at `rank`, the nearest being 0.
+    #[inline]
+    pub(crate) fn key(&self, rank: usize) -> Option<i32> {
+        self.entries.get(rank).map(|&entry| key(entry))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -122,7 +150,7 @@ mod tests {
                 if expand {
                     let peeked = pool.peek();
                     let expected = waiting.iter().min().copied();
-                    let found = pool.expand();
+                    let found = pool.expand(i32::MAX);
                     prop_assert_eq!(found, expected.map(|(_, position)| position));
                     prop_assert_eq!(found, peeked);
                     waiting.retain(|&entry| Some(entry) != expected);

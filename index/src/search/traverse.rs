@@ -1,5 +1,5 @@
 //! The walk along the graph: outwards from the nearest row not yet expanded, until none is left
-//! among the best (Malkov and Yashunin, 2016, algorithm 2).
+//! among the best (Malkov and Yashunin, 2016, algorithm 2) or near enough.
 //!
 //! It starts from the first rows, all at once. Positions follow a keyed order, so these rows are a
 //! random sample, and they lie side by side in memory: comparing them costs less than one layer of
@@ -9,42 +9,47 @@
 //! it reaches everything yields `min(ef, rows)` results when everything is allowed.
 
 use super::allow::Allow;
+use super::reach::Reach;
 use super::scratch::Scratch;
 use super::walkable::{Goal, Links};
 
 /// Rows that a walk starts from.
 const STARTS: usize = 32;
 
-/// Walks with a frontier of `width` rows; leaves the best `ef` allowed ones of what it saw in
-/// `scratch` (with everything allowed, the best `width`).
+/// Walks as far as `reach` says, with a frontier of `width` rows; leaves the best allowed ones of what
+/// it saw in `scratch`.
 pub(crate) fn walk(
     graph: &impl Links,
     goal: &impl Goal,
-    (ef, width): (usize, usize),
+    (reach, width): (Reach, usize),
     allow: Allow<'_>,
     scratch: &mut Scratch,
 ) {
     let filtered = !matches!(allow, Allow::All);
     let Scratch { visited, frontier, found, keys, counters, .. } = scratch;
-    let rows = graph.rows();
+    let (rows, slack) = (graph.rows(), reach.slack());
     visited.reset(rows);
     frontier.reset(width.min(rows));
-    found.reset(ef.min(rows));
+    found.reset(reach.width().min(rows));
     let starts: [u32; STARTS] = std::array::from_fn(|at| at as u32);
     let mut fresh = visited.admit(&starts[..STARTS.min(rows)]);
+    // Rows with greater keys lead nowhere.
+    let mut last = i32::MAX;
     loop {
         if keys.len() < fresh.len() {
             keys.resize(fresh.len(), 0);
         }
         goal.keys(fresh, keys);
         counters.compared += fresh.len() as u64;
-        for (&position, &key) in fresh.iter().zip(keys.iter()) {
-            frontier.insert(key, position);
-            if filtered && allow.contains(position) {
+        frontier.insert_up_to(last, fresh, keys);
+        if filtered {
+            for (&position, &key) in fresh.iter().zip(keys.iter()).filter(|(position, _)| allow.contains(**position)) {
                 found.insert(key, position);
             }
         }
-        let Some(row) = frontier.expand() else {
+        let wanted = if filtered { &*found } else { &*frontier }.key(reach.limit.saturating_sub(1));
+        last = wanted.and_then(|key| goal.beyond(key, slack)).unwrap_or(i32::MAX);
+        let Some(row) = frontier.expand(last) else {
             break;
         };
         if let Some(next) = frontier.peek() {

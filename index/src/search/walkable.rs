@@ -21,4 +21,8 @@ pub(crate) trait Goal {
     /// Integers that order the rows at `positions` by their distance to the goal, into the front of
     /// `keys`.
     fn keys(&self, positions: &[u32], keys: &mut [i32]);
+
+    /// The greatest key of a row that is up to `1 + slack` times as far, in squared distance, as one
+    /// with the key `key`; none where distances have no such scale.
+    fn beyond(&self, key: i32, slack: f32) -> Option<i32>;
 }
