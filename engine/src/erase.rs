@@ -230,7 +230,7 @@ fn finish(env: &EnvironmentState, number: u64) -> Result<()> {
 
 fn holds_destroyed(env: &EnvironmentState, view: &SegmentView) -> Result<bool> {
     for position in 0..view.segment.len {
-        if view.segment.dek(position, &env.keys)?.is_none() {
+        if !view.segment.is_live(position, &env.keys)? {
             return Ok(true);
         }
     }

@@ -29,6 +29,7 @@ mod job;
 mod keys;
 mod maintain;
 mod name;
+mod nearest;
 mod permit;
 mod pool;
 mod query;

@@ -31,7 +31,7 @@ const RESTARTS: usize = 8;
 /// that it does not; and again if keys were destroyed meanwhile: rows that stop opening in the middle of a
 /// read would show it a part of a write. An erasure masks before it destroys, so the view taken after it
 /// holds none of them; the same goes for a collection that is dropped, whose files go too and may be missed.
-/// Only a caller whom erasures outrun that often sees rows drop out.
+/// A caller whom erasures outrun that often keeps the next one waiting.
 pub(crate) fn on_stable_view<T>(
     env: &EnvironmentState,
     state: &CollectionState,
@@ -39,13 +39,14 @@ pub(crate) fn on_stable_view<T>(
 ) -> Result<T> {
     let mut restarts = 0;
     loop {
+        let _no_epoch = (restarts == RESTARTS).then(|| env.maintenance.lock());
         let epoch = env.keys.read().epoch_number();
         let (view, hidden) = state.view().served();
         let answer = read(&view, &hidden);
         if view.quarantined().next().is_some() {
             continue;
         }
-        if env.keys.read().epoch_number() == epoch || restarts == RESTARTS {
+        if env.keys.read().epoch_number() == epoch {
             return answer;
         }
         restarts += 1;

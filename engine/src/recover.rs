@@ -165,9 +165,9 @@ fn load_segment(
         segment.quarantine(&Error::corrupt("its rows are missing"));
     } else if !segment.has_index(keys) {
         match segment.derive(keys) {
-            Ok((index, erased)) => {
+            Ok(index) => {
+                dead |= &index.erased;
                 segment = segment.with_index(index);
-                dead |= erased;
             }
             Err(_) if segment.is_quarantined() => {}
             Err(error) => return Err(error),

@@ -119,7 +119,7 @@ type Identity = (RecordId, Sequence, Option<EntityId>);
 /// Who the row at `position` is; `None` if its entity was erased. From the index where it is in memory,
 /// from the sealed body otherwise.
 fn identity(env: &EnvironmentState, segment: &Segment, position: u32) -> Result<Option<Identity>> {
-    if segment.dek(position, &env.keys)?.is_none() {
+    if !segment.is_live(position, &env.keys)? {
         return Ok(None);
     }
     if let Some(index) = segment.resident()
@@ -232,6 +232,7 @@ fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_
         ann,
         ids: IdMap::build(rows.iter().map(|row| (row.id, row.sequence))).map_err(too_large)?,
         entities: EntityMap::build(&entities).map_err(too_large)?,
+        erased: RoaringBitmap::new(),
     })
 }
 

@@ -2,101 +2,30 @@
 //! re-rank → bodies.
 //!
 //! Codes say where to look; who is in the answer is decided by exact distances on opened vectors, of the
-//! candidates that `rerank` cannot tell by their error bounds. Candidates are opened in the order of the
-//! least distance their bound allows, and opening stops once that is past the worst of the answer so far.
+//! candidates that `rerank` cannot tell by their error bounds. A row whose key was destroyed is no candidate: it
+//! was masked before, in every view that is taken afterwards, and an answer from an older view is thrown away.
 
-use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::hint::black_box;
 
 use index::{Allow, Candidate, Reach};
 use privacy::EntityId;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use storage::id::RecordId;
-use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
+use crate::nearest::{Nearest, Place, Ranked};
 use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::rerank::{Interval, Judge, Rerank, Verdict};
-use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
 /// Width of a search where the caller names none: this, or twice the limit if that is more.
 const EF_DEFAULT: usize = 64;
-
-/// A record with its distance; ordered by distance, then id.
-#[derive(Clone)]
-struct Ranked {
-    distance: f32,
-    /// How far off the distance can be; 0 if it is exact.
-    error: f32,
-    id: RecordId,
-    place: Place,
-}
-
-#[derive(Clone)]
-enum Place {
-    Memtable(Arc<StoredRecord>),
-    Segment(Arc<Segment>, u32),
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.distance.total_cmp(&other.distance).then(self.id.cmp(&other.id))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ranked {}
-
-/// The nearest `limit` seen so far.
-#[derive(Clone)]
-struct Nearest {
-    limit: usize,
-    heap: BinaryHeap<Ranked>,
-}
-
-impl Nearest {
-    fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::with_capacity(limit + 1) }
-    }
-
-    /// Whether nothing at `distance` or further can still get in.
-    fn closed_at(&self, distance: f32) -> bool {
-        self.heap.len() == self.limit && self.heap.peek().is_some_and(|worst| distance > worst.distance)
-    }
-
-    fn push(&mut self, ranked: Ranked) {
-        if self.heap.len() < self.limit {
-            self.heap.push(ranked);
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && ranked < *worst
-        {
-            *worst = ranked;
-        }
-    }
-
-    fn merge(mut self, other: Self) -> Self {
-        other.heap.into_iter().for_each(|ranked| self.push(ranked));
-        self
-    }
-}
 
 /// Runs a search.
 pub(crate) fn search(
@@ -119,24 +48,26 @@ fn answer(
     hidden: &[SegmentView],
     entity: Option<&EntityId>,
 ) -> Result<Hits> {
-    let mut nearest = Nearest::new(query.limit);
     let mut counters = Counters::default();
-    scan_memtable(state, query.vector, view, entity, &mut nearest);
-    if query.exact {
-        nearest = nearest.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
+    let known = scan_memtable(state, query, view, entity);
+    let nearest = if query.exact {
+        known.merge(scan_segments(env, state, query, view, entity, &mut counters)?)
     } else {
         let candidates = find_candidates(env, state, query, view, entity, &mut counters)?;
-        let mut opener = Opener::new(env, state, query);
-        let mut decide = |rerank| decide(&mut opener, rerank, view, &candidates, nearest.clone(), &mut counters);
-        if let Some(decided) = decide(query.rerank)? {
-            nearest = decided;
-        } else if let Some(decided) = decide(Rerank::All)? {
-            nearest = decided;
-        }
-    }
-    let mut hits = Vec::with_capacity(nearest.heap.len());
-    for ranked in nearest.heap.into_sorted_vec() {
-        hits.extend(hit(env, state, query, ranked)?);
+        decide(env, state, query, known, &candidates, &mut counters)?
+    };
+    let nearest = nearest.into_sorted();
+    let owners: Vec<Option<&EntityId>> = nearest.iter().map(owner).collect();
+    // The misses of all names overlap if no allocation of a hit is between them.
+    black_box(
+        owners
+            .iter()
+            .flatten()
+            .fold(0, |sum, owner| sum ^ owner.as_str().as_bytes().first().copied().unwrap_or_default()),
+    );
+    let mut hits = Vec::with_capacity(nearest.len());
+    for (ranked, owner) in nearest.iter().zip(owners) {
+        hits.extend(hit(env, state, query, ranked, owner)?);
     }
     Ok(Hits { hits, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden), counters })
 }
@@ -156,23 +87,24 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
 }
 
 /// The memtable is small and in the clear: exact distances to all of it.
-fn scan_memtable(
+fn scan_memtable<'a>(
     state: &CollectionState,
-    vector: &[f32],
-    view: &View,
+    query: &SearchQuery<'_>,
+    view: &'a View,
     entity: Option<&EntityId>,
-    nearest: &mut Nearest,
-) {
+) -> Nearest<'a> {
+    let mut nearest = Nearest::new(query.limit);
     for (id, slot) in view.memtable.iter() {
         if let Some(record) = slot.live()
             && entity.is_none_or(|entity| record.entity.as_ref() == Some(entity))
         {
-            let distance = state.metric.distance(vector, &record.vector);
-            if !nearest.closed_at(distance) {
-                nearest.push(Ranked { distance, error: 0.0, id, place: Place::Memtable(Arc::clone(record)) });
+            let distance = state.metric.distance(query.vector, &record.vector);
+            if !nearest.is_closed_at(distance) {
+                nearest.push(Ranked { distance, error: 0.0, id, place: Place::Memtable(record) });
             }
         }
     }
+    nearest
 }
 
 /// Positions that a filter leaves in one segment; `None` for all that are not dead.
@@ -180,78 +112,119 @@ fn matching(env: &EnvironmentState, view: &SegmentView, entity: Option<&EntityId
     entity.map(|entity| view.of_entity(entity, &env.keys)).transpose()
 }
 
-/// Candidates of every segment by their codes, with the segment's number; by the least distance that each may
-/// have.
-fn find_candidates(
+/// A row of a segment that may be among the nearest.
+type Found<'a> = (&'a SegmentView, Candidate);
+
+/// Candidates of every segment by their codes.
+fn find_candidates<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
     query: &SearchQuery<'_>,
-    view: &View,
+    view: &'a View,
     entity: Option<&EntityId>,
     counters: &mut Counters,
-) -> Result<Vec<(usize, Candidate)>> {
+) -> Result<Vec<Found<'a>>> {
     let prepared = state.space.query(query.vector);
     let reach = Reach { limit: query.limit, ef: ef_of_each(query, view.segments.len()) };
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
-    let mut candidates: Vec<(usize, Candidate)> = Vec::new();
-    for (number, found) in view.segments.iter().enumerate() {
+    let (mut candidates, mut of_segment) = (Vec::new(), Vec::new());
+    for found in &view.segments {
         let only = matching(env, found, entity)?;
+        let index = found.segment.index(&env.keys)?;
+        let unreadable = (!index.erased.is_empty()).then(|| &*found.dead | &index.erased);
+        let dead = unreadable.as_ref().unwrap_or(&found.dead);
         let allow = match &only {
             Some(only) => Allow::Only(only),
-            None if found.dead.is_empty() => Allow::All,
-            None => Allow::Except(&found.dead),
+            None if dead.is_empty() => Allow::All,
+            None => Allow::Except(dead),
         };
-        let index = found.segment.index(&env.keys)?;
-        let of_segment = index.ann.search(&prepared, reach, allow, &mut scratch);
-        candidates.extend(of_segment.into_iter().map(|candidate| (number, candidate)));
+        index.ann.search_into(&prepared, reach, allow, &mut scratch, &mut of_segment);
+        candidates.extend(of_segment.iter().map(|candidate| (found, *candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;
     }
     env.shared.scratch.lock().push(scratch);
-    candidates.sort_unstable_by(|(_, a), (_, b)| interval(a).lower.total_cmp(&interval(b).lower));
     Ok(candidates)
 }
 
-/// Adds to `nearest`, which holds exact distances, the candidates that belong in the answer. `None` if a row that
-/// was certain to be among them is gone: then all must be opened.
-fn decide(
-    opener: &mut Opener<'_>,
-    rerank: Rerank,
-    view: &View,
-    candidates: &[(usize, Candidate)],
-    mut nearest: Nearest,
+/// The answer from `known`, whose distances are exact, and from those candidates that belong in it.
+fn decide<'a>(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    known: Nearest<'a>,
+    candidates: &[Found<'a>],
     counters: &mut Counters,
-) -> Result<Option<Nearest>> {
-    let known = nearest.heap.iter().map(|ranked| Interval { lower: ranked.distance, upper: ranked.distance });
-    let judge = Judge::new(nearest.limit, known.chain(candidates.iter().map(|(_, candidate)| interval(candidate))));
-    let mut certain = Vec::new();
-    for (number, candidate) in candidates {
-        let interval = interval(candidate);
-        if nearest.closed_at(interval.lower) {
-            break;
-        }
-        let Some(found) = view.segments.get(*number) else { continue };
-        let verdict = match rerank {
-            Rerank::Auto => judge.verdict(interval),
-            Rerank::All => Verdict::Open,
-            Rerank::None => Verdict::In,
-        };
-        match verdict {
+) -> Result<Nearest<'a>> {
+    let exactly = |ranked: &Ranked<'_>| Interval { lower: ranked.distance, upper: ranked.distance };
+    let intervals = known.iter().map(exactly).chain(candidates.iter().map(|(_, candidate)| interval(candidate)));
+    let judge = Judge::new(query.limit, intervals);
+    let verdict = |interval| match query.rerank {
+        Rerank::Auto => judge.verdict(interval),
+        Rerank::All => Verdict::Open,
+        Rerank::None => Verdict::In,
+    };
+    let (mut certain, rivals): (Vec<Ranked<'a>>, Vec<Ranked<'a>>) =
+        known.into_iter().partition(|ranked| verdict(exactly(ranked)) == Verdict::In);
+    let mut doubtful = Vec::new();
+    for found @ (view, Candidate { position, distance, error }) in candidates {
+        match verdict(interval(&found.1)) {
             Verdict::Out => {}
-            Verdict::In => match opener.estimated(&found.segment, candidate)? {
-                Some(ranked) => certain.push(ranked),
-                None if rerank == Rerank::Auto => return Ok(None),
-                None => {}
-            },
-            Verdict::Open => {
-                counters.reranked += 1;
-                let ranked = opener.exact(&found.segment, candidate.position)?;
-                ranked.into_iter().for_each(|ranked| nearest.push(ranked));
+            Verdict::Open => doubtful.push(*found),
+            Verdict::In => {
+                let id = id_of(env, view, *position)?;
+                let place = Place::Segment(&view.segment, *position);
+                certain.push(Ranked { distance: *distance, error: *error, id, place });
             }
         }
     }
-    certain.into_iter().for_each(|ranked| nearest.push(ranked));
-    Ok(Some(nearest))
+    let mut nearest = Nearest::new(query.limit.saturating_sub(certain.len()));
+    rivals.into_iter().for_each(|ranked| nearest.push(ranked));
+    open(env, state, query, doubtful, &mut nearest, counters)?;
+    let mut all = Nearest::new(query.limit);
+    certain.into_iter().chain(nearest).for_each(|ranked| all.push(ranked));
+    Ok(all)
+}
+
+/// Opens doubtful rows and adds them to `nearest` by their exact distances, in the order of the least that these can
+/// be and as long as that is near enough.
+fn open<'a>(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    mut doubtful: Vec<Found<'a>>,
+    nearest: &mut Nearest<'a>,
+    counters: &mut Counters,
+) -> Result<()> {
+    doubtful.sort_unstable_by(|(_, a), (_, b)| interval(a).lower.total_cmp(&interval(b).lower));
+    let mut sealed = Vec::with_capacity(doubtful.len());
+    for (view, candidate) in &doubtful {
+        sealed.push(view.segment.sealed_vector(candidate.position, &env.keys)?);
+    }
+    let keyring = env.keys.read();
+    black_box(sealed.iter().fold(0, |sum, sealed| sum ^ sealed.touch(&keyring)));
+    let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
+    for ((view, candidate), sealed) in doubtful.into_iter().zip(sealed) {
+        if nearest.is_closed_at(interval(&candidate).lower) {
+            break;
+        }
+        counters.reranked += 1;
+        if view.segment.unseal_vector(&sealed, &keyring, &mut opened, &mut vector)? {
+            let distance = state.metric.distance(query.vector, &vector);
+            let id = id_of(env, view, candidate.position)?;
+            let place = Place::Segment(&view.segment, candidate.position);
+            nearest.push(Ranked { distance, error: 0.0, id, place });
+        }
+    }
+    Ok(())
+}
+
+fn id_of(env: &EnvironmentState, view: &SegmentView, position: u32) -> Result<RecordId> {
+    let segment = &view.segment;
+    // Looked at by the search that named the position.
+    let ids = &segment.index(&env.keys)?.ids;
+    ids.id(position)
+        .ok_or_else(|| Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id)))
 }
 
 fn interval(candidate: &Candidate) -> Interval {
@@ -265,57 +238,18 @@ fn ef_of_each(query: &SearchQuery<'_>, segments: usize) -> usize {
     shared.max(query.limit.saturating_add(6)).min(ef.max(query.limit))
 }
 
-/// Gives rows their distances, in memory that is used again and wiped at the end.
-struct Opener<'a> {
-    env: &'a EnvironmentState,
-    state: &'a CollectionState,
-    query: &'a [f32],
-    opened: Zeroizing<Vec<u8>>,
-    vector: Zeroizing<Vec<f32>>,
-}
-
-impl<'a> Opener<'a> {
-    fn new(env: &'a EnvironmentState, state: &'a CollectionState, query: &SearchQuery<'a>) -> Self {
-        Self { env, state, query: query.vector, opened: Zeroizing::default(), vector: Zeroizing::default() }
-    }
-
-    /// The row with its exact distance; `None` if its entity was erased.
-    fn exact(&mut self, segment: &Arc<Segment>, position: u32) -> Result<Option<Ranked>> {
-        if !segment.vector(position, &self.env.keys, &mut self.opened, &mut self.vector)? {
-            return Ok(None);
-        }
-        let distance = self.state.metric.distance(self.query, &self.vector);
-        self.ranked(segment, position, distance, 0.0).map(Some)
-    }
-
-    /// The row with the distance that its code gives; `None` if its entity was erased.
-    fn estimated(&self, segment: &Arc<Segment>, candidate: &Candidate) -> Result<Option<Ranked>> {
-        if segment.dek(candidate.position, &self.env.keys)?.is_none() {
-            return Ok(None);
-        }
-        self.ranked(segment, candidate.position, candidate.distance, candidate.error).map(Some)
-    }
-
-    fn ranked(&self, segment: &Arc<Segment>, position: u32, distance: f32, error: f32) -> Result<Ranked> {
-        let id = segment.index(&self.env.keys)?.ids.id(position).ok_or_else(|| {
-            Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id))
-        })?;
-        Ok(Ranked { distance, error, id, place: Place::Segment(Arc::clone(segment), position) })
-    }
-}
-
 /// Rows that one task of an exact scan opens.
 const SCAN_ROWS: u32 = 2048;
 
 /// Opens every matching vector of every segment, in parallel.
-fn scan_segments(
+fn scan_segments<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
     query: &SearchQuery<'_>,
-    view: &View,
+    view: &'a View,
     entity: Option<&EntityId>,
     counters: &mut Counters,
-) -> Result<Nearest> {
+) -> Result<Nearest<'a>> {
     let mut nearest = Nearest::new(query.limit);
     for found in &view.segments {
         let only = matching(env, found, entity)?;
@@ -324,20 +258,23 @@ fn scan_segments(
             None => !found.dead.contains(*position),
         };
         let rows = found.segment.len;
-        let scan = |task: u32| -> Result<(Nearest, u64)> {
-            let mut opener = Opener::new(env, state, query);
+        let scan = |task: u32| -> Result<(Nearest<'a>, u64)> {
+            let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
             let mut best = Nearest::new(query.limit);
             let start = task * SCAN_ROWS;
             let mut reranked = 0;
             for position in (start..rows.min(start.saturating_add(SCAN_ROWS))).filter(allowed) {
                 reranked += 1;
-                let ranked = opener.exact(&found.segment, position)?;
-                ranked.into_iter().for_each(|ranked| best.push(ranked));
+                if found.segment.vector(position, &env.keys, &mut opened, &mut vector)? {
+                    let distance = state.metric.distance(query.vector, &vector);
+                    let (id, place) = (id_of(env, found, position)?, Place::Segment(&found.segment, position));
+                    best.push(Ranked { distance, error: 0.0, id, place });
+                }
             }
             Ok((best, reranked))
         };
         let tasks = rows.div_ceil(SCAN_ROWS);
-        let parts: Vec<Result<(Nearest, u64)>> =
+        let parts: Vec<Result<(Nearest<'a>, u64)>> =
             env.shared.pool.install(|| (0..tasks).into_par_iter().map(scan).collect());
         for part in parts {
             let (best, reranked) = part?;
@@ -348,39 +285,41 @@ fn scan_segments(
     Ok(nearest)
 }
 
+/// Whose a record is, by what is in memory.
+fn owner<'a>(ranked: &Ranked<'a>) -> Option<&'a EntityId> {
+    match ranked.place {
+        Place::Memtable(record) => record.entity.as_ref(),
+        Place::Segment(segment, position) => segment.resident()?.entities.of(position),
+    }
+}
+
 fn hit(
     env: &EnvironmentState,
     state: &CollectionState,
     query: &SearchQuery<'_>,
-    ranked: Ranked,
+    ranked: &Ranked<'_>,
+    owner: Option<&EntityId>,
 ) -> Result<Option<Hit>> {
-    let score = state.metric.score(ranked.distance);
-    let score_error = state.metric.score_error(ranked.distance, ranked.error);
-    let id = ranked.id;
-    let of_entity = |entity: &EntityId| entity.as_str().to_owned();
-    match &ranked.place {
-        Place::Memtable(record) => Ok(Some(Hit {
-            id,
-            score,
-            score_error,
-            entity: record.entity.as_ref().map(of_entity),
-            payload: if query.with_payload { payload(record.payload.as_ref())? } else { None },
-            vector: query.with_vector.then(|| record.vector.clone()),
-        })),
-        Place::Segment(segment, position) if !query.with_payload && !query.with_vector => {
-            let entity = segment.index(&env.keys)?.entities.of(*position).map(of_entity);
-            Ok(Some(Hit { id, score, score_error, entity, payload: None, vector: None }))
+    let mut hit = Hit {
+        id: ranked.id,
+        score: state.metric.score(ranked.distance),
+        score_error: state.metric.score_error(ranked.distance, ranked.error),
+        entity: owner.map(|entity| entity.as_str().to_owned()),
+        payload: None,
+        vector: None,
+    };
+    match ranked.place {
+        Place::Memtable(record) => {
+            hit.payload = if query.with_payload { payload(record.payload.as_ref())? } else { None };
+            hit.vector = query.with_vector.then(|| record.vector.clone());
         }
-        Place::Segment(segment, position) => {
-            let record = from_segment(env, segment, *position, query.with_payload, query.with_vector)?;
-            Ok(record.map(|record| Hit {
-                id,
-                score,
-                score_error,
-                entity: record.entity,
-                payload: record.payload,
-                vector: query.with_vector.then_some(record.vector),
-            }))
+        Place::Segment(segment, position) if query.with_payload || query.with_vector => {
+            let record = from_segment(env, segment, position, query.with_payload, query.with_vector)?;
+            let Some(record) = record else { return Ok(None) };
+            hit.payload = record.payload;
+            hit.vector = query.with_vector.then_some(record.vector);
         }
+        Place::Segment(..) => {}
     }
+    Ok(Some(hit))
 }

@@ -4,18 +4,19 @@
 //! the segment, held by the view. A segment whose rows turn out damaged, at whatever read, is in quarantine
 //! from then on until the environment is opened anew: nothing is served from it, and nothing is merged.
 
+mod opening;
+
 use std::sync::{Arc, OnceLock};
 
 use index::{Ann, BuildParams, Codes, Space};
-use privacy::{Dek, RowContext, RowField, Scope, open_row_into};
+use privacy::Scope;
 use roaring::RoaringBitmap;
 use storage::backend::Dir;
 use storage::id::{CollectionId, RecordId, SegmentId, Sequence};
 use storage::manifest::SegmentEntry;
-use storage::record::{Body, decode_body, decode_vector_into};
 use storage::recovery::SEGMENTS;
 use storage::segment::layout::index_name;
-use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile, SealedRow};
+use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile};
 use storage::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -36,6 +37,9 @@ pub(crate) struct Index {
     pub ann: Ann,
     pub ids: IdMap,
     pub entities: EntityMap,
+    /// Rows that nobody can open any more and no view marks: an index that had to be made from the rows found them
+    /// without a key. They have neither code nor name.
+    pub erased: RoaringBitmap,
 }
 
 impl Index {
@@ -204,7 +208,7 @@ impl Segment {
             return Ok(None);
         }
         match self.derive(keys) {
-            Ok((index, _)) => {
+            Ok(index) => {
                 self.condition.mark_stale();
                 Ok(Some(index))
             }
@@ -227,9 +231,8 @@ impl Segment {
         ))
     }
 
-    /// An index made from the rows alone, without a graph, for a segment whose own is gone; with it the
-    /// positions of rows whose entity was erased, which nobody can name any more.
-    pub fn derive(&self, keys: &Keys) -> Result<(Index, RoaringBitmap)> {
+    /// An index made from the rows alone, without a graph, for a segment whose own is gone.
+    pub fn derive(&self, keys: &Keys) -> Result<Index> {
         let mut codes = Codes::with_capacity(&self.space, self.len as usize);
         let (mut names, mut owners, mut erased) = (Vec::new(), Vec::new(), RoaringBitmap::new());
         let (mut scratch, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
@@ -253,12 +256,12 @@ impl Segment {
         }
         let scan = BuildParams { flat_below: usize::MAX, ..BuildParams::default() };
         let corrupt = |e| Error::with(ErrorKind::Corrupt, format!("segment {} has impossible rows", self.id), e);
-        let index = Index {
+        Ok(Index {
             ann: Ann::build(&self.space, codes, &scan),
             ids: IdMap::build(names).map_err(corrupt)?,
             entities: EntityMap::build(&owners).map_err(corrupt)?,
-        };
-        Ok((index, erased))
+            erased,
+        })
     }
 
     /// The file of the index.
@@ -292,92 +295,13 @@ impl Segment {
         if ann.codes().len() != rows || ids.len() != rows || entities.len() != rows {
             return Err(Error::corrupt(damaged()));
         }
-        Ok(Index { ann, ids, entities })
-    }
-
-    /// The key of the row at `position`: `None` if its entity was erased.
-    ///
-    /// # Errors
-    /// `Corrupt` if the key is neither live nor known to be destroyed: never silence.
-    pub fn dek(&self, position: u32, keys: &Keys) -> Result<Option<Arc<Dek>>> {
-        self.watch(self.find_dek(position, keys))
-    }
-
-    fn find_dek(&self, position: u32, keys: &Keys) -> Result<Option<Arc<Dek>>> {
-        let key = self.rows(keys)?.row(position)?.key;
-        let keyring = keys.read();
-        match keyring.dek_by_id(key) {
-            Some(dek) => Ok(Some(Arc::clone(dek))),
-            None if keyring.is_destroyed(key) => Ok(None),
-            None => Err(Error::corrupt(format!(
-                "segment {} has a row whose key is neither in the keyring nor destroyed",
-                self.id
-            ))),
-        }
-    }
-
-    /// Opens the vector at `position` into `out`; `false` if its entity was erased. `scratch` is reused.
-    pub fn vector(&self, position: u32, keys: &Keys, scratch: &mut Vec<u8>, out: &mut Vec<f32>) -> Result<bool> {
-        self.watch(self.open_vector(position, keys, scratch, out))
-    }
-
-    fn open_vector(&self, position: u32, keys: &Keys, scratch: &mut Vec<u8>, out: &mut Vec<f32>) -> Result<bool> {
-        if !self.open(position, RowField::Vector, keys, scratch)? {
-            return Ok(false);
-        }
-        decode_vector_into(scratch, out).map_err(|e| self.damaged_row(e))?;
-        if out.len() != self.space.dimension() {
-            return Err(Error::corrupt(format!("segment {} has a vector of another dimension", self.id)));
-        }
-        Ok(true)
-    }
-
-    /// Opens the body at `position`; `None` if its entity was erased.
-    pub fn body(&self, position: u32, keys: &Keys) -> Result<Option<Body>> {
-        self.watch(self.open_body(position, keys))
-    }
-
-    fn open_body(&self, position: u32, keys: &Keys) -> Result<Option<Body>> {
-        let mut plain = Zeroizing::new(Vec::new());
-        if !self.open(position, RowField::Body, keys, &mut plain)? {
-            return Ok(None);
-        }
-        decode_body(&plain).map(Some).map_err(|e| self.damaged_row(e))
-    }
-
-    /// The row at `position` as a rewrite copies it, opened first: damage must not move into another file.
-    /// `None` if its entity was erased.
-    pub fn sound_row(&self, position: u32, keys: &Keys) -> Result<Option<SealedRow<'_>>> {
-        let mut plain = Zeroizing::new(Vec::new());
-        let mut opens = |field| self.watch(self.open(position, field, keys, &mut plain));
-        if !(opens(RowField::Vector)? && opens(RowField::Body)?) {
-            return Ok(None);
-        }
-        Ok(Some(self.rows(keys)?.sealed_row(position)?))
-    }
-
-    /// Opens one blob of a row into `plain`; `false` if its entity was erased.
-    fn open(&self, position: u32, field: RowField, keys: &Keys, plain: &mut Vec<u8>) -> Result<bool> {
-        let Some(dek) = self.find_dek(position, keys)? else { return Ok(false) };
-        let rows = self.rows(keys)?;
-        let row = rows.row(position)?.row;
-        let context = RowContext { scope: self.scope, collection: self.collection.0, row: row.0, field };
-        let sealed = match field {
-            RowField::Vector => rows.vector_blob(position)?,
-            RowField::Body => rows.body_blob(position)?,
-        };
-        open_row_into(&dek, &context, sealed, plain).map_err(|e| self.damaged_row(e))?;
-        Ok(true)
+        Ok(Index { ann, ids, entities, erased: RoaringBitmap::new() })
     }
 
     /// Position, sequence of a record, if a row of it is here (dead or alive).
     pub fn find(&self, id: &RecordId, keys: &Keys) -> Result<Option<(u32, Sequence)>> {
         let ids = &self.index(keys)?.ids;
         Ok(ids.position(id).and_then(|position| Some((position, ids.sequence(position)?))))
-    }
-
-    fn damaged_row(&self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::with(ErrorKind::Corrupt, format!("segment {} has a damaged row", self.id), source)
     }
 }
 

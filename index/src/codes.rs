@@ -5,13 +5,13 @@
 //! made with. It stands between quantisation, which knows no positions, and graph and search, which
 //! know no vectors.
 
-use bytemuck::{Pod, Zeroable};
 use crate::arena::Arena;
 use crate::codec::{DecodeError, Reader};
-use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::kernel::Rows;
+use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::quantize::{Query, Scale, Space, ratio};
+use bytemuck::{Pod, Zeroable};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The newest byte form of codes.

@@ -6,7 +6,7 @@
 //! Two encodings are not the only one of their value: a compressed payload, and a bitmap of dead rows. There the value
 //! must survive its own encoding. The pages of the keyring have no public encoder: what opens must take every change.
 
-use index::{Allow, Ann, Scratch};
+use index::{Allow, Ann, Reach, Scratch};
 use privacy::{Anchor, Removal, RootKey, Wanted, open_section};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -216,7 +216,7 @@ fn index(forge: &Forge, target: Target, (path, at): (&str, &Dir), plain: &[u8]) 
                 return Ok(false);
             };
             let query = space.query(&vec![0.5; space.dimension()]);
-            let found = ann.search(&query, 20, Allow::All, &mut Scratch::new());
+            let found = ann.search(&query, Reach { limit: 20, ef: 20 }, Allow::All, &mut Scratch::new());
             if found.len() < 20.min(ann.codes().len()) {
                 return Err("a search finds too little".into());
             }

@@ -118,7 +118,8 @@ fn bytes_do_not_depend_on_the_instruction_set() {
             let bytes = available().into_iter().map(|kernels| {
                 let space = Space::new(metric, dimension, &[4; 32]).with_kernels(kernels);
                 let ann = index(&space, &vectors);
-                let found = ann.search(&space.query(&vectors[5]), Reach { limit: 10, ef: 40 }, Allow::All, &mut Scratch::new());
+                let found =
+                    ann.search(&space.query(&vectors[5]), Reach { limit: 10, ef: 40 }, Allow::All, &mut Scratch::new());
                 (ann.encode_codes(), ann.encode_graph(), found)
             });
             let bytes: Vec<_> = bytes.collect();

@@ -23,11 +23,7 @@ pub fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph 
 }
 
 /// The finished graph whose lists are chosen among the candidates of each row.
-pub(super) fn finish(
-    geometry: &Geometry,
-    degree: usize,
-    candidates: impl Fn(u32) -> Vec<u32> + Sync,
-) -> FrozenGraph {
+pub(super) fn finish(geometry: &Geometry, degree: usize, candidates: impl Fn(u32) -> Vec<u32> + Sync) -> FrozenGraph {
     let chosen = (0..geometry.len() as u32).into_par_iter().map(|row| {
         let mut near: Vec<Near> = Vec::new();
         geometry.distances(row, &candidates(row), &mut near);

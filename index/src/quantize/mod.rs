@@ -11,5 +11,5 @@ mod tests;
 
 #[cfg(test)]
 use rotation::Rotation;
-pub(crate) use sq8::{STEP, ratio};
 pub use sq8::{Query, Scale, Space};
+pub(crate) use sq8::{STEP, ratio};

@@ -76,7 +76,8 @@ fn exact_distances_lie_within_the_error() {
                     let (estimate, error) = codes.distance(&query, position);
                     inside += u32::from((estimate - exact).abs() <= error);
                     total += 1;
-                    let whole = if metric == Metric::Cosine { 1.0 } else { f64::from(codes.scale(position).norm) * length };
+                    let whole =
+                        if metric == Metric::Cosine { 1.0 } else { f64::from(codes.scale(position).norm) * length };
                     widths += f64::from(error) / whole;
                 }
             }
@@ -84,6 +85,33 @@ fn exact_distances_lie_within_the_error() {
             // A bound that is always right because it is wide would pass above.
             let width = widths / f64::from(total) * (space.stride() as f64).sqrt();
             assert!(width <= if metric == Metric::L2 { 0.12 } else { 0.06 }, "{metric} {dimension}: {width}");
+        }
+    }
+}
+
+#[test]
+fn keys_say_how_far_a_walk_goes() {
+    for dimension in [24, 300] {
+        let vectors = clusters(200, dimension, 4);
+        for metric in METRICS {
+            let space = Space::new(metric, dimension, &[9; 32]);
+            let codes = crate::samples::codes(&space, &vectors[1..]);
+            let query = space.query(&vectors[0]);
+            let positions: Vec<u32> = (0..199).collect();
+            let (mut keys, mut rough) = (vec![0; 199], vec![0; 199]);
+            codes.keys(&query, &positions, &mut keys);
+            codes.rough_keys(&query, &positions, &mut rough);
+            for slack in [0.0, 0.1, 0.5] {
+                let within = |key: i32, from: i32| query.distance(key) <= (1.0 + slack) * query.distance(from) + 1e-6;
+                match query.beyond(keys[7], slack) {
+                    Some(last) => assert!(keys.iter().all(|&key| (key <= last) == within(key, keys[7]))),
+                    None => assert_eq!(metric, Metric::Dot),
+                }
+                // Rough keys are off by little, compared with how far distances lie apart here.
+                let Some(last) = query.beyond_roughly(rough[7], slack) else { continue };
+                let agree = rough.iter().zip(&keys).filter(|(rough, key)| (**rough <= last) == within(**key, keys[7]));
+                assert!(agree.count() >= 190, "{metric} {dimension} {slack}");
+            }
         }
     }
 }

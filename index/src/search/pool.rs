@@ -142,12 +142,36 @@ mod tests {
         }
 
         #[test]
+        fn keeps_the_best_up_to_the_last(
+            limit in 1_usize..40,
+            hops in proptest::collection::vec((-3_i32..9, proptest::collection::vec(-5_i32..10, 0..50)), 0..6),
+        ) {
+            let mut pool = Pool::default();
+            pool.reset(limit);
+            let (mut model, mut next) = (Vec::new(), 0);
+            for (last, keys) in hops {
+                let positions: Vec<u32> = (next..).take(keys.len()).collect();
+                next += keys.len() as u32;
+                pool.insert_up_to(last, &positions, &keys);
+                model.extend(keys.into_iter().zip(positions).filter(|(key, _)| *key <= last));
+                model.sort_unstable();
+                model.truncate(limit);
+                let found: Vec<_> = pool.iter().map(|(position, key)| (key, position)).collect();
+                prop_assert_eq!(&found, &model);
+                prop_assert_eq!(pool.key(limit - 1), model.get(limit - 1).map(|entry| entry.0));
+            }
+        }
+
+        #[test]
         fn expands_nearest_first_and_each_once(rounds in proptest::collection::vec((any::<bool>(), -5_i32..5), 0..99)) {
             let mut pool = Pool::default();
             pool.reset(30);
             let (mut waiting, mut position) = (Vec::new(), 0);
             for (expand, key) in rounds {
                 if expand {
+                    // Nothing is handed out that is further than the walk goes.
+                    let before = waiting.iter().min().map(|&(key, _): &(i32, u32)| key - 1);
+                    prop_assert_eq!(pool.expand(before.unwrap_or(i32::MAX)), None);
                     let peeked = pool.peek();
                     let expected = waiting.iter().min().copied();
                     let found = pool.expand(i32::MAX);

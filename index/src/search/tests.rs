@@ -97,7 +97,13 @@ fn a_rough_walk_refined_is_a_fine_walk() {
             for vector in clusters(50, dimension, 9) {
                 let query = space.query(&vector);
                 let expected = brute_force(&codes, &query, Allow::All);
-                walk(&graph, &Sought(&codes, &query, true), (Reach { limit: 60, ef: 60 }, 60), Allow::All, &mut scratch);
+                walk(
+                    &graph,
+                    &Sought(&codes, &query, true),
+                    (Reach { limit: 60, ef: 60 }, 60),
+                    Allow::All,
+                    &mut scratch,
+                );
                 let hits = |found: Vec<u32>| found[..10].iter().filter(|row| expected[..10].contains(row)).count();
                 rough_right += hits(found(&scratch));
                 refine(&Sought(&codes, &query, false), &mut scratch);
@@ -105,7 +111,10 @@ fn a_rough_walk_refined_is_a_fine_walk() {
                 assert_eq!(found(&scratch).len(), 60);
             }
             assert!(right >= 475 && rough_right > 350, "{metric} {dimension}: {rough_right}, refined {right}");
-            assert!(rough_right <= right && (dimension < 256 || rough_right < right), "{metric} {dimension}: {rough_right}, refined {right}");
+            assert!(
+                rough_right <= right && (dimension < 256 || rough_right < right),
+                "{metric} {dimension}: {rough_right}, refined {right}"
+            );
         }
     }
 }
@@ -120,6 +129,27 @@ fn a_walk_compares_few_and_counts_them() {
     walk(&graph, &Sought(&codes, &query, true), (Reach { limit: 20, ef: 20 }, 20), Allow::All, &mut scratch);
     let counters = scratch.counters();
     assert!((20..200).contains(&counters.hops) && (20..1500).contains(&counters.compared), "{counters:?}");
+}
+
+/// Of a query whose neighbours stand out, a walk expands fewer rows than of one whose neighbours do not.
+#[test]
+fn easy_queries_are_answered_sooner() {
+    let space = Space::new(Metric::L2, 16, &[2; 32]);
+    let mut vectors = clusters(3000, 16, 8);
+    let near = |at: usize| vectors[5].iter().map(|x| x * (1.0 + 0.001 * at as f32)).collect::<Vec<f32>>();
+    let beside: Vec<Vec<f32>> = (0..10).map(near).collect();
+    vectors.splice(2000..2010, beside);
+    let codes = codes(&space, &vectors);
+    let graph = build(&space, &codes, &BuildParams::default());
+    let mut scratch = Scratch::new();
+    let mut hops = |vector: &[f32], limit| {
+        let query = space.query(vector);
+        scratch.reset_counters();
+        walk(&graph, &Sought(&codes, &query, true), (Reach { limit, ef: 60 }, 240), Allow::All, &mut scratch);
+        scratch.counters().hops
+    };
+    let (easy, hard, as_wide) = (hops(&vectors[5], 10), hops(&[0.0; 16], 10), hops(&vectors[5], 60));
+    assert!(easy < hard && hard < as_wide, "{easy} {hard} {as_wide}");
 }
 
 /// The memory a warm scratch holds does not grow or move with further queries.
