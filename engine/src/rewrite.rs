@@ -336,6 +336,7 @@ fn install(
             rec_bytes: size(env, &rows_name(segment.id))?,
             idx_bytes: size(env, &index_name(segment.id))?,
             unread: Vec::new(),
+            repaired_at: None,
         });
         view.segments.push(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) });
     }
