@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use storage::compaction::{Policy, Size, pick};
 use storage::memtable::Memtable;
 use storage::sync::lock_within;
@@ -17,29 +16,13 @@ use crate::relog::{copy_all, is_held, remove_old_logs};
 use crate::rewrite::{Input, rewrite, rewrite_sound};
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
-
-/// What one step of upkeep did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// There was nothing to do.
-    Idle,
-    /// Memtables became segments.
-    Flushed,
-    /// Rows of erased entities went, for which there had been no room on the disk.
-    Purged,
-    /// Segments of one collection were merged.
-    Compacted,
-    /// A segment was written anew, because its index or its tombstones were damaged on disk.
-    Mended,
-    /// A segment turned out damaged and is left out from now on.
-    Quarantined,
-}
+use crate::step::Step;
 
 /// A memtable this many times over its limit makes writers wait for a flush.
 const HOLD_BACK: usize = 4;
 /// How long it makes them wait for other upkeep to end.
 const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
+
 /// Does the most urgent piece of upkeep, if any.
 pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
     if env.all().iter().any(|state| over(env, state, 1) && !is_held(env, state)) {

@@ -19,14 +19,15 @@ use storage::id::{RecordId, RowId, SegmentId, Sequence};
 use storage::manifest::SegmentEntry;
 use storage::memtable::Memtable;
 use storage::record::{Record as StoredRecord, encode_body, encode_vector};
-use storage::segment::layout::{index_name, rows_name, tombstones_name};
-use storage::segment::{EntityMap, IdMap, RowsWriter, SealedRow, write_index};
+use storage::segment::layout::{index_name, rows_name};
+use storage::segment::{EntityMap, IdMap, RowsWriter, SealedRow};
 use zeroize::Zeroizing;
 
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
-use crate::segment::{Index, Segment, section};
+use crate::segment::{Index, Segment};
+use crate::segment_files::{fresh_id, remove_files, size, write_index_file};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -165,16 +166,6 @@ fn build(
     Ok(segment.with_index(index))
 }
 
-/// A segment number that no file and no key ever had: a failed rewrite may have used the manifest's next.
-fn fresh_id(env: &EnvironmentState) -> SegmentId {
-    let mut number = env.manifest.lock().next_segment;
-    let keyring = env.keys.read();
-    while keyring.index_key(number).is_some() {
-        number += 1;
-    }
-    SegmentId(number)
-}
-
 /// The data key of every memtable row, in row order; keys that do not exist yet are made durable first.
 fn mint(env: &EnvironmentState, state: &CollectionState, rows: &[Row], id: SegmentId) -> Result<Vec<Option<Owner>>> {
     let tags: Vec<Option<Tag>> = {
@@ -298,19 +289,6 @@ fn seal<'a>(
     SealedRow { row, key: owner.key, vector: Cow::Owned(vector), body: Cow::Owned(body) }
 }
 
-fn write_index_file(env: &EnvironmentState, id: SegmentId, index: &Index) -> Result<()> {
-    let key = env.keys.read().index_key(id.0).ok_or_else(|| Error::corrupt("a new index key is missing"))?;
-    let codes = Zeroizing::new(index.ann.encode_codes());
-    let graph = Zeroizing::new(index.ann.encode_graph());
-    let (ids, entities) = (index.ids.encode(), index.entities.encode());
-    let sections: [(u8, &[u8]); 4] =
-        [(section::CODES, &codes), (section::GRAPH, &graph), (section::IDS, &ids), (section::ENTITIES, &entities)];
-    let mut rng = generator(&*env.shared.entropy)?;
-    write_index(&env.segments_dir(), id, &sections, &key, env.scope, &mut rng)
-        .map(|_| ())
-        .map_err(|e| Error::io("the index of a segment cannot be written", e))
-}
-
 /// Commits the outcome: what died or was replaced while the segment was being built is dead in it too.
 fn install(
     env: &EnvironmentState,
@@ -372,24 +350,4 @@ fn died_meanwhile(now: &[SegmentView], memtable: &Memtable, input: &Input<'_>, r
         }
     };
     (0u32..).zip(rows).filter(|(_, row)| died(row)).map(|(position, _)| position).collect()
-}
-
-fn size(env: &EnvironmentState, name: &str) -> Result<u64> {
-    env.segments_dir().len(name).map_err(|e| Error::io("a new segment file cannot be measured", e))
-}
-
-/// Unlinks the files of a segment that no manifest names any more.
-pub(crate) fn remove_files(env: &EnvironmentState, old: &SegmentView) -> Result<()> {
-    let dir = env.segments_dir();
-    for name in [rows_name(old.segment.id), index_name(old.segment.id)] {
-        remove(&dir, &name)?;
-    }
-    let prefix = tombstones_name(old.segment.id, 0);
-    let stem = prefix.split('-').next().unwrap_or_default().to_owned();
-    for name in dir.list().map_err(|e| Error::io("the segments cannot be listed", e))? {
-        if name.starts_with(&stem) && name.ends_with(".del") {
-            remove(&dir, &name)?;
-        }
-    }
-    dir.sync_dir().map_err(|e| Error::io("the segment directory cannot be synced", e))
 }
