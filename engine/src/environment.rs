@@ -110,7 +110,8 @@ impl Environment {
         maintain::flush(&self.state)
     }
 
-    /// Flushes, then merges every collection into one segment without dead rows.
+    /// Flushes, then merges every collection into one segment without dead rows. No graph waits to be rebuilt after
+    /// that.
     pub fn compact(&self) -> Result<()> {
         self.permit.check(Action::Operate)?;
         maintain::compact(&self.state)

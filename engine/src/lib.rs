@@ -3,7 +3,7 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, and
+//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, `rebuild`, and
 //! `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -14,6 +14,7 @@ mod clock;
 mod collection;
 mod condition;
 mod database;
+mod draft;
 mod drill;
 pub mod durability;
 mod entropy;
@@ -35,9 +36,11 @@ mod query;
 mod read;
 #[cfg(doctest)]
 mod readme;
+mod rebuild;
 mod record;
 mod recover;
 mod relog;
+mod repair;
 mod rerank;
 mod reserve;
 mod rewrite;

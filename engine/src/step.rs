@@ -16,6 +16,8 @@ pub enum Step {
     Compacted,
     /// A segment was written anew, because its index or its tombstones were damaged on disk.
     Mended,
+    /// A graph that an erasure repaired was built anew from the rows that are left.
+    Rebuilt,
     /// A segment turned out damaged and is left out from now on.
     Quarantined,
 }
