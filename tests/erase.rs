@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Collection, DrillReport, Environment, ErrorKind, Filter, Record, RecordId};
+use engine::{Collection, DrillReport, Environment, ErrorKind, Filter, Record, RecordId, Step};
 use lethedb_tests::world::on_disk;
 
 fn vector(id: u64) -> Vec<f32> {
@@ -95,10 +95,13 @@ fn an_erased_person_is_in_no_read_no_file_and_no_old_copy() {
     let erasure = env.erase("person-0003").reason("request 882").run().unwrap();
     let ids: Vec<u64> = (0..165).filter(|id| id % 10 == 3).collect();
     assert_eq!(erasure.records_deleted, ids.len() as u64);
-    assert_eq!((erasure.segments_purged, erasure.indexes_rebuilt), (2, 2));
+    assert_eq!((erasure.segments_purged, erasure.indexes_repaired, erasure.rebuilt_at), (2, 2, None));
     assert!(erasure.hidden_at <= erasure.shredded_at && erasure.shredded_at <= erasure.purged_at.unwrap());
     forgotten(&env, &docs, "person-0003", &ids);
     assert_eq!(docs.count().run().unwrap().count, 165 - ids.len() as u64);
+    while env.step().unwrap() != Step::Idle {}
+    assert_eq!(docs.info().repaired_segments, 0);
+    forgotten(&env, &docs, "person-0003", &ids);
 
     // The copy has its own keyring and the right root key, and still does not open.
     let error = on_disk(old.path()).open().unwrap().open_environment("acme").err().unwrap();

@@ -10,7 +10,7 @@ use lethedb_tests::crash::{Depth, Recorded};
 use lethedb_tests::errors::Rehearsed;
 use lethedb_tests::lies::{Lie, Lying};
 use lethedb_tests::oracle::Nonces;
-use lethedb_tests::workload::{OWNERS, named, owner_name, start};
+use lethedb_tests::workload::{OWNERS, Store, named, owner_name, start};
 use storage::backend::Faulty;
 use storage::backend::faulty::{FaultKind, OperationKind};
 
@@ -78,6 +78,21 @@ fn a_failed_sync_that_is_swallowed() {
     let mut nonces = Nonces::new();
     let violations = faults.filter_map(|fault| rehearsed.inject(fault, wrap, &mut nonces).err()).count();
     assert!(violations > 0);
+}
+
+/// The judge must know a graph that was repaired from one that was built, and the workload that rebuilds must have both.
+#[test]
+fn a_repaired_graph_that_passes_for_a_built_one() {
+    let workload = named("rebuild").unwrap();
+    let disk = Faulty::on(start(&workload, 1).unwrap().0);
+    let mut store = Store::open(Arc::new(disk.clone()), 2).unwrap();
+    let waits = workload.actions.iter().map(|action| {
+        store.act(action).unwrap();
+        let found = autopsy(&disk.medium()).unwrap().indexes;
+        assert!(found.iter().all(|index| index.waits != index.is_canonical));
+        found.iter().any(|index| index.waits)
+    });
+    assert_eq!(waits.collect::<Vec<_>>(), [true, false, false, false, true, true, false]);
 }
 
 /// The judge looks for the names of erased people in every plaintext: it must see them where they are.

@@ -44,6 +44,11 @@ fn an_erasure_has_one_place_among_writes() {
 }
 
 #[test]
+fn a_rebuild_keeps_nobody_out_and_brings_nothing_back() {
+    explore("rebuild", engine_scenarios::rebuilding);
+}
+
+#[test]
 fn a_dropped_collection_takes_no_writes() {
     explore("drop", engine_scenarios::dropping);
 }

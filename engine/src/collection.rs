@@ -46,6 +46,8 @@ pub struct CollectionInfo {
     pub disk_bytes: u64,
     /// Bytes of its loaded indexes and of its memtable.
     pub resident_bytes: u64,
+    /// Segments from which an erasure removed rows and whose graph waits to be built from those that are left.
+    pub repaired_segments: u64,
     /// Segments that are damaged and left out of every answer, as paths inside the environment.
     pub damaged: Vec<String>,
 }
@@ -72,6 +74,7 @@ impl Collection {
             memtable_records: view.memtable.live_len() as u64,
             disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
             resident_bytes: (loaded.map(|index| index.resident_bytes()).sum::<usize>() + view.memtable.bytes()) as u64,
+            repaired_segments: segments.iter().filter(|segment| segment.repaired_at.is_some()).count() as u64,
             damaged: paths(&hidden),
         }
     }

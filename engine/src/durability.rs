@@ -29,7 +29,9 @@
 //! **Erasure** goes forward only. From `hidden_at` on no read returns the person. From `shredded_at` on no key that is
 //! left opens a byte of theirs, in the live files or in a copy made before. From `purged_at` on their ciphertext is gone
 //! from the live files too, but for segments in quarantine, which are counted: what they hold of the person opens for
-//! nobody. A crash or an error at any step leaves a job that upkeep or the next opening ends; what was
+//! nobody. From `rebuilt_at` on no graph remembers them either: the graph of a large segment is repaired first, which takes
+//! every id, code and vector of theirs out of it, and upkeep builds it anew from the rows that are left, byte for byte as if
+//! the person had never been there, within [`Settings::rebuild_hours`](crate::Settings::rebuild_hours). A crash or an error at any step leaves a job that upkeep or the next opening ends; what was
 //! written for the same person after the erasure began is kept. On a full disk the keys are destroyed first, and the bytes
 //! follow when there is room. The reserve must hold what is not in segments yet, once more, and the largest segment that
 //! is touched; where it cannot, the erasure answers `Full`, the person stays hidden, and upkeep goes on with it. It is bytes: a file system without free inodes may still refuse.

@@ -17,15 +17,16 @@ use crate::erase::{self, Erasure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
 use crate::keys::KEYRING;
-use crate::maintain::{self, Step};
+use crate::maintain;
 use crate::name;
 use crate::permit::{Action, Permit};
 use crate::relog;
-use crate::rewrite;
 use crate::schema::metric_code;
 use crate::scrub::{self, Scrub};
+use crate::segment_files::remove_files;
 use crate::snapshot::View;
 use crate::state::{CollectionState, EnvironmentState};
+use crate::step::Step;
 use crate::verify::{self, Depth, VerifyReport};
 use crate::worker::Bell;
 
@@ -92,7 +93,7 @@ impl Environment {
         };
         relog::remove_old_logs(env)?;
         for view in &dropped.segments {
-            rewrite::remove_files(env, view)?;
+            remove_files(env, view)?;
         }
         Ok(true)
     }
@@ -109,7 +110,8 @@ impl Environment {
         maintain::flush(&self.state)
     }
 
-    /// Flushes, then merges every collection into one segment without dead rows.
+    /// Flushes, then merges every collection into one segment without dead rows. No graph waits to be rebuilt after
+    /// that.
     pub fn compact(&self) -> Result<()> {
         self.permit.check(Action::Operate)?;
         maintain::compact(&self.state)

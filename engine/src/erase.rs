@@ -1,21 +1,24 @@
 //! ERASE: job synced, entity masked → memtable survivors re-logged → one epoch → affected segments
-//! rewritten → answer.
+//! rewritten → answer. Graphs that were repaired meanwhile are built anew by upkeep ([`crate::rebuild`]).
 //!
 //! A crash leaves data unreadable rather than half erased, and the job resumes at open: before the epoch
 //! the job's own ephemeral key still opens it and it starts over; after the epoch the destroyed keys
 //! themselves say which rows have to go.
 
+use std::slice;
 use std::sync::Arc;
 
 use privacy::{EntityId, Wanted};
 use serde::Serialize;
 
+use crate::draft::Input;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{self, Job};
 use crate::permit::{Action, Permit};
+use crate::rebuild;
 use crate::relog::{move_log, remove_old_logs};
-use crate::rewrite::rewrite_sound;
+use crate::rewrite::{Outcome, rewrite_sound};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -28,8 +31,11 @@ pub struct Erasure {
     pub records_deleted: u64,
     /// Segments that held rows of the entity and were rewritten or removed.
     pub segments_purged: u64,
-    /// Indexes built anew for survivors.
+    /// Indexes built anew for survivors, as if the entity had never been there.
     pub indexes_rebuilt: u64,
+    /// Indexes of survivors whose graph was repaired, because building it takes long. They hold nothing of the entity,
+    /// but some edges were chosen when it was there; upkeep rebuilds them.
+    pub indexes_repaired: u64,
     /// Damaged segments that hold rows of the entity or may hold some, and could not be rewritten. What is left
     /// of those rows opens for nobody, since their key is destroyed.
     pub segments_quarantined: u64,
@@ -40,6 +46,11 @@ pub struct Erasure {
     /// From here on no live file holds a row of the entity. `None` while the disk has no room for it: upkeep does it
     /// once there is.
     pub purged_at: Option<u64>,
+    /// From here on every index in the environment is one that never knew the entity. `None` while a repaired graph
+    /// waits to be rebuilt, see [`CollectionInfo::repaired_segments`](crate::CollectionInfo::repaired_segments):
+    /// upkeep does it within [`Settings::rebuild_hours`](crate::Settings::rebuild_hours), and
+    /// [`Environment::compact`](crate::Environment::compact) at once.
+    pub rebuilt_at: Option<u64>,
     /// When the job ended; `None` while it has not.
     pub completed_at: Option<u64>,
     /// Why, as the caller said.
@@ -64,10 +75,12 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
         records_deleted,
         segments_purged: 0,
         indexes_rebuilt: 0,
+        indexes_repaired: 0,
         segments_quarantined: 0,
         hidden_at,
         shredded_at,
         purged_at: None,
+        rebuilt_at: None,
         completed_at: None,
         reason: None,
     };
@@ -78,12 +91,15 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
         purged => {
             purged?;
             erasure.purged_at = Some(now());
+            // A graph that waits for the sake of others may know the entity too, by rows that it lost before.
+            erasure.rebuilt_at = rebuild::waiting(env).is_empty().then(now);
             reserve.spend(|| finish(env, number))?;
             erasure.completed_at = Some(now());
         }
     }
     erasure.segments_purged = done.purged;
     erasure.indexes_rebuilt = done.rebuilt;
+    erasure.indexes_repaired = done.repaired;
     erasure.segments_quarantined = done.quarantined;
     Ok(erasure)
 }
@@ -195,11 +211,12 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
     Ok(affected)
 }
 
-/// How many segments went, came back without the entity, and could not be rewritten.
+/// How many segments went, came back without the entity in either way, and could not be rewritten.
 #[derive(Default)]
 struct Purged {
     purged: u64,
     rebuilt: u64,
+    repaired: u64,
     quarantined: u64,
 }
 
@@ -209,12 +226,16 @@ fn purge(env: &EnvironmentState, affected: &Affected, done: &mut Purged) -> Resu
         // The view's bitmap may have grown since.
         let view = state.view();
         let Some(now) = view.segments.iter().find(|view| view.segment.id == old.segment.id) else { continue };
-        let before = view.segments.len();
-        if rewrite_sound(env, state, std::slice::from_ref(now))? {
-            done.purged += 1;
-            done.rebuilt += u64::from(state.view().segments.len() == before);
-        } else {
+        let input = Input { may_repair: true, ..Input::of(slice::from_ref(now)) };
+        let Some(outcome) = rewrite_sound(env, state, &input)? else {
             done.quarantined += 1;
+            continue;
+        };
+        done.purged += 1;
+        match outcome {
+            Outcome::Emptied => {}
+            Outcome::Built => done.rebuilt += 1,
+            Outcome::Repaired => done.repaired += 1,
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, and
+//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, `rebuild`, and
 //! `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -14,6 +14,7 @@ mod clock;
 mod collection;
 mod condition;
 mod database;
+mod draft;
 mod drill;
 pub mod durability;
 mod entropy;
@@ -36,9 +37,11 @@ mod query;
 mod read;
 #[cfg(doctest)]
 mod readme;
+mod rebuild;
 mod record;
 mod recover;
 mod relog;
+mod repair;
 mod rerank;
 mod reserve;
 mod rewrite;
@@ -48,9 +51,11 @@ mod schema;
 mod scrub;
 mod search;
 mod segment;
+mod segment_files;
 mod settings;
 mod snapshot;
 mod state;
+mod step;
 mod verify;
 mod worker;
 mod write;
@@ -67,7 +72,6 @@ pub use filter::Filter;
 pub use health::Health;
 pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
-pub use maintain::Step;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
 pub use query::{AsOf, Counted, Counters, Deleted, Hit, Hits, Page};
@@ -77,4 +81,5 @@ pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
 pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};
 pub use scrub::Scrub;
 pub use settings::Settings;
+pub use step::Step;
 pub use verify::VerifyReport;

@@ -1,61 +1,61 @@
-//! The upkeep of an environment in steps that a test can drive: flush, compaction, and the rest of erasures for which
-//! there was no room.
+//! The upkeep of an environment in steps that a test can drive: flush, compaction, the rest of erasures for which there
+//! was no room, and the graphs that they left to be built.
 //!
 //! Invariant: a log goes only after a committed manifest no longer names it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use storage::compaction::{Policy, Size, pick};
 use storage::memtable::Memtable;
 use storage::sync::lock_within;
 
+use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
+use crate::rebuild;
 use crate::relog::{copy_all, is_held, remove_old_logs};
-use crate::rewrite::{Input, rewrite, rewrite_sound};
+use crate::rewrite::{rewrite, rewrite_sound};
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
-
-/// What one step of upkeep did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// There was nothing to do.
-    Idle,
-    /// Memtables became segments.
-    Flushed,
-    /// Rows of erased entities went, for which there had been no room on the disk.
-    Purged,
-    /// Segments of one collection were merged.
-    Compacted,
-    /// A segment was written anew, because its index or its tombstones were damaged on disk.
-    Mended,
-    /// A segment turned out damaged and is left out from now on.
-    Quarantined,
-}
+use crate::step::Step;
 
 /// A memtable this many times over its limit makes writers wait for a flush.
 const HOLD_BACK: usize = 4;
 /// How long it makes them wait for other upkeep to end.
 const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
+
 /// Does the most urgent piece of upkeep, if any.
 pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
     if env.all().iter().any(|state| over(env, state, 1) && !is_held(env, state)) {
         flush(env)?;
-        return Ok(Step::Flushed);
+        // Writers who never pause must not put a rebuild off for ever.
+        if !rebuild::is_overdue(env) {
+            return Ok(Step::Flushed);
+        }
     }
+    match urgent(env)? {
+        Step::Idle => rebuild::at_leisure(env),
+        done => Ok(done),
+    }
+}
+
+/// What is done before anything that can wait, with all other upkeep kept out.
+fn urgent(env: &EnvironmentState) -> Result<Step> {
     let _one = env.maintenance.lock();
     env.check_open()?;
     if erase::finish_shredded(env)? {
         return Ok(Step::Purged);
     }
+    match rebuild::overdue(env)? {
+        Step::Idle => {}
+        done => return Ok(done),
+    }
     for state in env.all() {
         let (view, _) = state.view().served();
         if let Some((chosen, done)) = choose(&view) {
-            let is_sound = rewrite_sound(env, &state, &chosen)?;
-            return Ok(if is_sound { done } else { Step::Quarantined });
+            let rewritten = rewrite_sound(env, &state, &Input::of(&chosen))?;
+            return Ok(rewritten.map_or(Step::Quarantined, |_| done));
         }
     }
     Ok(Step::Idle)
@@ -73,7 +73,7 @@ fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
     Some((chosen, Step::Compacted))
 }
 
-/// Merges every collection into one segment without dead rows.
+/// Merges every collection into one segment without dead rows, whose graph is built from its rows alone.
 pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     flush(env)?;
     let _one = env.maintenance.lock();
@@ -81,10 +81,14 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     for state in env.all() {
         loop {
             let (view, _) = state.view().served();
-            let is_due = |view: &SegmentView| !view.dead.is_empty() || view.segment.condition().is_stale();
+            let waiting = rebuild::waiting(env);
+            let is_due = |view: &SegmentView| {
+                let segment = &view.segment;
+                !view.dead.is_empty() || segment.condition().is_stale() || waiting.contains_key(&segment.id)
+            };
             // Whatever is damaged is left out the next time around.
             if view.segments.len() < 2 && !view.segments.iter().any(is_due)
-                || rewrite_sound(env, &state, &view.segments)?
+                || rewrite_sound(env, &state, &Input::of(&view.segments))?.is_some()
             {
                 break;
             }
@@ -134,7 +138,7 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
     };
     for (state, memtable) in memtables {
         if !memtable.is_empty() {
-            let input = Input { memtable: Some(&memtable), segments: &[], flushed: Some(flushed) };
+            let input = Input { memtable: Some(&memtable), segments: &[], flushed: Some(flushed), may_repair: false };
             rewrite(env, &state, &input)?;
         }
     }

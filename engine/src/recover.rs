@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use index::Space;
 use roaring::RoaringBitmap;
@@ -16,6 +16,7 @@ use storage::segment::layout::rows_name;
 use storage::segment::read_tombstones;
 use storage::wal::{Loss, Salvaged, replay, salvage};
 
+use crate::draft::Input;
 use crate::entropy::generator;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
@@ -131,6 +132,7 @@ fn assemble(
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),
         manifest: Mutex::new(manifest),
+        rebuild_at: AtomicU64::new(0),
     }
 }
 
@@ -283,7 +285,7 @@ fn rebuild(env: &EnvironmentState) -> Result<()> {
     for state in env.all() {
         for view in &state.view().segments {
             if !view.segment.has_index(&env.keys) {
-                rewrite_sound(env, &state, std::slice::from_ref(view))?;
+                rewrite_sound(env, &state, &Input::of(std::slice::from_ref(view)))?;
             }
         }
     }

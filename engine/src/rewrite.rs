@@ -1,61 +1,55 @@
-//! REWRITE: rows, keep → extend keys → codes → graph → `.rec`, `.idx` → manifest → old files gone.
+//! REWRITE: rows, keep → codes → graph → extend keys → `.rec`, `.idx` → manifest → old files gone.
 //!
-//! Flush, compaction and the purge of an erasure are this one walk with other inputs. Ciphertext of rows
-//! that are in a segment already is copied as it is; only memtable rows are sealed here, and only here are
-//! data keys minted. The positions of a segment follow the keyed order of its record ids, so that the
-//! order is a function of the set of records alone.
+//! Flush, compaction, the purge of an erasure and the rebuild of a graph are this one walk with other inputs: a draft,
+//! then the files. Ciphertext of rows that are in a segment already is copied as it is; only memtable rows are sealed
+//! here, and only here are data keys minted.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use index::{Ann, Codes};
-use privacy::{Dek, EntityId, KeyId, RowContext, RowField, Tag, Wanted, seal_row};
+use privacy::{Dek, KeyId, RowContext, RowField, Tag, Wanted, seal_row};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
-use storage::id::{RecordId, RowId, SegmentId, Sequence};
+use storage::id::{RowId, SegmentId};
 use storage::manifest::SegmentEntry;
 use storage::memtable::Memtable;
 use storage::record::{Record as StoredRecord, encode_body, encode_vector};
-use storage::segment::layout::{index_name, rows_name, tombstones_name};
-use storage::segment::{EntityMap, IdMap, RowsWriter, SealedRow, write_index};
-use zeroize::Zeroizing;
+use storage::segment::layout::{index_name, rows_name};
+use storage::segment::{RowsWriter, SealedRow};
 
+use crate::draft::{Draft, Input, Origin, Row, destroyed, draft, source_of};
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
-use crate::segment::{Index, Segment, section};
+use crate::segment::{Index, Segment};
+use crate::segment_files::{fresh_id, remove_files, size, write_index_file};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
-/// What goes into one rewrite. A row of a segment is kept if it is not dead and its key still lives.
-pub(crate) struct Input<'a> {
-    pub memtable: Option<&'a Memtable>,
-    pub segments: &'a [SegmentView],
-    /// The last write that the memtable includes.
-    pub flushed: Option<Sequence>,
-}
-
-/// A row that will be in the new segment.
-struct Row {
-    order: u64,
-    id: RecordId,
-    sequence: Sequence,
-    entity: Option<EntityId>,
-    origin: Origin,
-}
-
-enum Origin {
-    Memtable(Arc<StoredRecord>),
-    /// Index into `Input::segments`, and the position there.
-    Segment(usize, u32),
+/// What became of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// None was left.
+    Emptied,
+    /// They are in a segment whose index is a function of them alone.
+    Built,
+    /// They are in a segment whose graph waits to be built.
+    Repaired,
 }
 
 /// Runs the walk for one collection and publishes its outcome. The caller holds `maintenance`.
-pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<()> {
-    for view in input.segments {
+pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<Outcome> {
+    open(env, input.segments)?;
+    let draft = draft(env, state, input)?;
+    commit(env, state, input, draft)
+}
+
+/// Opens the sources of a rewrite. The caller holds `maintenance`.
+pub(crate) fn open(env: &EnvironmentState, segments: &[SegmentView]) -> Result<()> {
+    for view in segments {
         // A reader of an older view may come to these files after they are gone: it must find them opened.
         // A salvage comes with segments that nobody reads, and of which perhaps nothing opens.
         if view.segment.is_quarantined() && view.live() == 0 {
@@ -66,93 +60,64 @@ pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &I
             view.segment.index_unless_lost(&env.keys)?;
         }
     }
-    let rows = gather(env, input)?;
+    Ok(())
+}
+
+/// Writes a draft and puts it in the place of its sources. The caller holds `maintenance`.
+pub(crate) fn commit(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    input: &Input<'_>,
+    draft: Draft,
+) -> Result<Outcome> {
+    let Draft { rows, index, is_repaired } = draft;
     let id = fresh_id(env);
-    let built = if rows.is_empty() { Ok(None) } else { build(env, state, input, &rows, id).map(Some) };
-    built.and_then(|segment| install(env, state, input, &rows, segment)).inspect_err(|_| {
+    let built = if rows.is_empty() { Ok(None) } else { write(env, state, input, &rows, index, id).map(Some) };
+    let repaired_at = is_repaired.then(|| env.shared.clock.now_ms());
+    built.and_then(|segment| install(env, state, input, &rows, segment, repaired_at)).inspect_err(|_| {
         // It must not take the room that a full disk lacks. Where its outcome is unknown, the latch keeps it.
         let _ = [rows_name(id), index_name(id)].map(|name| remove(&env.segments_dir(), &name));
     })?;
     for old in input.segments {
         remove_files(env, old)?;
     }
-    Ok(())
+    Ok(match (rows.is_empty(), is_repaired) {
+        (true, _) => Outcome::Emptied,
+        (false, true) => Outcome::Repaired,
+        (false, false) => Outcome::Built,
+    })
 }
 
-/// Rewrites `segments`; `false` if one of them is damaged: then it is in quarantine, and nothing was changed.
-pub(crate) fn rewrite_sound(env: &EnvironmentState, state: &CollectionState, segments: &[SegmentView]) -> Result<bool> {
+/// [`rewrite`]; `None` if a segment is damaged: then it is in quarantine, and nothing was changed.
+pub(crate) fn rewrite_sound(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    input: &Input<'_>,
+) -> Result<Option<Outcome>> {
+    sound(input.segments, || rewrite(env, state, input))
+}
+
+/// Does `work` on `segments`; `None` if one of them is damaged or turns out to be.
+pub(crate) fn sound<T>(segments: &[SegmentView], work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
     let is_damaged = || segments.iter().any(|view| view.segment.is_quarantined());
     if is_damaged() {
-        return Ok(false);
-    }
-    match rewrite(env, state, &Input { memtable: None, segments, flushed: None }) {
-        Err(_) if is_damaged() => Ok(false),
-        rewritten => rewritten.map(|()| true),
-    }
-}
-
-fn gather(env: &EnvironmentState, input: &Input<'_>) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for (_, slot) in input.memtable.into_iter().flat_map(Memtable::iter) {
-        if let Some(record) = slot.live() {
-            let (id, sequence, entity) = (record.id, record.sequence, record.entity.clone());
-            rows.push(Row { order: 0, id, sequence, entity, origin: Origin::Memtable(Arc::clone(record)) });
-        }
-    }
-    for (source, view) in input.segments.iter().enumerate() {
-        for position in (0..view.segment.len).filter(|position| !view.dead.contains(*position)) {
-            if let Some((id, sequence, entity)) = identity(env, &view.segment, position)? {
-                rows.push(Row { order: 0, id, sequence, entity, origin: Origin::Segment(source, position) });
-            }
-        }
-    }
-    let order_key = env.keys.read().order_key();
-    for row in &mut rows {
-        row.order = order_key.order_hash(&id_bytes(&row.id));
-    }
-    rows.sort_unstable_by_key(|row| (row.order, row.id));
-    Ok(rows)
-}
-
-type Identity = (RecordId, Sequence, Option<EntityId>);
-
-/// Who the row at `position` is; `None` if its entity was erased. From the index where it is in memory,
-/// from the sealed body otherwise.
-fn identity(env: &EnvironmentState, segment: &Segment, position: u32) -> Result<Option<Identity>> {
-    if !segment.is_live(position, &env.keys)? {
         return Ok(None);
     }
-    if let Some(index) = segment.resident()
-        && let (Some(id), Some(sequence)) = (index.ids.id(position), index.ids.sequence(position))
-    {
-        return Ok(Some((id, sequence, index.entities.of(position).cloned())));
+    match work() {
+        Err(_) if is_damaged() => Ok(None),
+        done => done.map(Some),
     }
-    let body = segment.body(position, &env.keys)?;
-    Ok(body.map(|body| (body.id, body.sequence, body.entity.clone())))
 }
 
-/// A record id as the 17 bytes that the keyed order hashes.
-fn id_bytes(id: &RecordId) -> [u8; 17] {
-    let mut bytes = [0u8; 17];
-    match id {
-        RecordId::Num(number) => bytes[9..].copy_from_slice(&number.to_be_bytes()),
-        RecordId::Uuid(uuid) => {
-            bytes[0] = 1;
-            bytes[1..].copy_from_slice(uuid.as_bytes());
-        }
-    }
-    bytes
-}
-
-fn build(
+fn write(
     env: &EnvironmentState,
     state: &CollectionState,
     input: &Input<'_>,
     rows: &[Row],
+    index: Index,
     id: SegmentId,
 ) -> Result<Segment> {
     let owners = mint(env, state, rows, id)?;
-    let index = build_index(env, state, input, rows)?;
     // A segment that never reached the manifest may have left files under this number.
     for name in [rows_name(id), index_name(id)] {
         remove(&env.segments_dir(), &name)?;
@@ -163,16 +128,6 @@ fn build(
     let segment = Segment::new(&env.segments_dir(), id, len, state.id, &state.space, env.scope);
     segment.condition().mark_checked(env.shared.clock.now_ms());
     Ok(segment.with_index(index))
-}
-
-/// A segment number that no file and no key ever had: a failed rewrite may have used the manifest's next.
-fn fresh_id(env: &EnvironmentState) -> SegmentId {
-    let mut number = env.manifest.lock().next_segment;
-    let keyring = env.keys.read();
-    while keyring.index_key(number).is_some() {
-        number += 1;
-    }
-    SegmentId(number)
 }
 
 /// The data key of every memtable row, in row order; keys that do not exist yet are made durable first.
@@ -204,44 +159,6 @@ fn mint(env: &EnvironmentState, state: &CollectionState, rows: &[Row], id: Segme
 struct Owner {
     key: KeyId,
     dek: Arc<Dek>,
-}
-
-fn build_index(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Result<Index> {
-    let mut codes = Codes::with_capacity(&state.space, rows.len());
-    let (mut scratch, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
-    for row in rows {
-        match &row.origin {
-            Origin::Memtable(record) => codes.push(&state.space, &record.vector),
-            Origin::Segment(source, position) => {
-                let segment = &source_of(input, *source)?.segment;
-                if let Some(index) = segment.resident() {
-                    codes.push_from(index.ann.codes(), *position);
-                } else if segment.vector(*position, &env.keys, &mut scratch, &mut vector)? {
-                    codes.push(&state.space, &vector);
-                } else {
-                    return Err(destroyed());
-                }
-            }
-        }
-    }
-    let params = env.shared.settings.build_params();
-    let ann = env.shared.pool.install(|| Ann::build(&state.space, codes, &params));
-    let entities: Vec<Option<EntityId>> = rows.iter().map(|row| row.entity.clone()).collect();
-    let too_large = |e| Error::with(ErrorKind::Unsupported, "the segment has more rows than a segment can hold", e);
-    Ok(Index {
-        ann,
-        ids: IdMap::build(rows.iter().map(|row| (row.id, row.sequence))).map_err(too_large)?,
-        entities: EntityMap::build(&entities).map_err(too_large)?,
-        erased: RoaringBitmap::new(),
-    })
-}
-
-fn destroyed() -> Error {
-    Error::new(ErrorKind::Conflict, "a data key was destroyed during a rewrite")
-}
-
-fn source_of<'a>(input: &'a Input<'_>, source: usize) -> Result<&'a SegmentView> {
-    input.segments.get(source).ok_or_else(|| Error::corrupt("a rewrite lost one of its segments"))
 }
 
 /// Rows sealed at a time: enough to keep every thread busy, few enough to bound memory.
@@ -297,19 +214,6 @@ fn seal<'a>(
     SealedRow { row, key: owner.key, vector: Cow::Owned(vector), body: Cow::Owned(body) }
 }
 
-fn write_index_file(env: &EnvironmentState, id: SegmentId, index: &Index) -> Result<()> {
-    let key = env.keys.read().index_key(id.0).ok_or_else(|| Error::corrupt("a new index key is missing"))?;
-    let codes = Zeroizing::new(index.ann.encode_codes());
-    let graph = Zeroizing::new(index.ann.encode_graph());
-    let (ids, entities) = (index.ids.encode(), index.entities.encode());
-    let sections: [(u8, &[u8]); 4] =
-        [(section::CODES, &codes), (section::GRAPH, &graph), (section::IDS, &ids), (section::ENTITIES, &entities)];
-    let mut rng = generator(&*env.shared.entropy)?;
-    write_index(&env.segments_dir(), id, &sections, &key, env.scope, &mut rng)
-        .map(|_| ())
-        .map_err(|e| Error::io("the index of a segment cannot be written", e))
-}
-
 /// Commits the outcome: what died or was replaced while the segment was being built is dead in it too.
 fn install(
     env: &EnvironmentState,
@@ -317,6 +221,7 @@ fn install(
     input: &Input<'_>,
     rows: &[Row],
     segment: Option<Segment>,
+    repaired_at: Option<u64>,
 ) -> Result<()> {
     let _order = env.apply.lock();
     let mut view = (*state.view()).clone();
@@ -335,6 +240,7 @@ fn install(
             rec_bytes: size(env, &rows_name(segment.id))?,
             idx_bytes: size(env, &index_name(segment.id))?,
             unread: Vec::new(),
+            repaired_at,
         });
         view.segments.push(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) });
     }
@@ -343,7 +249,11 @@ fn install(
     state.publish(view);
     let committed = env.commit(|manifest| {
         if let Some(collection) = manifest.collections.iter_mut().find(|collection| collection.id == state.id) {
-            collection.segments.retain(|old| !input.segments.iter().any(|gone| gone.segment.id == old.id));
+            let is_gone = |old: &SegmentEntry| input.segments.iter().any(|gone| gone.segment.id == old.id);
+            // A graph that is repaired again has waited since the first time.
+            let earlier = collection.segments.iter().filter(|old| is_gone(old)).filter_map(|old| old.repaired_at).min();
+            entry.iter_mut().for_each(|entry| entry.repaired_at = entry.repaired_at.map(|now| earlier.unwrap_or(now)));
+            collection.segments.retain(|old| !is_gone(old));
             collection.segments.extend(entry.iter().cloned());
             collection.flushed = collection.flushed.max(flushed);
         }
@@ -370,24 +280,4 @@ fn died_meanwhile(now: &[SegmentView], memtable: &Memtable, input: &Input<'_>, r
         }
     };
     (0u32..).zip(rows).filter(|(_, row)| died(row)).map(|(position, _)| position).collect()
-}
-
-fn size(env: &EnvironmentState, name: &str) -> Result<u64> {
-    env.segments_dir().len(name).map_err(|e| Error::io("a new segment file cannot be measured", e))
-}
-
-/// Unlinks the files of a segment that no manifest names any more.
-pub(crate) fn remove_files(env: &EnvironmentState, old: &SegmentView) -> Result<()> {
-    let dir = env.segments_dir();
-    for name in [rows_name(old.segment.id), index_name(old.segment.id)] {
-        remove(&dir, &name)?;
-    }
-    let prefix = tombstones_name(old.segment.id, 0);
-    let stem = prefix.split('-').next().unwrap_or_default().to_owned();
-    for name in dir.list().map_err(|e| Error::io("the segments cannot be listed", e))? {
-        if name.starts_with(&stem) && name.ends_with(".del") {
-            remove(&dir, &name)?;
-        }
-    }
-    dir.sync_dir().map_err(|e| Error::io("the segment directory cannot be synced", e))
 }

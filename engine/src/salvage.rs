@@ -14,6 +14,7 @@ use storage::recovery::LOGS;
 use storage::wal::{Loss, wal_name};
 
 use crate::database::Database;
+use crate::draft::Input;
 use crate::environment::Environment;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +22,7 @@ use crate::inspect::Inspection;
 use crate::keys::{KEYRING, Keys};
 use crate::name;
 use crate::recover::{self, Damaged};
-use crate::rewrite::{Input, rewrite, rewrite_sound};
+use crate::rewrite::{rewrite, rewrite_sound};
 use crate::segment::Segment;
 use crate::snapshot::{SegmentView, View};
 use crate::state::EnvironmentState;
@@ -161,11 +162,11 @@ fn segments(env: &EnvironmentState, depth: Depth) -> Result<Vec<SalvagedSegment>
             if now.segment.is_quarantined() {
                 let (left, report) = survivors(env, &newest(env, &view)?, now);
                 if depth == Depth::Rewrite {
-                    rewrite(env, &state, &Input { memtable: None, segments: &[left], flushed: None })?;
+                    rewrite(env, &state, &Input::of(&[left]))?;
                 }
                 salvaged.push(report);
             } else if now.segment.condition().is_stale() && depth == Depth::Rewrite {
-                rewrite_sound(env, &state, std::slice::from_ref(now))?;
+                rewrite_sound(env, &state, &Input::of(std::slice::from_ref(now)))?;
             }
         }
     }

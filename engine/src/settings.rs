@@ -40,6 +40,11 @@ pub struct Settings {
     pub scrub_days: u64,
     /// Segments with fewer rows are scanned instead of given a graph.
     pub flat_below: usize,
+    /// Erasures repair the graph of a segment that keeps at least so many rows, and upkeep rebuilds it later; the graph
+    /// of fewer is rebuilt at once.
+    pub repair_from: usize,
+    /// Hours after which a repaired graph is rebuilt before other upkeep; where upkeep has time it is rebuilt at once.
+    pub rebuild_hours: u64,
 }
 
 impl Default for Settings {
@@ -61,6 +66,10 @@ impl Default for Settings {
             builder: IndexBuilder::default(),
             scrub_days: 7,
             flat_below: 1024,
+            // Building so many takes a tenth of a second on two cores, about as much as the rest of an erasure; it
+            // takes ten seconds for 50,000 (benches/LOG.md), and an erasure keeps the next one waiting.
+            repair_from: 2048,
+            rebuild_hours: 24,
         }
     }
 }

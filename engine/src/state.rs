@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use index::{Metric, Scratch, Space};
 use privacy::{Removal, Scope, SectionKey, Wanted};
@@ -118,6 +118,8 @@ pub(crate) struct EnvironmentState {
     /// A logged write could not be made visible: what readers see is behind the log, so no more is taken.
     pub behind: AtomicBool,
     pub manifest: Mutex<Manifest>,
+    /// When the rebuild of graphs is tried again after the disk had no room for one.
+    pub rebuild_at: AtomicU64,
 }
 
 impl EnvironmentState {

@@ -9,9 +9,10 @@ use storage::sync::thread::{Builder, JoinHandle};
 use storage::sync::{Condvar, Mutex};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::maintain::{self, Step};
+use crate::maintain;
 use crate::scrub::{Scrub, scrub_due};
 use crate::state::EnvironmentState;
+use crate::step::Step;
 
 /// Wakes the worker.
 #[derive(Clone, Default)]

@@ -42,11 +42,11 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// Reads the version byte.
+    /// Reads the version byte. Bytes of an older version are as good as none: they are derived, and derived again.
     pub(crate) fn version(&mut self, newest: u8) -> Result<(), DecodeError> {
         match self.byte()? {
             found if found > newest => Err(DecodeError::NewerFormat { found, newest }),
-            0 => Err(DecodeError::Range { what: "version" }),
+            found if found < newest => Err(DecodeError::Range { what: "version" }),
             _ => Ok(()),
         }
     }

@@ -19,8 +19,9 @@ use crate::backend::Dir;
 use crate::codec::Malformed;
 use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 
-/// The newest manifest format this build reads, and the one it writes.
-pub const FORMAT: u16 = 1;
+/// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments and is
+/// otherwise the same.
+pub const FORMAT: u16 = 2;
 
 const MAGIC: &[u8; 8] = b"lethman\0";
 const HEADER_LEN: usize = 22;
@@ -106,6 +107,10 @@ pub struct SegmentEntry {
     /// Earlier versions of its tombstones that did not open: what they mark is dead as well.
     #[cbor(n(6), default)]
     pub unread: Vec<u64>,
+    /// Since when its graph still has edges that were chosen when rows erased since were there, in milliseconds since
+    /// the Unix epoch; none if it was built from its rows alone.
+    #[n(7)]
+    pub repaired_at: Option<u64>,
 }
 
 impl SegmentEntry {
@@ -212,7 +217,7 @@ impl Manifest {
     ) -> io::Result<()> {
         self.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let plaintext = minicbor::to_vec(self).map_err(io::Error::other)?;
-        let mut bytes = header(self.number).to_vec();
+        let mut bytes = header(FORMAT, self.number).to_vec();
         bytes.extend(seal_section(table_key, &context(scope, self.number), &plaintext, rng));
         dir.write_new(&file_name(self.number), &bytes)
     }
@@ -308,10 +313,10 @@ fn decode(plaintext: &[u8]) -> Result<Manifest, Malformed> {
     Ok(manifest)
 }
 
-fn header(number: u64) -> [u8; HEADER_LEN] {
+fn header(format: u16, number: u64) -> [u8; HEADER_LEN] {
     let mut out = [0; HEADER_LEN];
     out[..8].copy_from_slice(MAGIC);
-    out[8..10].copy_from_slice(&FORMAT.to_le_bytes());
+    out[8..10].copy_from_slice(&format.to_le_bytes());
     out[10..18].copy_from_slice(&number.to_le_bytes());
     let checksum = crc32c::crc32c(&out[..18]);
     out[18..].copy_from_slice(&checksum.to_le_bytes());
@@ -333,7 +338,7 @@ fn check_header<'a>(
     if format > FORMAT {
         return Err(ManifestError::NewerFormat { found: format, max: FORMAT });
     }
-    if *head != header(number) { Err(damaged("header")) } else { Ok(sealed) }
+    if format == 0 || *head != header(format, number) { Err(damaged("header")) } else { Ok(sealed) }
 }
 
 fn context(scope: Scope, number: u64) -> SectionContext {

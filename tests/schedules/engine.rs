@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::{Database, Environment, Error, ErrorKind, Settings};
+use engine::{Database, Environment, Error, ErrorKind, Settings, Step};
 use lethedb_tests::groups::{Groups, open};
 use lethedb_tests::world::{in_memory, small_settings};
 use storage::backend::Memory;
@@ -151,6 +151,33 @@ pub fn erasure() {
         scope.spawn(|| reads(docs, Groups::read));
         scope.spawn(|| upkeep(env).unwrap());
     });
+    world.finish();
+}
+
+/// A graph is built anew without anybody being kept out, while an erasure and writers change the segment it belongs to.
+pub fn rebuilding() {
+    let graphs = Settings { memtable_rows_max: 64, flat_below: 4, repair_from: 4, ..settings() };
+    let world = World::new(6, graphs);
+    let World { env, docs, .. } = &world;
+    for group in 0..6 {
+        docs.write(group, group).unwrap();
+    }
+    env.flush().unwrap();
+    docs.erase(env, 0).unwrap();
+    assert_eq!(docs.collection.info().repaired_segments, 1);
+    thread::scope(|scope| {
+        scope.spawn(|| env.step().unwrap());
+        scope.spawn(|| docs.erase(env, 1 + draw(2)).unwrap());
+        scope.spawn(|| {
+            docs.delete(2).unwrap();
+            docs.write(5, 10).unwrap();
+            docs.write(3, 11).unwrap();
+        });
+        scope.spawn(|| reads(docs, Groups::read));
+        scope.spawn(|| upkeep(env).unwrap());
+    });
+    while env.step().unwrap() != Step::Idle {}
+    assert_eq!(docs.collection.info().repaired_segments, 0);
     world.finish();
 }
 

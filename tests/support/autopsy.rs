@@ -7,6 +7,8 @@ use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use engine::{Metric, Settings};
+use index::{Ann, BuildParams, Space};
 use privacy::{
     AnchorStore, Grade, Keyring, RootKey, RowContext, RowField, Scope, SectionContext, SectionKind, open_row,
     open_section,
@@ -16,14 +18,24 @@ use storage::backend::faulty::Medium;
 use storage::backend::{Dir, Faulty};
 use storage::frame_log::{LogKind, read_frames};
 use storage::id::{RecordId, SegmentId};
-use storage::manifest::{self, Manifest};
+use storage::manifest::{self, CollectionEntry, Manifest};
 use storage::record::decode_body;
 use storage::recovery::{LOGS, SEGMENTS, examine, list};
 use storage::segment::{IdMap, IndexFile, RowsFile};
 use storage::wal::{Entry, replay, wal_number};
 
 use crate::workload::ENVIRONMENT;
-use crate::world::ROOT_KEY;
+use crate::world::{ROOT_KEY, small_settings};
+
+/// The index of a segment, opened.
+pub struct Indexed {
+    /// Codes, graph, ids and entities.
+    pub sections: [Vec<u8>; 4],
+    /// Whether the manifest says that its graph waits to be built.
+    pub waits: bool,
+    /// Whether its graph is the one that its codes alone decide.
+    pub is_canonical: bool,
+}
 
 /// What was found.
 #[derive(Default)]
@@ -34,6 +46,8 @@ pub struct Autopsy {
     pub ids: BTreeSet<u64>,
     /// The nonce or salt of each sealed blob, with a hash of the blob.
     pub nonces: Vec<([u8; 24], u64)>,
+    /// Every index, in the order of the manifest.
+    pub indexes: Vec<Indexed>,
     /// Files that no manifest, keyring or job accounts for, and those that are named and missing.
     pub strays: Vec<String>,
 }
@@ -162,18 +176,29 @@ fn segments(
         rows(&files, segment.id, collection.id.0, keyring, scope, found)?;
         let Some(key) = keyring.index_key(segment.id.0) else { continue };
         let index = said("index", IndexFile::open(&files, segment.id, key, scope))?;
-        for code in 1..=4 {
-            let section = said("index", index.section(code))?.ok_or("a section is missing")?;
-            if code == 3 {
-                let ids = said("ids", IdMap::decode(&section))?;
-                ids.iter_sorted(None).for_each(|(id, _)| found.id(id));
-            }
-            found.plain.extend_from_slice(&section);
+        let mut sections = [const { Vec::new() }; 4];
+        for (code, plain) in (1..).zip(&mut sections) {
+            *plain = said("index", index.section(code))?.ok_or("a section is missing")?.to_vec();
+            found.plain.extend_from_slice(plain);
         }
+        let [codes, graph, ids, _] = &sections;
+        said("ids", IdMap::decode(ids))?.iter_sorted(None).for_each(|(id, _)| found.id(id));
+        let is_canonical = canonical_graph(collection, keyring, codes)? == *graph;
+        found.indexes.push(Indexed { waits: segment.repaired_at.is_some(), is_canonical, sections });
         let name = format!("{}.idx", segment.id);
         found.sealed(said(&name, files.read(&name))?.get(24..).unwrap_or_default());
     }
     Ok(())
+}
+
+/// The graph that a build makes of `codes`.
+fn canonical_graph(collection: &CollectionEntry, keyring: &Keyring, codes: &[u8]) -> Result<Vec<u8>, String> {
+    let metric = [Metric::Cosine, Metric::Dot, Metric::L2].get(usize::from(collection.metric).wrapping_sub(1));
+    let metric = *metric.ok_or("a metric that there is none of")?;
+    let space = Space::new(metric, collection.dimension as usize, keyring.rotation_seed(collection.id.0).expose());
+    let Settings { degree, ef_construction, builder, flat_below, .. } = small_settings();
+    let params = BuildParams { degree, ef_construction, builder, flat_below };
+    Ok(said("codes", Ann::decode(&space, codes, &[]))?.rebuilt(&space, &params).encode_graph().to_vec())
 }
 
 fn rows(

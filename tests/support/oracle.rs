@@ -190,6 +190,9 @@ fn take_apart(medium: &Medium, promise: &Promise, nonces: &mut Nonces) -> Result
     if let Some(stray) = found.strays.first() {
         return Err(format!("{} files too many or too few, such as {stray}", found.strays.len()));
     }
+    if found.indexes.iter().any(|index| !index.waits && !index.is_canonical) {
+        return Err("a graph that was repaired passes for one that was built".into());
+    }
     for erased in &promise.erased {
         if found.knows(&owner_name(*erased)) {
             return Err(format!("owner {erased} was erased, and a key that survives opens its name"));

@@ -62,7 +62,7 @@ pub struct Workload {
     pub actions: Vec<Action>,
 }
 
-/// Every workload: each kind of work, and every pair of two, in both orders.
+/// Every workload: each kind of work, every pair of two in both orders, and those that need a state of their own.
 #[must_use]
 pub fn all() -> Vec<Workload> {
     let kinds = kinds();
@@ -76,7 +76,12 @@ pub fn all() -> Vec<Workload> {
     });
     let all = alone.chain(pairs).map(|(name, actions)| Workload { name, bare: false, actions });
     let create = vec![Action::Open, Action::Create("docs"), Action::Create("notes"), Action::Put(0..8, 1)];
-    all.chain([Workload { name: "create".into(), bare: true, actions: create }]).collect()
+    let create = Workload { name: "create".into(), bare: true, actions: create };
+    // The first graph is rebuilt by the process that repaired it, the second by the next one.
+    let (more, here) = ([Action::Put(100..130, 7), Action::Flush], [Action::Erase(3), Action::Step]);
+    let there = [Action::Erase(0), Action::Reopen, Action::Step];
+    let rebuild = here.into_iter().chain(more).chain(there).collect();
+    all.chain([create, Workload { name: "rebuild".into(), bare: false, actions: rebuild }]).collect()
 }
 
 /// Each kind of work, alone.

@@ -46,6 +46,7 @@ pub fn small_settings() -> Settings {
     Settings {
         memtable_rows_max: 24,
         flat_below: 16,
+        repair_from: 18,
         degree: 8,
         ef_construction: 32,
         threads: 1,

@@ -17,8 +17,11 @@ pub struct EraseAnswer {
     records_deleted: u64,
     /// Segments rewritten without the records.
     segments_purged: u64,
-    /// Indexes rebuilt without the records.
+    /// Indexes rebuilt without the records, as if they had never been there.
     indexes_rebuilt: u64,
+    /// Indexes repaired for now, because rebuilding them takes long: the records are gone from them, and they are rebuilt
+    /// in the background.
+    indexes_repaired: u64,
     /// Damaged segments that may hold rows of the entity: not rewritten, but nothing opens those rows any more.
     segments_quarantined: u64,
     /// From here no read returned the entity. RFC 3339, UTC, like all times.
@@ -27,6 +30,9 @@ pub struct EraseAnswer {
     shredded_at: String,
     /// From here its ciphertext was gone from the live files; null while the disk has no room to rewrite them.
     purged_at: Option<String>,
+    /// From here no index showed that the entity was ever there; null while one waits to be rebuilt, which the
+    /// collection tells as `repaired_segments`.
+    rebuilt_at: Option<String>,
     /// From here the erasure was recorded as done; null while it is not.
     completed_at: Option<String>,
 }
@@ -39,10 +45,12 @@ impl EraseAnswer {
             records_deleted: erasure.records_deleted,
             segments_purged: erasure.segments_purged,
             indexes_rebuilt: erasure.indexes_rebuilt,
+            indexes_repaired: erasure.indexes_repaired,
             segments_quarantined: erasure.segments_quarantined,
             hidden_at: rfc3339(erasure.hidden_at),
             shredded_at: rfc3339(erasure.shredded_at),
             purged_at: erasure.purged_at.map(rfc3339),
+            rebuilt_at: erasure.rebuilt_at.map(rfc3339),
             completed_at: erasure.completed_at.map(rfc3339),
         }
     }
@@ -53,13 +61,19 @@ impl fmt::Display for EraseAnswer {
         writeln!(f, "records deleted   {}", self.records_deleted)?;
         writeln!(f, "segments purged   {}", self.segments_purged)?;
         writeln!(f, "indexes rebuilt   {}", self.indexes_rebuilt)?;
+        if self.indexes_repaired > 0 {
+            writeln!(f, "indexes repaired  {}, until they are rebuilt", self.indexes_repaired)?;
+        }
         if self.segments_quarantined > 0 {
             writeln!(f, "segments damaged  {}, with rows that nothing opens any more", self.segments_quarantined)?;
         }
         writeln!(f, "hidden            {}", self.hidden_at)?;
         writeln!(f, "keys shredded     {}", self.shredded_at)?;
-        let when = |time: &Option<String>| time.clone().unwrap_or_else(|| "once the disk has room".to_owned());
-        writeln!(f, "bytes purged      {}", when(&self.purged_at))?;
-        write!(f, "completed         {}", when(&self.completed_at))
+        let when = |time: &Option<String>, otherwise: &str| time.clone().unwrap_or_else(|| otherwise.to_owned());
+        let no_room = "once the disk has room";
+        writeln!(f, "bytes purged      {}", when(&self.purged_at, no_room))?;
+        let waiting = if self.purged_at.is_some() { "by upkeep, while the database is open" } else { no_room };
+        writeln!(f, "indexes as new    {}", when(&self.rebuilt_at, waiting))?;
+        write!(f, "completed         {}", when(&self.completed_at, no_room))
     }
 }

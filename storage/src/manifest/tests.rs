@@ -6,9 +6,9 @@ use super::*;
 use crate::fixtures::{SCOPE, damaged, dir, key, rng};
 
 fn segments() -> impl Strategy<Value = Vec<SegmentEntry>> {
-    let segment = (1u64..1000, any::<bool>(), any::<u32>(), any::<u32>());
+    let segment = (1u64..1000, any::<bool>(), any::<u32>(), any::<u32>(), any::<Option<u64>>());
     prop::collection::vec(segment, 0..5).prop_map(|segments| {
-        let entry = |(rows, all_live, rec, idx): (u64, bool, u32, u32)| SegmentEntry {
+        let entry = |(rows, all_live, rec, idx, repaired_at): (u64, bool, u32, u32, Option<u64>)| SegmentEntry {
             id: SegmentId(0),
             rows,
             tombstones: (!all_live).then_some(rows + 7),
@@ -16,6 +16,7 @@ fn segments() -> impl Strategy<Value = Vec<SegmentEntry>> {
             rec_bytes: rec.into(),
             idx_bytes: idx.into(),
             unread: if all_live { vec![] } else { vec![rows] },
+            repaired_at,
         };
         segments.into_iter().map(entry).collect()
     })
@@ -63,6 +64,7 @@ fn small() -> Manifest {
         rec_bytes: 500,
         idx_bytes: 300,
         unread: vec![],
+        repaired_at: None,
     };
     let collection = CollectionEntry {
         id: CollectionId([7; 16]),
@@ -158,7 +160,7 @@ fn the_highest_number_wins_or_nothing_does() {
 fn a_manifest_has_the_number_of_its_file() {
     let dir = dir();
     let plaintext = minicbor::to_vec(small()).unwrap();
-    let mut bytes = header(5).to_vec();
+    let mut bytes = header(FORMAT, 5).to_vec();
     bytes.extend(seal_section(&key(1), &context(SCOPE, 5), &plaintext, &mut rng(1)));
     dir.write_new(&file_name(5), &bytes).unwrap();
     assert!(matches!(newest(&dir), Err(ManifestError::Damaged { what: "number", .. })));
@@ -167,12 +169,26 @@ fn a_manifest_has_the_number_of_its_file() {
 #[test]
 fn a_newer_format_says_so() {
     let dir = dir();
-    let mut bytes = header(1);
-    bytes[8] = 9;
-    let checksum = crc32c::crc32c(&bytes[..18]).to_le_bytes();
-    bytes[18..].copy_from_slice(&checksum);
-    dir.write_new(&file_name(1), &bytes).unwrap();
+    dir.write_new(&file_name(1), &header(9, 1)).unwrap();
     assert!(matches!(newest(&dir), Err(ManifestError::NewerFormat { found: 9, max: FORMAT })));
+}
+
+/// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired.
+#[test]
+fn the_first_format_opens_and_is_written_anew_as_the_newest() {
+    let dir = dir();
+    let plaintext = minicbor::to_vec(small()).unwrap();
+    let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
+    assert!(plaintext.windows(segment.len()).any(|window| window == segment), "{plaintext:x?}");
+    for (format, opens) in [(0, false), (1, true), (2, true)] {
+        let mut bytes = header(format, 3).to_vec();
+        bytes.extend(seal_section(&key(1), &context(SCOPE, 3), &plaintext, &mut rng(1)));
+        dir.write_new(&file_name(3), &bytes).unwrap();
+        assert_eq!(newest(&dir).ok().flatten(), opens.then(small), "format {format}");
+        dir.remove(&file_name(3)).unwrap();
+    }
+    write(&dir, &small()).unwrap();
+    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], [2, 0]);
 }
 
 #[test]

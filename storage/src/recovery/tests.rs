@@ -17,6 +17,7 @@ fn manifest(segments: &[(u64, Option<u64>)], logs: &[u64]) -> Manifest {
         rec_bytes: 0,
         idx_bytes: 0,
         unread: vec![],
+        repaired_at: None,
     };
     let collection = CollectionEntry {
         id: CollectionId([1; 16]),

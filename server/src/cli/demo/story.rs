@@ -205,8 +205,9 @@ impl Story {
         let found = erasure.records_deleted;
         check(found == expected, format!("{expected} records should have been erased, {found} were"))?;
         self.tell(format_args!(
-            "{found} records gone in {seconds:.2} s: {} segment(s) purged, {} index(es) rebuilt, keys destroyed",
-            erasure.segments_purged, erasure.indexes_rebuilt
+            "{found} records gone in {seconds:.2} s: {} segment(s) purged, {} index(es) rebuilt, {} repaired for now, keys \
+             destroyed",
+            erasure.segments_purged, erasure.indexes_rebuilt, erasure.indexes_repaired
         ))?;
         (self.report.erased_records, self.report.erase_seconds) = (found, seconds);
         Ok(())

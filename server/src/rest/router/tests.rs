@@ -133,9 +133,11 @@ async fn an_erased_entity_is_gone() {
     let server = Server::with_docs(Config::default()).await;
     let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/ada", Value::Null).await;
     assert_eq!((status, &answer["entity_id"], &answer["records_deleted"]), (StatusCode::OK, &json!("ada"), &json!(1)));
-    for time in ["hidden_at", "shredded_at", "purged_at", "completed_at"] {
+    for time in ["hidden_at", "shredded_at", "purged_at", "rebuilt_at", "completed_at"] {
         assert!(answer[time].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{answer}");
     }
+    let (_, collection) = server.ask(Method::GET, "/v1/collections/docs", Value::Null).await;
+    assert_eq!((&answer["indexes_repaired"], &collection["repaired_segments"]), (&json!(0), &json!(0)), "{collection}");
     // An id that is also the name of a route is an id all the same.
     let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/erase", Value::Null).await;
     assert_eq!((status, &answer["entity_id"]), (StatusCode::OK, &json!("erase")));

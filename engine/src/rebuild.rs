@@ -1,0 +1,109 @@
+//! REBUILD: the graph of a segment that an erasure repaired is built anew from its rows alone, as if the others had never
+//! been there.
+//!
+//! It comes when upkeep has nothing else to do, one segment a step, the one that has waited longest first; after
+//! [`crate::Settings::rebuild_hours`] at the latest it comes before whatever can wait. At leisure the graph is built
+//! while erasures and flushes go on, and is thrown away if one of them changed the segment meanwhile; once overdue it is
+//! built with them kept out, so that it comes to an end. Either way it is a rewrite like any other: the rows are copied
+//! under a new segment number, the old index key goes with the next epoch, and a crash leaves the one segment or the
+//! other. Where the disk has no room it is put off.
+//!
+//! Invariant: the manifest alone says which graphs wait, so that no restart forgets one.
+
+use std::collections::HashMap;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use storage::id::SegmentId;
+
+use crate::draft::{Input, draft};
+use crate::error::{ErrorKind, Result};
+use crate::rewrite::{commit, open, rewrite_sound, sound};
+use crate::snapshot::SegmentView;
+use crate::state::{CollectionState, EnvironmentState};
+use crate::step::Step;
+
+const MS_PER_HOUR: u64 = 60 * 60 * 1000;
+/// Where the disk had no room it is not tried again before this: a graph takes long to build, and would be built in vain.
+const RETRY_MS: u64 = 10 * 60 * 1000;
+
+/// The segments whose graph waits to be built, with the time since when.
+pub(crate) fn waiting(env: &EnvironmentState) -> HashMap<SegmentId, u64> {
+    let manifest = env.manifest.lock();
+    manifest.segments().filter_map(|(_, segment)| Some((segment.id, segment.repaired_at?))).collect()
+}
+
+/// Whether one has waited too long.
+pub(crate) fn is_overdue(env: &EnvironmentState) -> bool {
+    longest_overdue(env).is_some()
+}
+
+/// Builds a graph that has waited too long. The caller holds `maintenance`.
+pub(crate) fn overdue(env: &EnvironmentState) -> Result<Step> {
+    let Some((state, view)) = longest_overdue(env) else { return Ok(Step::Idle) };
+    let rebuilt = rewrite_sound(env, &state, &Input::of(slice::from_ref(&view)));
+    Ok(put_off(env, rebuilt)?.map_or(Step::Quarantined, |_| Step::Rebuilt))
+}
+
+/// Builds a graph that waits, while others go on.
+pub(crate) fn at_leisure(env: &EnvironmentState) -> Result<Step> {
+    let (state, view) = {
+        let _one = env.maintenance.lock();
+        env.check_open()?;
+        let Some((state, view)) = longest(env, u64::MAX) else { return Ok(Step::Idle) };
+        if sound(slice::from_ref(&view), || open(env, slice::from_ref(&view)))?.is_none() {
+            return Ok(Step::Quarantined);
+        }
+        (state, view)
+    };
+    let input = Input::of(slice::from_ref(&view));
+    let rebuilt = sound(input.segments, || {
+        let draft = draft(env, &state, &input)?;
+        let _one = env.maintenance.lock();
+        env.check_open()?;
+        if !state.view().segments.iter().any(|now| now.segment.id == view.segment.id) {
+            return Ok(Step::Idle);
+        }
+        commit(env, &state, &input, draft).map(|_| Step::Rebuilt)
+    });
+    Ok(put_off(env, rebuilt)?.unwrap_or(Step::Quarantined))
+}
+
+fn longest_overdue(env: &EnvironmentState) -> Option<(Arc<CollectionState>, SegmentView)> {
+    let patience = env.shared.settings.rebuild_hours.saturating_mul(MS_PER_HOUR);
+    longest(env, env.shared.clock.now_ms().checked_sub(patience)?)
+}
+
+/// The segment whose graph has waited longest, if that is since `until` or before.
+fn longest(env: &EnvironmentState, until: u64) -> Option<(Arc<CollectionState>, SegmentView)> {
+    let waiting = waiting(env);
+    let mut longest = None;
+    for state in env.all() {
+        for view in &state.view().served().0.segments {
+            let id = view.segment.id;
+            let since = waiting.get(&id).filter(|&&since| since <= until);
+            if let Some(&since) = since
+                && longest.as_ref().is_none_or(|(other, _)| (since, id) < *other)
+            {
+                longest = Some(((since, id), (Arc::clone(&state), view.clone())));
+            }
+        }
+    }
+    longest.map(|(_, found)| found).filter(|_| has_room(env))
+}
+
+fn has_room(env: &EnvironmentState) -> bool {
+    let (now, retry_at) = (env.shared.clock.now_ms(), env.rebuild_at.load(Ordering::Relaxed));
+    // A clock that ran back puts nothing off for longer.
+    let is_put_off = now < retry_at && retry_at <= now.saturating_add(RETRY_MS);
+    !is_put_off && env.shared.reserve.check().is_ok()
+}
+
+fn put_off<T>(env: &EnvironmentState, rebuilt: Result<T>) -> Result<T> {
+    rebuilt.inspect_err(|error| {
+        if error.kind() == ErrorKind::Full {
+            env.rebuild_at.store(env.shared.clock.now_ms().saturating_add(RETRY_MS), Ordering::Relaxed);
+        }
+    })
+}

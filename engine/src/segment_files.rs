@@ -1,0 +1,58 @@
+//! The files of a segment in their directory: the number they go by, the index among them, their sizes, their removal.
+
+use storage::id::SegmentId;
+use storage::segment::layout::{index_name, rows_name, tombstones_name};
+use storage::segment::write_index;
+use zeroize::Zeroizing;
+
+use crate::entropy::generator;
+use crate::error::{Error, Result};
+use crate::files::remove;
+use crate::segment::{Index, section};
+use crate::snapshot::SegmentView;
+use crate::state::EnvironmentState;
+
+/// A segment number that no file and no key ever had: a failed rewrite may have used the manifest's next.
+pub(crate) fn fresh_id(env: &EnvironmentState) -> SegmentId {
+    let mut number = env.manifest.lock().next_segment;
+    let keyring = env.keys.read();
+    while keyring.index_key(number).is_some() {
+        number += 1;
+    }
+    SegmentId(number)
+}
+
+/// Seals the index of a segment under the key made for it.
+pub(crate) fn write_index_file(env: &EnvironmentState, id: SegmentId, index: &Index) -> Result<()> {
+    let key = env.keys.read().index_key(id.0).ok_or_else(|| Error::corrupt("a new index key is missing"))?;
+    let codes = Zeroizing::new(index.ann.encode_codes());
+    let graph = Zeroizing::new(index.ann.encode_graph());
+    let (ids, entities) = (index.ids.encode(), index.entities.encode());
+    let sections: [(u8, &[u8]); 4] =
+        [(section::CODES, &codes), (section::GRAPH, &graph), (section::IDS, &ids), (section::ENTITIES, &entities)];
+    let mut rng = generator(&*env.shared.entropy)?;
+    write_index(&env.segments_dir(), id, &sections, &key, env.scope, &mut rng)
+        .map(|_| ())
+        .map_err(|e| Error::io("the index of a segment cannot be written", e))
+}
+
+/// Bytes of a file of a segment that was just written.
+pub(crate) fn size(env: &EnvironmentState, name: &str) -> Result<u64> {
+    env.segments_dir().len(name).map_err(|e| Error::io("a new segment file cannot be measured", e))
+}
+
+/// Unlinks the files of a segment that no manifest names any more.
+pub(crate) fn remove_files(env: &EnvironmentState, old: &SegmentView) -> Result<()> {
+    let dir = env.segments_dir();
+    for name in [rows_name(old.segment.id), index_name(old.segment.id)] {
+        remove(&dir, &name)?;
+    }
+    let prefix = tombstones_name(old.segment.id, 0);
+    let stem = prefix.split('-').next().unwrap_or_default().to_owned();
+    for name in dir.list().map_err(|e| Error::io("the segments cannot be listed", e))? {
+        if name.starts_with(&stem) && name.ends_with(".del") {
+            remove(&dir, &name)?;
+        }
+    }
+    dir.sync_dir().map_err(|e| Error::io("the segment directory cannot be synced", e))
+}
