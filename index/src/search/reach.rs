@@ -11,6 +11,9 @@
 /// 15 to 25: of so many rows, those `1 + slack` times as far (squared) are as many as `ef` to `limit`.
 const DIMENSION: f32 = 22.0;
 
+/// The lowest rank whose distance is a measure.
+const FEWEST: usize = 10;
+
 /// How many times `ef` a walk may keep where distances hardly tell rows apart.
 const WIDEST: usize = 4;
 
@@ -29,9 +32,20 @@ impl Reach {
         self.ef.saturating_mul(WIDEST).max(self.limit)
     }
 
-    /// How much farther than the last row wanted, in squared distance, a walk goes on.
+    /// The rank of the row whose distance ends a walk. Of very few rows it says little how far around it others lie.
+    pub(crate) fn rank(&self) -> usize {
+        self.limit.max(FEWEST)
+    }
+
+    /// How much farther than the row of that rank, in squared distance, a walk goes on.
     pub(crate) fn slack(&self) -> f32 {
-        let times = self.ef as f32 / self.limit.max(1) as f32;
+        let times = self.ef as f32 / self.rank() as f32;
         (2.0 / DIMENSION * times.ln()).max(0.0)
+    }
+
+    /// Rows that a walk expands whatever their distance: where dimensions are few, slack alone would end it before it
+    /// has looked around.
+    pub(crate) fn least(&self) -> u64 {
+        self.ef as u64 / 2
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn walk(
     let starts: [u32; STARTS] = std::array::from_fn(|at| at as u32);
     let mut fresh = visited.admit(&starts[..STARTS.min(rows)]);
     // Rows with greater keys lead nowhere.
-    let mut last = i32::MAX;
+    let (mut last, mut hops) = (i32::MAX, 0);
     loop {
         if keys.len() < fresh.len() {
             keys.resize(fresh.len(), 0);
@@ -47,17 +47,20 @@ pub(crate) fn walk(
                 found.insert(key, position);
             }
         }
-        let wanted = if filtered { &*found } else { &*frontier }.key(reach.limit.saturating_sub(1));
-        last = wanted.and_then(|key| goal.beyond(key, slack)).unwrap_or(i32::MAX);
+        if hops >= reach.least() {
+            let wanted = if filtered { &*found } else { &*frontier }.key(reach.rank() - 1);
+            last = wanted.and_then(|key| goal.beyond(key, slack)).unwrap_or(i32::MAX);
+        }
         let Some(row) = frontier.expand(last) else {
             break;
         };
         if let Some(next) = frontier.peek() {
             graph.prefetch(next);
         }
-        counters.hops += 1;
+        hops += 1;
         fresh = visited.admit(graph.neighbours(row));
     }
+    counters.hops += hops;
     if !filtered {
         std::mem::swap(frontier, found);
     }
