@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use storage::compaction::{Policy, Size, pick};
-use storage::memtable::Memtable;
 use storage::sync::lock_within;
 
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memtable::Memtable;
 use crate::relog::{copy_all, is_held, remove_old_logs};
 use crate::rewrite::{Input, rewrite, rewrite_sound};
 use crate::snapshot::{SegmentView, View};
@@ -157,5 +157,5 @@ fn over(env: &EnvironmentState, state: &CollectionState, times: usize) -> bool {
     let settings = &env.shared.settings;
     let memtable = &state.view().memtable;
     memtable.len() >= settings.memtable_rows_max.saturating_mul(times)
-        || memtable.bytes() >= settings.memtable_bytes_max.saturating_mul(times)
+        || memtable.resident_bytes() >= settings.memtable_bytes_max.saturating_mul(times)
 }

@@ -5,19 +5,18 @@
 //! candidates that `rerank` cannot tell by their error bounds. Candidates are opened in the order of the
 //! least distance their bound allows, and opening stops once that is past the worst of the answer so far.
 
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use index::{Allow, Candidate};
+use index::{Allow, Candidate, Query};
 use privacy::EntityId;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
-use storage::id::RecordId;
 use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
+use crate::nearest::{Nearest, Place, Ranked};
 use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
@@ -28,75 +27,6 @@ use crate::state::{CollectionState, EnvironmentState};
 
 /// Width of a search where the caller names none: this, or twice the limit if that is more.
 const EF_DEFAULT: usize = 64;
-
-/// A record with its distance; ordered by distance, then id.
-#[derive(Clone)]
-struct Ranked {
-    distance: f32,
-    /// How far off the distance can be; 0 if it is exact.
-    error: f32,
-    id: RecordId,
-    place: Place,
-}
-
-#[derive(Clone)]
-enum Place {
-    Memtable(Arc<StoredRecord>),
-    Segment(Arc<Segment>, u32),
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.distance.total_cmp(&other.distance).then(self.id.cmp(&other.id))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ranked {}
-
-/// The nearest `limit` seen so far.
-#[derive(Clone)]
-struct Nearest {
-    limit: usize,
-    heap: BinaryHeap<Ranked>,
-}
-
-impl Nearest {
-    fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::with_capacity(limit + 1) }
-    }
-
-    /// Whether nothing at `distance` or further can still get in.
-    fn closed_at(&self, distance: f32) -> bool {
-        self.heap.len() == self.limit && self.heap.peek().is_some_and(|worst| distance > worst.distance)
-    }
-
-    fn push(&mut self, ranked: Ranked) {
-        if self.heap.len() < self.limit {
-            self.heap.push(ranked);
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && ranked < *worst
-        {
-            *worst = ranked;
-        }
-    }
-
-    fn merge(mut self, other: Self) -> Self {
-        other.heap.into_iter().for_each(|ranked| self.push(ranked));
-        self
-    }
-}
 
 /// Runs a search.
 pub(crate) fn search(
@@ -119,13 +49,15 @@ fn answer(
     hidden: &[SegmentView],
     entity: Option<&EntityId>,
 ) -> Result<Hits> {
-    let mut nearest = Nearest::new(query.limit);
+    let mut nearest;
     let mut counters = Counters::default();
-    scan_memtable(state, query.vector, view, entity, &mut nearest);
     if query.exact {
+        nearest = scan_memtable(state, query, view, entity);
         nearest = nearest.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
     } else {
-        let candidates = find_candidates(env, state, query, view, entity, &mut counters)?;
+        let prepared = state.space.query(query.vector);
+        nearest = search_memtable(env, state, query, &prepared, view, entity, &mut counters);
+        let candidates = find_candidates(env, query, &prepared, view, entity, &mut counters)?;
         let mut opener = Opener::new(env, state, query);
         let mut decide = |rerank| decide(&mut opener, rerank, view, &candidates, nearest.clone(), &mut counters);
         if let Some(decided) = decide(query.rerank)? {
@@ -155,23 +87,56 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
         .map_err(|e| Error::with(ErrorKind::Invalid, "the query vector is not usable", e))
 }
 
-/// The memtable is small and in the clear: exact distances to all of it.
-fn scan_memtable(
+/// Exact distances to all of the memtable.
+fn scan_memtable(state: &CollectionState, query: &SearchQuery<'_>, view: &View, entity: Option<&EntityId>) -> Nearest {
+    let mut nearest = Nearest::new(query.limit);
+    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
+        if entity.is_none_or(|entity| record.entity.as_ref() == Some(entity)) {
+            consider(state, query, record, &mut nearest);
+        }
+    }
+    nearest
+}
+
+/// Codes say which records of the memtable may be near. It is in the clear, so that exact distances, which decide,
+/// cost next to nothing.
+fn search_memtable(
+    env: &EnvironmentState,
     state: &CollectionState,
-    vector: &[f32],
+    query: &SearchQuery<'_>,
+    prepared: &Query,
     view: &View,
     entity: Option<&EntityId>,
-    nearest: &mut Nearest,
-) {
-    for (id, slot) in view.memtable.iter() {
-        if let Some(record) = slot.live()
-            && entity.is_none_or(|entity| record.entity.as_ref() == Some(entity))
-        {
-            let distance = state.metric.distance(vector, &record.vector);
-            if !nearest.closed_at(distance) {
-                nearest.push(Ranked { distance, error: 0.0, id, place: Place::Memtable(Arc::clone(record)) });
+    counters: &mut Counters,
+) -> Nearest {
+    let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
+    let mut ef = ef_of_each(query, 1);
+    let nearest = loop {
+        let mut nearest = Nearest::new(query.limit);
+        let near = view.memtable.near(prepared, ef, entity, &mut scratch);
+        counters.compared += near.compared;
+        for &(least, run, position) in &near.candidates {
+            if nearest.closed_at(least) {
+                break;
             }
+            let record = view.memtable.record(run, position);
+            record.into_iter().for_each(|record| consider(state, query, record, &mut nearest));
         }
+        if near.horizon.is_infinite() || nearest.closed_at(near.horizon) {
+            break nearest;
+        }
+        // More records than were asked for are as near as the codes can tell.
+        ef = ef.saturating_mul(4);
+    };
+    env.shared.scratch.lock().push(scratch);
+    nearest
+}
+
+fn consider(state: &CollectionState, query: &SearchQuery<'_>, record: &Arc<StoredRecord>, nearest: &mut Nearest) {
+    let distance = state.metric.distance(query.vector, &record.vector);
+    if !nearest.closed_at(distance) {
+        let place = Place::Memtable(Arc::clone(record));
+        nearest.push(Ranked { distance, error: 0.0, id: record.id, place });
     }
 }
 
@@ -184,13 +149,12 @@ fn matching(env: &EnvironmentState, view: &SegmentView, entity: Option<&EntityId
 /// have.
 fn find_candidates(
     env: &EnvironmentState,
-    state: &CollectionState,
     query: &SearchQuery<'_>,
+    prepared: &Query,
     view: &View,
     entity: Option<&EntityId>,
     counters: &mut Counters,
 ) -> Result<Vec<(usize, Candidate)>> {
-    let prepared = state.space.query(query.vector);
     let ef = ef_of_each(query, view.segments.len());
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let mut candidates: Vec<(usize, Candidate)> = Vec::new();
@@ -202,7 +166,7 @@ fn find_candidates(
             None => Allow::Except(&found.dead),
         };
         let index = found.segment.index(&env.keys)?;
-        let of_segment = index.ann.search(&prepared, ef, allow, &mut scratch);
+        let of_segment = index.ann.search(prepared, ef, allow, &mut scratch);
         candidates.extend(of_segment.into_iter().map(|candidate| (number, candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;
