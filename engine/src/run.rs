@@ -11,7 +11,6 @@ use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
 use storage::segment::{EntityMap, IdMap};
-use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Index;
@@ -50,13 +49,11 @@ impl Run {
         let rows = runs.iter().map(Self::live).sum();
         let mut codes = Codes::with_capacity(space, rows);
         let (mut ids, mut owners) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let mut code = Zeroizing::new(vec![0; space.stride()]);
         for run in runs {
             let old = run.index.ann.codes();
             for position in (0..old.len() as u32).filter(|position| !run.dead.contains(*position)) {
                 let Some(id) = run.id(position) else { continue };
-                old.read(position, &mut code);
-                codes.push_code(&code, old.norm(position));
+                codes.push_copy(old, position);
                 ids.push(id);
                 owners.push(run.index.entities.of(position).cloned());
             }

@@ -92,11 +92,7 @@ impl Ann {
         let rows = self.codes().len() as u32;
         let kept = || (0..rows).filter(|row| !removed.contains(*row));
         let mut codes = Codes::with_capacity(space, kept().count());
-        let mut code = Zeroizing::new(vec![0; space.stride()]);
-        for row in kept() {
-            self.codes().read(row, &mut code);
-            codes.push_code(&code, self.codes().norm(row));
-        }
+        kept().for_each(|row| codes.push_copy(self.codes(), row));
         match self.graph() {
             Some(old) if codes.len() >= params.flat_below.max(2) => {
                 let graph = graph::without(space, &codes, old, removed);

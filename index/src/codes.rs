@@ -66,6 +66,16 @@ impl Codes {
         });
     }
 
+    /// Appends the code at `position` of `others`, which are of the same space, as the next position;
+    /// that of the zero vector if it is beyond their end.
+    pub fn push_copy(&mut self, others: &Self, position: u32) {
+        let start = position as usize * others.stride;
+        let Some(row) = others.rows.get(start..start + self.stride) else { return self.push_code(&[], 0.0) };
+        self.rows.extend_from_slice(row);
+        self.note_clipped(self.len(), others.is_clipped(position));
+        self.norms.extend_from_slice(&[others.norm(position)]);
+    }
+
     /// Appends a row of zeros that `write` turns into a code, whose norm it returns.
     fn push_with(&mut self, write: impl FnOnce(&mut [i8]) -> f32) {
         let (start, is_packed) = (self.rows.len(), self.is_packed());
@@ -124,8 +134,7 @@ impl Codes {
     /// Half-width of the interval around the estimated distance of `position` that holds the exact
     /// one.
     pub(crate) fn error(&self, query: &Query, position: u32) -> f32 {
-        let word = self.clipped.get(position as usize / 64).copied().unwrap_or_default();
-        if word >> (position % 64) & 1 == 0 {
+        if !self.is_clipped(position) {
             return query.error(&[], self.norm(position));
         }
         let mut code = [0; MAX_DIMENSION];
@@ -259,6 +268,11 @@ impl Codes {
             codes.note_clipped(position, furthest == 127);
         }
         Ok(codes)
+    }
+
+    fn is_clipped(&self, position: u32) -> bool {
+        let word = self.clipped.get(position as usize / 64).copied().unwrap_or_default();
+        word >> (position % 64) & 1 == 1
     }
 
     /// Notes whether the code at `position`, the next one, is clipped.

@@ -6,7 +6,7 @@
 use super::*;
 use crate::kernel::available;
 use crate::metric::Metric;
-use crate::samples::{clusters, codes};
+use crate::samples::{clusters, codes, shapes};
 use proptest::prelude::*;
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
@@ -107,6 +107,28 @@ fn bytes_round_trip_and_belong_to_their_space() {
     let mut bad_norm = codes.clone();
     bad_norm[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
     assert_eq!(Ann::decode(&space, &bad_norm, &[]).err(), Some(DecodeError::Range { what: "norm" }));
+}
+
+#[test]
+fn a_copied_code_is_the_code() {
+    for dimension in [40, 300] {
+        let space = Space::new(Metric::L2, dimension, &[4; 32]);
+        // One-hot vectors of few components have clipped codes.
+        let vectors = shapes(9, dimension).concat();
+        let others = codes(&space, &vectors);
+        let (mut copies, mut expected) = (Codes::with_capacity(&space, 0), Codes::with_capacity(&space, 0));
+        for position in (0..vectors.len()).rev().step_by(2) {
+            copies.push_copy(&others, position as u32);
+            expected.push(&space, &vectors[position]);
+        }
+        copies.push_copy(&others, vectors.len() as u32);
+        expected.push(&space, &vec![0.0; dimension]);
+        let query = space.query(&vectors[3]);
+        for position in 0..expected.len() as u32 {
+            assert_eq!(copies.distance(&query, position), expected.distance(&query, position));
+        }
+        assert_eq!(copies.encode(), expected.encode());
+    }
 }
 
 /// Every instruction set of this processor gives the bytes that the reference gives.
