@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::*;
-use crate::kernel::available;
 use crate::metric::Metric;
 use crate::samples::{clusters, codes, shapes};
 use proptest::prelude::*;
@@ -137,8 +136,8 @@ fn bytes_do_not_depend_on_the_instruction_set() {
     for metric in METRICS {
         for dimension in [40, 300] {
             let vectors = clusters(700, dimension, 14);
-            let bytes = available().into_iter().map(|kernels| {
-                let space = Space::new(metric, dimension, &[4; 32]).with_kernels(kernels);
+            let bytes = Space::instruction_sets().into_iter().map(|instruction_set| {
+                let space = Space::new(metric, dimension, &[4; 32]).on(instruction_set).unwrap();
                 let ann = index(&space, &vectors);
                 let found = ann.search(&space.query(&vectors[5]), 40, Allow::All, &mut Scratch::new());
                 (ann.encode_codes(), ann.encode_graph(), found)
@@ -147,6 +146,7 @@ fn bytes_do_not_depend_on_the_instruction_set() {
             assert!(bytes.len() > 1 && bytes.windows(2).all(|pair| pair[0] == pair[1]), "{metric} {dimension}");
         }
     }
+    assert!(Space::new(Metric::Dot, 3, &[4; 32]).on("abacus").is_none());
 }
 
 /// Searching for a stored row finds it, or one that equals it.
