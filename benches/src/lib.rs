@@ -22,6 +22,7 @@ mod runner;
 mod stage;
 mod store;
 
+pub use affinity::{Pin, allowed as cores};
 pub use baseline::{Baseline, UnknownBaseline};
 pub use compare::{CompareOptions, Grid, UnknownGrid, compare};
 pub use comparison::{Comparison, Engine, Index, Latency, Speed, Tried};

@@ -73,7 +73,8 @@ impl Collection {
             segments: view.segments.len() as u64,
             memtable_records: view.memtable.live_len() as u64,
             disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
-            resident_bytes: (loaded.map(|index| index.resident_bytes()).sum::<usize>() + view.memtable.bytes()) as u64,
+            resident_bytes: (loaded.map(|index| index.resident_bytes()).sum::<usize>() + view.memtable.resident_bytes())
+                as u64,
             repaired_segments: segments.iter().filter(|segment| segment.repaired_at.is_some()).count() as u64,
             damaged: paths(&hidden),
         }

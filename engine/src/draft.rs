@@ -165,7 +165,7 @@ fn encode(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, ro
             Origin::Segment(source, position) => {
                 let segment = &source_of(input, *source)?.segment;
                 if let Some(index) = segment.resident() {
-                    codes.push_from(index.ann.codes(), *position);
+                    codes.push_copy(index.ann.codes(), *position);
                 } else if segment.vector(*position, &env.keys, &mut scratch, &mut vector)? {
                     codes.push(&state.space, &vector);
                 } else {

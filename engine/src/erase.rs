@@ -175,7 +175,7 @@ fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, 
     let mut hidden = 0;
     for state in states {
         let mut view = (*state.view()).clone();
-        hidden += view.mask(entity, &env.keys)?;
+        hidden += view.mask(entity, &state.space, &env.keys)?;
         state.publish(view);
     }
     Ok((job, hidden))

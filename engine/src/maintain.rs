@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::compaction::{Policy, Size, pick};
-use storage::memtable::Memtable;
 use storage::sync::lock_within;
 
 use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memtable::Memtable;
 use crate::rebuild;
 use crate::relog::{copy_all, is_held, remove_old_logs};
 use crate::rewrite::{rewrite, rewrite_sound};
@@ -161,5 +161,5 @@ fn over(env: &EnvironmentState, state: &CollectionState, times: usize) -> bool {
     let settings = &env.shared.settings;
     let memtable = &state.view().memtable;
     memtable.len() >= settings.memtable_rows_max.saturating_mul(times)
-        || memtable.bytes() >= settings.memtable_bytes_max.saturating_mul(times)
+        || memtable.resident_bytes() >= settings.memtable_bytes_max.saturating_mul(times)
 }

@@ -25,10 +25,11 @@ use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
+use crate::run::encode;
 use crate::schema::metric_of;
 use crate::segment::{Segment, is_damage};
 use crate::snapshot::{SegmentView, View};
-use crate::state::{CollectionState, EnvironmentState, Queue, Shared, apply};
+use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
 use storage::backend::Dir;
 use storage::sync::{Mutex, RwLock};
 
@@ -225,7 +226,9 @@ fn replay_logs(
             let mut view = (*state.view()).clone();
             let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
             if sequence > flushed {
-                apply(&mut view, sequence, entry, keys)?;
+                let codes = encode(&state.space, entry.records());
+                apply(&mut view, Write { sequence, entry, codes }, keys)?;
+                view.memtable.merge(&state.space)?;
                 state.publish(view);
             }
         }
@@ -237,7 +240,7 @@ fn replay_logs(
 fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: &Job) -> Result<()> {
     for state in collections.values() {
         let mut view = (*state.view()).clone();
-        view.mask(&job.entity, keys)?;
+        view.mask(&job.entity, &state.space, keys)?;
         state.publish(view);
     }
     Ok(())

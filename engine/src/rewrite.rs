@@ -228,7 +228,7 @@ fn install(
     let dead = died_meanwhile(&view.segments, &view.memtable, input, rows);
     view.segments.retain(|old| !input.segments.iter().any(|gone| gone.segment.id == old.segment.id));
     if let Some(flushed) = input.memtable {
-        view.memtable.remove_flushed(flushed);
+        view.memtable.remove_flushed(flushed, &state.space)?;
     }
     let mut entry = None;
     if let Some(segment) = segment {

@@ -6,12 +6,14 @@
 //! was masked before, in every view that is taken afterwards, and an answer from an older view is thrown away.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
-use index::{Allow, Candidate, Reach};
+use index::{Allow, Candidate, Query, Reach};
 use privacy::EntityId;
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use storage::id::RecordId;
+use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -49,11 +51,13 @@ fn answer(
     entity: Option<&EntityId>,
 ) -> Result<Hits> {
     let mut counters = Counters::default();
-    let known = scan_memtable(state, query, view, entity);
     let nearest = if query.exact {
+        let known = scan_memtable(state, query, view, entity);
         known.merge(scan_segments(env, state, query, view, entity, &mut counters)?)
     } else {
-        let candidates = find_candidates(env, state, query, view, entity, &mut counters)?;
+        let prepared = state.space.query(query.vector);
+        let known = search_memtable(env, state, query, &prepared, view, entity, &mut counters);
+        let candidates = find_candidates(env, query, &prepared, view, entity, &mut counters)?;
         decide(env, state, query, known, &candidates, &mut counters)?
     };
     let nearest = nearest.into_sorted();
@@ -86,7 +90,7 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
         .map_err(|e| Error::with(ErrorKind::Invalid, "the query vector is not usable", e))
 }
 
-/// The memtable is small and in the clear: exact distances to all of it.
+/// Exact distances to all of the memtable.
 fn scan_memtable<'a>(
     state: &CollectionState,
     query: &SearchQuery<'_>,
@@ -94,17 +98,62 @@ fn scan_memtable<'a>(
     entity: Option<&EntityId>,
 ) -> Nearest<'a> {
     let mut nearest = Nearest::new(query.limit);
-    for (id, slot) in view.memtable.iter() {
-        if let Some(record) = slot.live()
-            && entity.is_none_or(|entity| record.entity.as_ref() == Some(entity))
-        {
-            let distance = state.metric.distance(query.vector, &record.vector);
-            if !nearest.is_closed_at(distance) {
-                nearest.push(Ranked { distance, error: 0.0, id, place: Place::Memtable(record) });
-            }
+    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
+        if entity.is_none_or(|entity| record.entity.as_ref() == Some(entity)) {
+            consider(state, query, record, &mut nearest);
         }
     }
     nearest
+}
+
+/// Codes say which records of the memtable may be near. It is in the clear, so that exact distances, which decide,
+/// cost next to nothing.
+fn search_memtable<'a>(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    prepared: &Query,
+    view: &'a View,
+    entity: Option<&EntityId>,
+    counters: &mut Counters,
+) -> Nearest<'a> {
+    let mut nearest = Nearest::new(query.limit);
+    if view.memtable.live_len() == 0 {
+        return nearest;
+    }
+    let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
+    let mut ef = ef_of_each(query, 1);
+    loop {
+        let near = view.memtable.near(prepared, ef, entity, &mut scratch);
+        counters.compared += near.compared;
+        for &(least, run, position) in &near.candidates {
+            if nearest.is_closed_at(least) {
+                break;
+            }
+            let record = view.memtable.record(run, position);
+            record.into_iter().for_each(|record| consider(state, query, record, &mut nearest));
+        }
+        if near.horizon.is_infinite() || nearest.is_closed_at(near.horizon) {
+            break;
+        }
+        // More records than were asked for are as near as the codes can tell.
+        ef = ef.saturating_mul(4);
+        nearest = Nearest::new(query.limit);
+    }
+    env.shared.scratch.lock().push(scratch);
+    nearest
+}
+
+fn consider<'a>(
+    state: &CollectionState,
+    query: &SearchQuery<'_>,
+    record: &'a Arc<StoredRecord>,
+    nearest: &mut Nearest<'a>,
+) {
+    let distance = state.metric.distance(query.vector, &record.vector);
+    if !nearest.is_closed_at(distance) {
+        nearest.push(Ranked { distance, error: 0.0, id: record.id, place: Place::Memtable(record) });
+    }
 }
 
 /// Positions that a filter leaves in one segment; `None` for all that are not dead.
@@ -118,13 +167,12 @@ type Found<'a> = (&'a SegmentView, Candidate);
 /// Candidates of every segment by their codes.
 fn find_candidates<'a>(
     env: &EnvironmentState,
-    state: &CollectionState,
     query: &SearchQuery<'_>,
+    prepared: &Query,
     view: &'a View,
     entity: Option<&EntityId>,
     counters: &mut Counters,
 ) -> Result<Vec<Found<'a>>> {
-    let prepared = state.space.query(query.vector);
     let reach = Reach { limit: query.limit, ef: ef_of_each(query, view.segments.len()) };
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let (mut candidates, mut of_segment) = (Vec::new(), Vec::new());
@@ -138,7 +186,7 @@ fn find_candidates<'a>(
             None if dead.is_empty() => Allow::All,
             None => Allow::Except(dead),
         };
-        index.ann.search_into(&prepared, reach, allow, &mut scratch, &mut of_segment);
+        index.ann.search_into(prepared, reach, allow, &mut scratch, &mut of_segment);
         candidates.extend(of_segment.iter().map(|candidate| (found, *candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;

@@ -8,8 +8,13 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Records a memtable holds before the worker writes it into a segment.
+    ///
+    /// A search scans the codes of all of them: 30 ns each at 384 dimensions with AVX2, half a millisecond for the
+    /// default, as long as the graphs of several segments take. Half as many would halve it and cost every record a
+    /// third of a rebuild more, since compaction merges eight segments at a time.
     pub memtable_rows_max: usize,
-    /// Bytes a memtable holds before the worker writes it into a segment.
+    /// Bytes a memtable holds, codes included, before the worker writes it into a segment. By default the scan of longer
+    /// vectors takes no longer than that of the default number of short ones.
     pub memtable_bytes_max: usize,
     /// Records one upsert may carry.
     pub batch_records_max: usize,
@@ -51,7 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             memtable_rows_max: 16_384,
-            memtable_bytes_max: 64 << 20,
+            memtable_bytes_max: 32 << 20,
             batch_records_max: 10_000,
             batch_bytes_max: 64 << 20,
             limit_max: 10_000,

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
+use index::{Codes, Space};
 use privacy::EntityId;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
-use storage::memtable::Memtable;
 use storage::record::Record as StoredRecord;
 
 use crate::error::Result;
 use crate::keys::Keys;
+use crate::memtable::Memtable;
 use crate::segment::Segment;
 
 /// A segment and the positions in it that no read may return: deleted, replaced or masked rows.
@@ -63,12 +64,13 @@ impl View {
         self.segments.iter().filter(|view| view.segment.is_quarantined())
     }
 
-    /// Stores `record`, hiding older versions of it.
-    pub fn put(&mut self, record: StoredRecord, keys: &Keys) -> Result<()> {
-        self.shadow(&record.id, keys)?;
-        self.sequence = self.sequence.max(record.sequence);
-        self.memtable.insert(record);
-        Ok(())
+    /// Stores `records`, whose codes are `codes`, hiding older versions of them.
+    pub fn put(&mut self, records: Vec<StoredRecord>, codes: Codes, keys: &Keys) -> Result<()> {
+        for record in &records {
+            self.shadow(&record.id, keys)?;
+            self.sequence = self.sequence.max(record.sequence);
+        }
+        self.memtable.put(records, codes)
     }
 
     /// Deletes the record `id` as of `sequence`.
@@ -100,8 +102,8 @@ impl View {
     }
 
     /// Hides every row of `entity`; returns how many live records it had.
-    pub fn mask(&mut self, entity: &EntityId, keys: &Keys) -> Result<u64> {
-        let removed = self.memtable.remove_entity(entity);
+    pub fn mask(&mut self, entity: &EntityId, space: &Space, keys: &Keys) -> Result<u64> {
+        let removed = self.memtable.remove_entity(entity, space)?;
         let mut hidden = removed.len() as u64;
         for view in &mut self.segments {
             if view.segment.index_unless_lost(keys)?.is_none() {

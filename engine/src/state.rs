@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use index::{Metric, Scratch, Space};
+use index::{Codes, Metric, Scratch, Space};
 use privacy::{Removal, Scope, SectionKey, Wanted};
 use rand::rngs::StdRng;
 use rayon::ThreadPool;
@@ -71,11 +71,19 @@ impl CollectionState {
     }
 }
 
+/// A write that has a sequence.
+pub(crate) struct Write {
+    pub sequence: Sequence,
+    pub entry: Entry,
+    /// The codes of the records that it puts, made by the writer, who holds no lock yet.
+    pub codes: Codes,
+}
+
 /// Writes that have a sequence but are not visible yet.
 pub(crate) struct Queue {
     /// The log this process writes; `None` until its first write.
     pub log: Option<Arc<WalWriter>>,
-    pub pending: VecDeque<(Sequence, Entry)>,
+    pub pending: VecDeque<Write>,
     /// The next sequence to give out while there is no log.
     pub next_sequence: Sequence,
 }
@@ -84,18 +92,18 @@ impl Queue {
     /// Waits until every queued write is synced.
     pub fn sync(&self) -> Result<()> {
         match (&self.log, self.pending.back()) {
-            (Some(log), Some((last, _))) => Ok(log.commit(*last)?),
+            (Some(log), Some(last)) => Ok(log.commit(last.sequence)?),
             _ => Ok(()),
         }
     }
 
     /// Takes the pending writes that are synced. One that a full disk refused lies below later ones that
     /// are; asking the log for its fate, which is decided by then, leaves it out.
-    fn synced(&mut self) -> Vec<(Sequence, Entry)> {
+    fn synced(&mut self) -> Vec<Write> {
         let Some(log) = &self.log else { return Vec::new() };
         let synced = log.synced();
-        let count = self.pending.iter().take_while(|(sequence, _)| *sequence <= synced).count();
-        self.pending.drain(..count).filter(|(sequence, _)| log.commit(*sequence).is_ok()).collect()
+        let count = self.pending.iter().take_while(|write| write.sequence <= synced).count();
+        self.pending.drain(..count).filter(|write| log.commit(write.sequence).is_ok()).collect()
     }
 }
 
@@ -192,18 +200,20 @@ impl EnvironmentState {
         self.apply_ready(applied, ready)
     }
 
-    fn apply_ready(&self, applied: &mut Sequence, ready: Vec<(Sequence, Entry)>) -> Result<()> {
+    fn apply_ready(&self, applied: &mut Sequence, ready: Vec<Write>) -> Result<()> {
         let mut changed: BTreeMap<CollectionId, (Arc<CollectionState>, View)> = BTreeMap::new();
         let collections = self.all();
-        for (sequence, entry) in ready {
-            let id = entry.collection();
+        let fell_behind = |_: &Error| self.behind.store(true, Ordering::Release);
+        for write in ready {
+            let (id, sequence) = (write.entry.collection(), write.sequence);
             // A collection dropped meanwhile takes its late writes with it.
             let Some(state) = collections.iter().find(|state| state.id == id) else { continue };
             let (_, view) = changed.entry(id).or_insert_with(|| (Arc::clone(state), (*state.view()).clone()));
-            apply(view, sequence, entry, &self.keys).inspect_err(|_| self.behind.store(true, Ordering::Release))?;
+            apply(view, write, &self.keys).inspect_err(fell_behind)?;
             *applied = (*applied).max(sequence);
         }
-        for (state, view) in changed.into_values() {
+        for (state, mut view) in changed.into_values() {
+            view.memtable.merge(&state.space).inspect_err(fell_behind)?;
             state.publish(view);
         }
         Ok(())
@@ -277,9 +287,10 @@ impl EnvironmentState {
 }
 
 /// Applies one logged write to a view.
-pub(crate) fn apply(view: &mut View, sequence: Sequence, entry: Entry, keys: &Keys) -> Result<()> {
+pub(crate) fn apply(view: &mut View, write: Write, keys: &Keys) -> Result<()> {
+    let Write { sequence, entry, codes } = write;
     match entry {
-        Entry::Put { records, .. } => records.into_iter().try_for_each(|record| view.put(record, keys))?,
+        Entry::Put { records, .. } => view.put(records, codes, keys)?,
         Entry::Delete { ids, .. } => ids.into_iter().try_for_each(|id| view.delete(id, sequence, keys))?,
     }
     view.sequence = view.sequence.max(sequence);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use index::Codes;
 use privacy::EntityId;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
@@ -16,8 +17,9 @@ use crate::maintain;
 use crate::permit::{Action, Permit};
 use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
+use crate::run::encode;
 use crate::settings::Settings;
-use crate::state::{CollectionState, EnvironmentState};
+use crate::state::{CollectionState, EnvironmentState, Write};
 
 /// Stores `records` as one batch, all or nothing; the last of several with one id wins.
 pub(crate) fn upsert(
@@ -32,7 +34,7 @@ pub(crate) fn upsert(
         return Ok(*env.apply.lock());
     }
     let collection = state.id;
-    log(env, state, |sequence| {
+    log(env, state, encode(&state.space, &records), |sequence| {
         let with_sequence = |mut record: StoredRecord| {
             record.sequence = sequence;
             record
@@ -68,19 +70,30 @@ pub(crate) fn delete(
         return Ok((0, *env.apply.lock()));
     }
     let collection = state.id;
-    Ok((count, log(env, state, |_| Entry::Delete { collection, ids: present })?))
+    let no_codes = encode(&state.space, &[]);
+    Ok((count, log(env, state, no_codes, |_| Entry::Delete { collection, ids: present })?))
 }
 
-fn log(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Sequence) -> Entry) -> Result<Sequence> {
+fn log(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    codes: Codes,
+    entry: impl FnOnce(Sequence) -> Entry,
+) -> Result<Sequence> {
     // What applying the write will look at is loaded first: after the log there is no way back.
     on_stable_view(env, state, |view, hidden| {
         view.segments.iter().chain(hidden).try_for_each(|view| view.segment.index(&env.keys).map(drop))
     })?;
     env.shared.reserve.check()?;
-    env.shared.reserve.note(log_one(env, state, entry))
+    env.shared.reserve.note(log_one(env, state, codes, entry))
 }
 
-fn log_one(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(Sequence) -> Entry) -> Result<Sequence> {
+fn log_one(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    codes: Codes,
+    entry: impl FnOnce(Sequence) -> Entry,
+) -> Result<Sequence> {
     maintain::hold_back(env, state)?;
     let mut rng = generator(&*env.shared.entropy)?;
     let (log, sequence) = {
@@ -91,11 +104,11 @@ fn log_one(env: &EnvironmentState, state: &CollectionState, entry: impl FnOnce(S
             return Err(Error::new(ErrorKind::NotFound, "the collection was dropped"));
         }
         let (sequence, entry) = log.append(entry, &mut rng)?;
-        queue.pending.push_back((sequence, entry));
+        queue.pending.push_back(Write { sequence, entry, codes });
         queue.next_sequence = sequence + 1;
         (log, sequence)
     };
-    log.commit(sequence).inspect_err(|_| env.queue.lock().pending.retain(|(other, _)| *other != sequence))?;
+    log.commit(sequence).inspect_err(|_| env.queue.lock().pending.retain(|write| write.sequence != sequence))?;
     let mut applied = env.apply.lock();
     env.apply_synced(&mut applied)?;
     Ok(sequence)

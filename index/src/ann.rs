@@ -89,7 +89,7 @@ impl Ann {
         let rows = self.codes().len() as u32;
         let kept = || (0..rows).filter(|row| !removed.contains(*row));
         let mut codes = Codes::with_capacity(space, kept().count());
-        kept().for_each(|row| codes.push_from(self.codes(), row));
+        kept().for_each(|row| codes.push_copy(self.codes(), row));
         match self.graph() {
             Some(old) if codes.len() >= params.flat_below.max(2) => {
                 let graph = graph::without(space, &codes, old, removed);

@@ -84,15 +84,25 @@ impl Codes {
         self.details.extend_from_slice(&[detail]);
     }
 
-    /// Copies the row at `position` of codes of the same space as the next position; a row of zeros,
-    /// which is the code of a vector of zeros, if there is none.
-    pub fn push_from(&mut self, other: &Self, position: u32) {
+    /// Appends the code at `position` of `others`, which are of the same space, as the next position;
+    /// that of the zero vector if it is beyond their end.
+    pub fn push_copy(&mut self, others: &Self, position: u32) {
         let at = position as usize;
-        let row = other.rows.get(at * other.stride..(at + 1) * other.stride);
-        let row = row.filter(|row| row.len() == self.stride).unwrap_or(&ZEROS[..self.stride]);
-        self.rows.extend_from_slice(row);
-        self.outlines.extend_from_slice(&[other.outlines.get(at).copied().unwrap_or(Outline::zeroed())]);
-        self.details.extend_from_slice(&[other.details.get(at).copied().unwrap_or(Detail::zeroed())]);
+        let start = self.rows.len();
+        match (others.rows.get(at * others.stride..at * others.stride + self.stride), others.outlines.get(at)) {
+            (Some(row), Some(outline)) => {
+                self.rows.extend_from_slice(row);
+                self.outlines.extend_from_slice(&[*outline]);
+            }
+            _ => {
+                self.rows.extend_from_slice(&ZEROS[..self.stride]);
+                if is_packed(self.stride) {
+                    pack(&mut self.rows[start..]);
+                }
+                self.outlines.extend_from_slice(&[Outline::zeroed()]);
+            }
+        }
+        self.details.extend_from_slice(&[others.details.get(at).copied().unwrap_or(Detail::zeroed())]);
     }
 
     /// Number of positions.

@@ -4,9 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::*;
-use crate::kernel::available;
 use crate::metric::Metric;
-use crate::samples::{clusters, codes};
+use crate::samples::{clusters, codes, shapes};
 use proptest::prelude::*;
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
@@ -109,14 +108,36 @@ fn bytes_round_trip_and_belong_to_their_space() {
     assert_eq!(Ann::decode(&space, &bad_length, &[]).err(), Some(DecodeError::Range { what: "length" }));
 }
 
+#[test]
+fn a_copied_code_is_the_code() {
+    for dimension in [40, 300] {
+        let space = Space::new(Metric::L2, dimension, &[4; 32]);
+        // One-hot vectors of few components have clipped codes.
+        let vectors = shapes(9, dimension).concat();
+        let others = codes(&space, &vectors);
+        let (mut copies, mut expected) = (Codes::with_capacity(&space, 0), Codes::with_capacity(&space, 0));
+        for position in (0..vectors.len()).rev().step_by(2) {
+            copies.push_copy(&others, position as u32);
+            expected.push(&space, &vectors[position]);
+        }
+        copies.push_copy(&others, vectors.len() as u32);
+        expected.push(&space, &vec![0.0; dimension]);
+        let query = space.query(&vectors[3]);
+        for position in 0..expected.len() as u32 {
+            assert_eq!(copies.distance(&query, position), expected.distance(&query, position));
+        }
+        assert_eq!(copies.encode(), expected.encode());
+    }
+}
+
 /// Every instruction set of this processor gives the bytes that the reference gives.
 #[test]
 fn bytes_do_not_depend_on_the_instruction_set() {
     for metric in METRICS {
         for dimension in [40, 300] {
             let vectors = clusters(700, dimension, 14);
-            let bytes = available().into_iter().map(|kernels| {
-                let space = Space::new(metric, dimension, &[4; 32]).with_kernels(kernels);
+            let bytes = Space::instruction_sets().into_iter().map(|instruction_set| {
+                let space = Space::new(metric, dimension, &[4; 32]).on(instruction_set).unwrap();
                 let ann = index(&space, &vectors);
                 let found =
                     ann.search(&space.query(&vectors[5]), Reach { limit: 10, ef: 40 }, Allow::All, &mut Scratch::new());
@@ -126,6 +147,7 @@ fn bytes_do_not_depend_on_the_instruction_set() {
             assert!(bytes.len() > 1 && bytes.windows(2).all(|pair| pair[0] == pair[1]), "{metric} {dimension}");
         }
     }
+    assert!(Space::new(Metric::Dot, 3, &[4; 32]).on("abacus").is_none());
 }
 
 /// Searching for a stored row finds it, or one that equals it.

@@ -14,7 +14,7 @@ pub fn kernels() -> &'static Kernels {
 }
 
 /// Every table this processor can run, fastest first.
-pub(crate) fn available() -> Vec<&'static Kernels> {
+pub fn available() -> Vec<&'static Kernels> {
     let mut tables = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {

@@ -18,9 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use detect::available;
-pub use detect::kernels;
+pub use detect::{available, kernels};
 pub use prefetch::prefetch;
 pub use rows::Rows;
 pub use table::Kernels;

@@ -15,7 +15,7 @@
 //! Invariant: a code is a pure function of vector, dimension and seed, equal on every processor.
 
 use super::rotation::Rotation;
-use crate::kernel::{Kernels, Rows, kernels};
+use crate::kernel::{Kernels, Rows, available, kernels};
 use crate::metric::{MAX_DIMENSION, Metric};
 use zeroize::Zeroizing;
 
@@ -75,10 +75,17 @@ impl Space {
         Self { metric, dimension, stride, rotation: Rotation::new(stride, seed), kernels: kernels() }
     }
 
-    /// The same space on another instruction set.
-    #[cfg(test)]
-    pub(crate) fn with_kernels(self, kernels: &'static Kernels) -> Self {
-        Self { kernels, ..self }
+    /// The instruction sets with which this processor can compare codes, fastest first. Results do not depend
+    /// on them.
+    pub fn instruction_sets() -> Vec<&'static str> {
+        available().iter().map(|kernels| kernels.name).collect()
+    }
+
+    /// The same space on another one of the [`instruction_sets`](Self::instruction_sets), for whoever measures or
+    /// doubts the one that was chosen; `None` if this processor lacks it.
+    pub fn on(self, instruction_set: &str) -> Option<Self> {
+        let kernels = available().into_iter().find(|kernels| kernels.name == instruction_set)?;
+        Some(Self { kernels, ..self })
     }
 
     /// The collection's metric.

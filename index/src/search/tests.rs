@@ -134,8 +134,9 @@ fn a_walk_compares_few_and_counts_them() {
 /// Of a query whose neighbours stand out, a walk expands fewer rows than of one whose neighbours do not.
 #[test]
 fn easy_queries_are_answered_sooner() {
-    let space = Space::new(Metric::L2, 16, &[2; 32]);
-    let mut vectors = clusters(3000, 16, 8);
+    const DIMENSION: usize = 64;
+    let space = Space::new(Metric::L2, DIMENSION, &[2; 32]);
+    let mut vectors = clusters(3000, DIMENSION, 8);
     let near = |at: usize| vectors[5].iter().map(|x| x * (1.0 + 0.001 * at as f32)).collect::<Vec<f32>>();
     let beside: Vec<Vec<f32>> = (0..10).map(near).collect();
     vectors.splice(2000..2010, beside);
@@ -148,8 +149,10 @@ fn easy_queries_are_answered_sooner() {
         walk(&graph, &Sought(&codes, &query, true), (Reach { limit, ef: 60 }, 240), Allow::All, &mut scratch);
         scratch.counters().hops
     };
-    let (easy, hard, as_wide) = (hops(&vectors[5], 10), hops(&[0.0; 16], 10), hops(&vectors[5], 60));
-    assert!(easy < hard && hard < as_wide, "{easy} {hard} {as_wide}");
+    // Half of the width is walked in any case; a walk that wants as many as it is wide, ends when they are found.
+    assert_eq!((hops(&vectors[5], 10), hops(&vectors[5], 240)), (30, 240));
+    let hard = hops(&[0.0; DIMENSION], 10);
+    assert!(hard > 40, "{hard}");
 }
 
 /// The memory a warm scratch holds does not grow or move with further queries.

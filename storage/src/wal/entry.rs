@@ -57,6 +57,14 @@ impl Entry {
         }
     }
 
+    /// The records it puts.
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Put { records, .. } => records,
+            Self::Delete { .. } => &[],
+        }
+    }
+
     /// The plaintext of the entry's frame.
     pub(super) fn encode(&self, sequence: Sequence) -> Zeroizing<Vec<u8>> {
         // Room for everything at once: a growing vector would leave copies of people's data behind.

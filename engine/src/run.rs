@@ -1,0 +1,134 @@
+//! A run: some records of a memtable as a search sees them, by the index that a segment would have of them.
+//!
+//! Invariant: rows never change; which of them are dead is a bitmap beside them, so that a clone is a
+//! snapshot that costs nothing.
+
+use std::sync::Arc;
+
+use index::{Allow, Ann, Candidate, Codes, Query, Reach, Scratch, Space};
+use privacy::EntityId;
+use roaring::RoaringBitmap;
+use storage::id::{RecordId, Sequence};
+use storage::record::Record as StoredRecord;
+use storage::segment::{EntityMap, IdMap};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::Index;
+
+/// The codes of `records`, in their order.
+pub(crate) fn encode(space: &Space, records: &[StoredRecord]) -> Codes {
+    let mut codes = Codes::with_capacity(space, records.len());
+    records.iter().for_each(|record| codes.push(space, &record.vector));
+    codes
+}
+
+/// Records with their codes.
+#[derive(Clone)]
+pub(crate) struct Run {
+    index: Arc<Index>,
+    /// Positions of records that were replaced, deleted, masked or flushed.
+    dead: Arc<RoaringBitmap>,
+}
+
+impl Run {
+    /// The run of `records`, whose ids differ and whose codes are `codes`.
+    pub fn new(records: &[StoredRecord], codes: Codes) -> Result<Self> {
+        let ids = records.iter().map(|record| (record.id, record.sequence)).collect();
+        let owners = records.iter().map(|record| record.entity.clone()).collect();
+        Self::of(codes, ids, owners)
+    }
+
+    fn of(codes: Codes, ids: Vec<(RecordId, Sequence)>, owners: Vec<Option<EntityId>>) -> Result<Self> {
+        let odd = |e| Error::with(ErrorKind::Corrupt, "a batch of records names one of them twice", e);
+        let (ids, entities) = (IdMap::build(ids).map_err(odd)?, EntityMap::build(&owners).map_err(odd)?);
+        Ok(Self {
+            index: Arc::new(Index { ann: Ann::Flat(codes), ids, entities, erased: RoaringBitmap::new() }),
+            dead: Arc::default(),
+        })
+    }
+
+    /// One run of the live rows of `runs`, which wipes the codes of the dead ones once no snapshot has them.
+    pub fn merged(runs: &[Self], space: &Space) -> Result<Self> {
+        let rows = runs.iter().map(Self::live).sum();
+        let mut codes = Codes::with_capacity(space, rows);
+        let (mut ids, mut owners) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        for run in runs {
+            let old = run.index.ann.codes();
+            for position in (0..old.len() as u32).filter(|position| !run.dead.contains(*position)) {
+                let Some(id) = run.id(position) else { continue };
+                codes.push_copy(old, position);
+                ids.push(id);
+                owners.push(run.index.entities.of(position).cloned());
+            }
+        }
+        Self::of(codes, ids, owners)
+    }
+
+    /// The live rows of others than `entity`; `None` if no row is its, dead or alive.
+    pub fn without(&self, entity: &EntityId, space: &Space) -> Result<Option<Self>> {
+        let its = self.index.entities.bitmap(entity);
+        if its.is_empty() {
+            return Ok(None);
+        }
+        let rest = Self { index: Arc::clone(&self.index), dead: Arc::new(its | &*self.dead) };
+        Self::merged(&[rest], space).map(Some)
+    }
+
+    /// Rows a search may find.
+    pub fn live(&self) -> usize {
+        self.index.ids.len() - self.dead.len() as usize
+    }
+
+    /// Whether less than half of the rows are live.
+    pub fn is_mostly_dead(&self) -> bool {
+        2 * self.live() < self.index.ids.len()
+    }
+
+    /// The record at `position`, and the write that made it.
+    pub fn id(&self, position: u32) -> Option<(RecordId, Sequence)> {
+        Some((self.index.ids.id(position)?, self.index.ids.sequence(position)?))
+    }
+
+    /// Marks the row at `position` dead.
+    pub fn bury_at(&mut self, position: u32) {
+        Arc::make_mut(&mut self.dead).insert(position);
+    }
+
+    /// Marks the row of `id` dead, if there is one.
+    pub fn bury(&mut self, id: &RecordId) {
+        if let Some(position) = self.index.ids.position(id)
+            && !self.dead.contains(position)
+        {
+            self.bury_at(position);
+        }
+    }
+
+    /// Marks the rows dead that `lives` denies.
+    pub fn bury_unless(&mut self, lives: impl Fn(&RecordId, Sequence) -> bool) {
+        let died = |position: &u32| !self.id(*position).is_some_and(|(id, sequence)| lives(&id, sequence));
+        let died: RoaringBitmap = (0..self.index.ids.len() as u32).filter(died).collect();
+        self.dead = Arc::new(died | &*self.dead);
+    }
+
+    /// The live rows, those of `entity` if one is named, with the `ef` smallest estimates of their distances.
+    pub fn search(&self, query: &Query, ef: usize, entity: Option<&EntityId>, scratch: &mut Scratch) -> Vec<Candidate> {
+        let only = entity.map(|entity| self.index.entities.bitmap(entity) - &*self.dead);
+        let allow = match &only {
+            Some(only) => Allow::Only(only),
+            None if self.dead.is_empty() => Allow::All,
+            None => Allow::Except(&self.dead),
+        };
+        self.index.ann.search(query, Reach { limit: ef, ef }, allow, scratch)
+    }
+
+    /// The entities of all rows, dead or alive.
+    #[cfg(test)]
+    pub fn owners(&self) -> &[EntityId] {
+        self.index.entities.entities()
+    }
+
+    /// Bytes held in memory.
+    pub fn resident_bytes(&self) -> usize {
+        self.index.resident_bytes()
+    }
+}
