@@ -16,11 +16,11 @@ use rayon::prelude::*;
 /// A batch is at most this part of the rows: rows of one batch do not see each other.
 const BATCH_PART: usize = 50;
 
-/// Builds a graph over all rows whose lists are up to a quarter too long and not sorted.
+/// Builds a graph over all rows whose lists are up to half too long and not sorted.
 pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
     let (rows, degree) = (geometry.len(), params.degree());
-    // Lists may grow by a quarter before they are chosen anew (Subramanya et al., "DiskANN", 2019).
-    let mut graph = FrozenGraph::unconnected(rows, degree + degree / 4);
+    // Lists may grow by half before they are chosen anew (a slack as in Subramanya et al., "DiskANN", 2019).
+    let mut graph = FrozenGraph::unconnected(rows, degree + degree / 2);
     let mut done = 1;
     while done < rows {
         let end = rows.min(done + done.min(rows.div_ceil(BATCH_PART)));

@@ -37,7 +37,7 @@ pub struct BuildParams {
 
 impl Default for BuildParams {
     fn default() -> Self {
-        Self { degree: 48, ef_construction: 200, builder: Builder::Canonical, flat_below: 1024 }
+        Self { degree: 48, ef_construction: 128, builder: Builder::Canonical, flat_below: 1024 }
     }
 }
 
