@@ -34,14 +34,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def resident():
-    """Bytes of memory in use, after whatever can be given back was."""
+    """Bytes of memory of its own in use, after whatever can be given back was; pages of mapped files left out."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except AttributeError:
         pass  # Only glibc keeps what was freed, and can be asked for it.
     with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        resident, of_files = map(int, statm.read().split()[1:3])
+    return (resident - of_files) * os.sysconf("SC_PAGE_SIZE")
 
 
 def bind(cores):

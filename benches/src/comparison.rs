@@ -75,7 +75,7 @@ pub struct Index {
     pub setting: String,
     /// How long it took; null if ours was there already.
     pub seconds: Option<f64>,
-    /// Growth of the resident set by building (ours: opening) and searching it.
+    /// Growth of the memory held by building (ours: opening) and searching it, pages of mapped files left out.
     pub memory_bytes: i64,
     /// Its files.
     pub disk_bytes: u64,

@@ -58,9 +58,9 @@ impl Place {
     }
 }
 
-/// Positions of the `k` rows that a search of width `ef`, or of `k` if that is wider, finds nearest to `query`.
+/// Positions of the `k` rows that a search of width `ef` finds nearest to `query`.
 pub fn search(collection: &Collection, query: &[f32], k: usize, ef: usize) -> engine::Result<Vec<u32>> {
-    let found = collection.search(query).limit(k).ef(ef.max(k)).with_payload(false).run()?;
+    let found = collection.search(query).limit(k).ef(ef).with_payload(false).run()?;
     let position = |id| match id {
         RecordId::Num(position) => u32::try_from(position).ok(),
         RecordId::Uuid(_) => None,

@@ -70,7 +70,8 @@ pub struct Build {
 pub struct Memory {
     /// The loaded index, as the engine counts it.
     pub resident_index_bytes: u64,
-    /// Growth of the resident set from before the store is built or opened to after searching, without a baseline's.
+    /// Growth of the memory held, pages of mapped files left out, from before the store is built or opened to after
+    /// searching, without a baseline's.
     /// Memory that the import gave back and the allocator kept counts, so only a run on an existing store shows what
     /// searching takes. 0 where the system does not tell.
     pub rss_delta_bytes: i64,

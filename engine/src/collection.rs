@@ -161,7 +161,9 @@ impl Search<'_> {
         self
     }
 
-    /// Width of the graph search: more finds more of the true neighbours and costs more.
+    /// Width of the graph search, about how many rows it expands: more finds more of the true neighbours and costs
+    /// more. Searches whose neighbours stand out end sooner, hard ones later. Twice the limit unless said otherwise,
+    /// and at least 64.
     pub fn ef(mut self, ef: usize) -> Self {
         self.query.ef = Some(ef);
         self

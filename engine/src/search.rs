@@ -122,7 +122,7 @@ fn search_memtable<'a>(
         return nearest;
     }
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
-    let mut ef = ef_of_each(query, 1);
+    let mut ef = ef_of_each(query, 1).max(query.limit);
     loop {
         let near = view.memtable.near(prepared, ef, entity, &mut scratch);
         counters.compared += near.compared;
@@ -282,8 +282,7 @@ fn interval(candidate: &Candidate) -> Interval {
 /// Many small graphs need a narrower search each than one large graph (`ef / √S`).
 fn ef_of_each(query: &SearchQuery<'_>, segments: usize) -> usize {
     let ef = query.ef.unwrap_or_else(|| EF_DEFAULT.max(query.limit.saturating_mul(2)));
-    let shared = (ef as f64 / (segments.max(1) as f64).sqrt()).ceil() as usize;
-    shared.max(query.limit.saturating_add(6)).min(ef.max(query.limit))
+    (ef as f64 / (segments.max(1) as f64).sqrt()).ceil() as usize
 }
 
 /// Rows that one task of an exact scan opens.

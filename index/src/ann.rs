@@ -161,8 +161,8 @@ impl Goal for Exactly<'_> {
         self.codes.keys(self.query, positions, keys);
     }
 
-    fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
-        self.query.beyond(key, slack)
+    fn beyond(&self, key: i32, slack: f32) -> i32 {
+        self.query.beyond(key, slack, self.codes.longest())
     }
 }
 
@@ -179,8 +179,8 @@ impl Goal for Roughly<'_> {
     }
 
     #[inline]
-    fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
-        self.query.beyond_roughly(key, slack)
+    fn beyond(&self, key: i32, slack: f32) -> i32 {
+        self.query.beyond_roughly(key, slack, self.codes.longest())
     }
 }
 

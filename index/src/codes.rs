@@ -36,6 +36,8 @@ pub struct Codes {
     rows: Arena<u8>,
     outlines: Arena<Outline>,
     details: Arena<Detail>,
+    /// The greatest norm.
+    longest: f32,
 }
 
 /// What a walk needs of a row besides its code or high halves, where norms count.
@@ -66,6 +68,7 @@ impl Codes {
             rows: Arena::with_capacity(rows.saturating_mul(stride)),
             outlines: Arena::with_capacity(rows),
             details: Arena::with_capacity(rows),
+            longest: 0.0,
         }
     }
 
@@ -80,8 +83,7 @@ impl Codes {
         if is_packed(self.stride) {
             pack(row);
         }
-        self.outlines.extend_from_slice(&[outline]);
-        self.details.extend_from_slice(&[detail]);
+        self.push_lengths(outline, detail);
     }
 
     /// Appends the code at `position` of `others`, which are of the same space, as the next position;
@@ -89,20 +91,23 @@ impl Codes {
     pub fn push_copy(&mut self, others: &Self, position: u32) {
         let at = position as usize;
         let start = self.rows.len();
-        match (others.rows.get(at * others.stride..at * others.stride + self.stride), others.outlines.get(at)) {
-            (Some(row), Some(outline)) => {
-                self.rows.extend_from_slice(row);
-                self.outlines.extend_from_slice(&[*outline]);
-            }
-            _ => {
-                self.rows.extend_from_slice(&ZEROS[..self.stride]);
-                if is_packed(self.stride) {
-                    pack(&mut self.rows[start..]);
-                }
-                self.outlines.extend_from_slice(&[Outline::zeroed()]);
-            }
+        let row = others.rows.get(at * others.stride..at * others.stride + self.stride);
+        if let (Some(row), Some(outline), Some(detail)) = (row, others.outlines.get(at), others.details.get(at)) {
+            self.rows.extend_from_slice(row);
+            self.push_lengths(*outline, *detail);
+            return;
         }
-        self.details.extend_from_slice(&[others.details.get(at).copied().unwrap_or(Detail::zeroed())]);
+        self.rows.extend_from_slice(&ZEROS[..self.stride]);
+        if is_packed(self.stride) {
+            pack(&mut self.rows[start..]);
+        }
+        self.push_lengths(Outline::zeroed(), Detail::zeroed());
+    }
+
+    fn push_lengths(&mut self, outline: Outline, detail: Detail) {
+        self.longest = self.longest.max(outline.norm);
+        self.outlines.extend_from_slice(&[outline]);
+        self.details.extend_from_slice(&[detail]);
     }
 
     /// Number of positions.
@@ -129,6 +134,11 @@ impl Codes {
         for (group, (high, low)) in code.as_chunks_mut().0.iter_mut().zip(halves) {
             *group = joined(high, low);
         }
+    }
+
+    /// The greatest norm of all vectors.
+    pub(crate) fn longest(&self) -> f32 {
+        self.longest
     }
 
     /// The lengths of the vector at `position`; 0 beyond the end.
@@ -273,8 +283,7 @@ impl Codes {
                 return Err(DecodeError::Range { what: "code" });
             }
             let (outline, detail) = lengths(space, code, Scale { norm, fit });
-            codes.outlines.extend_from_slice(&[outline]);
-            codes.details.extend_from_slice(&[detail]);
+            codes.push_lengths(outline, detail);
         }
         Ok(codes)
     }

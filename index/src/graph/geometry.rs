@@ -137,8 +137,8 @@ impl Goal for Around<'_> {
         }
     }
 
-    fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
-        Some((f32::from_bits(key as u32) * (1.0 + slack)).to_bits() as i32)
+    fn beyond(&self, key: i32, slack: f32) -> i32 {
+        (f32::from_bits(key as u32) * (1.0 + slack)).to_bits() as i32
     }
 }
 

@@ -214,22 +214,23 @@ impl Query {
         f32::from_bits(ordered(key as u32) as u32)
     }
 
-    /// The key of a distance `1 + slack` times that which `key` stands for. None for the inner product,
-    /// whose distances have no zero to be counted from.
-    pub(crate) fn beyond(&self, key: i32, slack: f32) -> Option<i32> {
+    /// The key of a distance `1 + slack` times as far as that of `key` from the least that any row can
+    /// have: 0, and for the inner product that of a row of norm `longest` in the query's direction.
+    pub(crate) fn beyond(&self, key: i32, slack: f32, longest: f32) -> i32 {
+        let least = if self.metric == Metric::Dot { -longest * self.norm } else { 0.0 };
         let distance = self.distance(key);
-        (self.metric != Metric::Dot).then(|| ordered((distance + distance.abs() * slack).to_bits()))
+        ordered((distance + (distance - least).abs() * slack).to_bits())
     }
 
     /// [`beyond`](Self::beyond) for rough keys, which for the cosine are negated products.
     #[inline]
-    pub(crate) fn beyond_roughly(&self, key: i32, slack: f32) -> Option<i32> {
+    pub(crate) fn beyond_roughly(&self, key: i32, slack: f32, longest: f32) -> i32 {
         if self.needs_norm() {
-            return self.beyond(key, slack);
+            return self.beyond(key, slack, longest);
         }
-        // (1 + scale·key)(1 + slack) = 1 + scale·(key + more). Of a query of zeros nothing is known.
+        // (1 + scale·key)(1 + slack) = 1 + scale·(key + more). Of a query of zeros no row is any nearer.
         let more = slack * (1.0 / self.scale + key as f32);
-        Some(key.saturating_add(more.max(0.0) as i32))
+        key.saturating_add(more as i32)
     }
 
     /// Whether rows are ordered by more than the angle.

@@ -101,14 +101,17 @@ fn keys_say_how_far_a_walk_goes() {
             let (mut keys, mut rough) = (vec![0; 199], vec![0; 199]);
             codes.keys(&query, &positions, &mut keys);
             codes.rough_keys(&query, &positions, &mut rough);
-            for slack in [0.0, 0.1, 0.5] {
-                let within = |key: i32, from: i32| query.distance(key) <= (1.0 + slack) * query.distance(from) + 1e-6;
-                match query.beyond(keys[7], slack) {
-                    Some(last) => assert!(keys.iter().all(|&key| (key <= last) == within(key, keys[7]))),
-                    None => assert_eq!(metric, Metric::Dot),
-                }
+            // Distances are counted from the least that any row can have.
+            let longest = codes.longest();
+            let length = dot(&vectors[0], &vectors[0]).sqrt() as f32;
+            let least = if metric == Metric::Dot { -longest * length } else { 0.0 };
+            let far = |key: i32| query.distance(key) - least;
+            for slack in [-0.2, 0.0, 0.1, 0.5] {
+                let within = |key: i32, from: i32| far(key) <= (1.0 + slack) * far(from) * (1.0 + 1e-5);
+                let last = query.beyond(keys[7], slack, longest);
+                assert!(keys.iter().all(|&key| (key <= last) == within(key, keys[7])), "{metric} {dimension} {slack}");
                 // Rough keys are off by little, compared with how far distances lie apart here.
-                let Some(last) = query.beyond_roughly(rough[7], slack) else { continue };
+                let last = query.beyond_roughly(rough[7], slack, longest);
                 let agree = rough.iter().zip(&keys).filter(|(rough, key)| (**rough <= last) == within(**key, keys[7]));
                 assert!(agree.count() >= 190, "{metric} {dimension} {slack}");
             }

@@ -37,10 +37,11 @@ impl Reach {
         self.limit.max(FEWEST)
     }
 
-    /// How much farther than the row of that rank, in squared distance, a walk goes on.
+    /// How much farther than the row of that rank, in squared distance, a walk goes on. Negative for a width below
+    /// the rank: then a walk ends before it has expanded all that it wants.
     pub(crate) fn slack(&self) -> f32 {
-        let times = self.ef as f32 / self.rank() as f32;
-        (2.0 / DIMENSION * times.ln()).max(0.0)
+        let times = self.ef.max(1) as f32 / self.rank() as f32;
+        (2.0 / DIMENSION * times.ln()).max(-1.0)
     }
 
     /// Rows that a walk expands whatever their distance: where dimensions are few, slack alone would end it before it

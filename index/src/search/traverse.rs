@@ -33,15 +33,15 @@ pub(crate) fn walk(
     found.reset(reach.width().min(rows));
     let starts: [u32; STARTS] = std::array::from_fn(|at| at as u32);
     let mut fresh = visited.admit(&starts[..STARTS.min(rows)]);
-    // Rows with greater keys lead nowhere.
-    let (mut last, mut hops) = (i32::MAX, 0);
+    // Rows with greater keys are not expanded, and not kept.
+    let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
     loop {
         if keys.len() < fresh.len() {
             keys.resize(fresh.len(), 0);
         }
         goal.keys(fresh, keys);
         counters.compared += fresh.len() as u64;
-        frontier.insert_up_to(last, fresh, keys);
+        frontier.insert_up_to(kept, fresh, keys);
         if filtered {
             for (&position, &key) in fresh.iter().zip(keys.iter()).filter(|(position, _)| allow.contains(**position)) {
                 found.insert(key, position);
@@ -49,7 +49,8 @@ pub(crate) fn walk(
         }
         if hops >= reach.least() {
             let wanted = if filtered { &*found } else { &*frontier }.key(reach.rank() - 1);
-            last = wanted.and_then(|key| goal.beyond(key, slack)).unwrap_or(i32::MAX);
+            last = wanted.map_or(i32::MAX, |key| goal.beyond(key, slack));
+            kept = wanted.map_or(i32::MAX, |key| last.max(key));
         }
         let Some(row) = frontier.expand(last) else {
             break;

@@ -23,6 +23,6 @@ pub(crate) trait Goal {
     fn keys(&self, positions: &[u32], keys: &mut [i32]);
 
     /// The greatest key of a row that is up to `1 + slack` times as far, in squared distance, as one
-    /// with the key `key`; none where distances have no such scale.
-    fn beyond(&self, key: i32, slack: f32) -> Option<i32>;
+    /// with the key `key`.
+    fn beyond(&self, key: i32, slack: f32) -> i32;
 }
