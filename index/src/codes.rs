@@ -160,7 +160,8 @@ impl Codes {
             let mut rest = [0; 64];
             for (positions, keys) in positions.chunks(rest.len()).zip(keys.chunks_mut(rest.len())) {
                 query.nibble_products(low, positions, &mut rest);
-                keys.iter_mut().zip(rest).for_each(|(key, rest)| *key = query.joined(*key, rest));
+                let of_rows = keys.iter_mut().zip(rest).take(positions.len());
+                of_rows.for_each(|(key, rest)| *key = query.joined(*key, rest));
             }
         } else {
             query.products(self.whole(), positions, keys);
