@@ -205,6 +205,18 @@ impl Codes {
         (Rows::new(&self.rows, self.stride, 0..half), Rows::new(&self.rows, self.stride, half..self.stride))
     }
 
+    /// Bytes that [`keys`](Self::keys) reads of a row.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        (self.stride + size_of::<Outline>() + size_of::<Detail>()) as u64
+    }
+
+    /// Bytes that [`rough_keys`](Self::rough_keys) reads of a row.
+    pub(crate) fn rough_row_bytes(&self, query: &Query) -> u64 {
+        let code = if is_packed(self.stride) { self.stride / 2 } else { self.stride };
+        let outline = if query.needs_norm() { size_of::<Outline>() } else { 0 };
+        (code + outline) as u64
+    }
+
     /// Bytes of one code.
     pub(crate) fn stride(&self) -> usize {
         self.stride
