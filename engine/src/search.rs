@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::nearest::{Nearest, Place, Ranked};
 use crate::permit::{Action, Permit};
-use crate::query::{Counters, Hit, Hits, SearchQuery};
+use crate::query::{Counters, Hit, Hits, Phases, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::rerank::{Interval, Judge, Rerank, Verdict};
 use crate::snapshot::{SegmentView, View, paths};
@@ -48,14 +48,19 @@ fn answer(
     hidden: &[SegmentView],
     entity: Option<&EntityId>,
 ) -> Result<Hits> {
-    let mut counters = Counters::default();
+    let mut counters = Counters { segments: view.segments.len() as u64, ..Counters::default() };
+    let now = || if query.explain { env.shared.clock.now_us() } else { 0 };
+    let started_at = now();
     let known = scan_memtable(state, query, view, entity);
-    let nearest = if query.exact {
-        known.merge(scan_segments(env, state, query, view, entity, &mut counters)?)
+    let (found_at, nearest) = if query.exact {
+        let nearest = known.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
+        (now(), nearest)
     } else {
         let candidates = find_candidates(env, state, query, view, entity, &mut counters)?;
-        decide(env, state, query, known, &candidates, &mut counters)?
+        (now(), decide(env, state, query, known, &candidates, &mut counters)?)
     };
+    counters.bytes += counters.reranked * size_of_val(query.vector) as u64;
+    let decided_at = now();
     let nearest = nearest.into_sorted();
     let owners: Vec<Option<&EntityId>> = nearest.iter().map(owner).collect();
     // The misses of all names overlap if no allocation of a hit is between them.
@@ -69,7 +74,12 @@ fn answer(
     for (ranked, owner) in nearest.iter().zip(owners) {
         hits.extend(hit(env, state, query, ranked, owner)?);
     }
-    Ok(Hits { hits, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden), counters })
+    let phases = query.explain.then(|| Phases {
+        find_us: found_at.saturating_sub(started_at),
+        decide_us: decided_at.saturating_sub(found_at),
+        answer_us: now().saturating_sub(decided_at),
+    });
+    Ok(Hits { hits, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden), counters, phases })
 }
 
 fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
@@ -142,6 +152,7 @@ fn find_candidates<'a>(
         candidates.extend(of_segment.iter().map(|candidate| (found, *candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;
+        counters.bytes += scratch.counters().bytes;
     }
     env.shared.scratch.lock().push(scratch);
     Ok(candidates)
