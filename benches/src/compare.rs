@@ -15,6 +15,7 @@ use std::time::Duration;
 use datasets::{Matrix, vecs};
 
 use crate::affinity::{Pin, allowed};
+use crate::bandwidth::Bandwidth;
 use crate::comparison::Comparison;
 use crate::field::{Course, Field};
 use crate::machine::Machine;
@@ -103,7 +104,7 @@ pub fn compare(options: &CompareOptions, progress: &mut dyn FnMut(Stage, u64, u6
     options.peers.first().map(start).transpose().map_err(missing)?;
     let machine = {
         let _pin = Pin::to(core);
-        Machine::measure(cores.len())
+        Machine::measure(cores.len(), &Bandwidth::new())
     };
 
     let entities = options.entities.unwrap_or(u32::try_from(set.train.len() / 3).unwrap_or(u32::MAX));

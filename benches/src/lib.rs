@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+mod bandwidth;
 mod baseline;
 mod compare;
 mod comparison;
 mod curves;
 mod field;
 mod front;
+mod grow;
 mod machine;
 mod measure;
 mod memory;
@@ -27,6 +29,7 @@ pub use baseline::{Baseline, UnknownBaseline};
 pub use compare::{CompareOptions, Grid, UnknownGrid, compare};
 pub use comparison::{Comparison, Engine, Index, Latency, Speed, Tried};
 pub use curves::{DrawError, draw, read_curves};
+pub use grow::{Along, Case, Cost, GrowOptions, Growing, Grown, Growth, UnknownGrowing, grow};
 pub use machine::Machine;
 pub use peer::{PeerName, UnknownPeer};
 pub use plot::{Axis, Line, Picture};

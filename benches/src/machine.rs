@@ -2,17 +2,11 @@
 //!
 //! Invariant: the bandwidth is measured in the same run on the same core, because a figure from a data sheet says nothing
 //! about a machine that is shared.
-#![expect(clippy::disallowed_methods, reason = "reads what the kernel says about the processor, and measures time")]
-
-use std::hint::black_box;
-use std::time::Instant;
+#![expect(clippy::disallowed_methods, reason = "reads what the kernel says about the processor")]
 
 use serde::Serialize;
 
-/// Larger than the caches of the machines one meets.
-const BUFFER_BYTES: usize = 256 << 20;
-/// How often the buffer is read; the fastest pass counts, because only disturbances make one slower.
-const PASSES: usize = 4;
+use crate::bandwidth::Bandwidth;
 
 /// The machine of a measurement.
 #[derive(Clone, Debug, Serialize)]
@@ -28,15 +22,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Asks the system and measures on the current core, with 256 MiB.
-    pub fn measure(cores: usize) -> Self {
+    /// Asks the system, and measures `bandwidth` on the current core.
+    pub fn measure(cores: usize, bandwidth: &Bandwidth) -> Self {
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         Self {
             processor: model.map_or("unknown", |(_, name)| name.trim()).to_owned(),
             instructions: instructions(),
             cores,
-            read_gb_per_second: read_gb_per_second(),
+            read_gb_per_second: bandwidth.in_order(),
         }
     }
 }
@@ -55,14 +49,4 @@ fn instructions() -> &'static str {
 #[cfg(not(target_arch = "x86_64"))]
 fn instructions() -> &'static str {
     std::env::consts::ARCH
-}
-
-fn read_gb_per_second() -> f64 {
-    let buffer = vec![1_u64; BUFFER_BYTES / size_of::<u64>()];
-    let pass = |_| {
-        let start = Instant::now();
-        black_box(black_box(&buffer).iter().fold(0_u64, |sum, value| sum.wrapping_add(*value)));
-        start.elapsed().as_secs_f64()
-    };
-    BUFFER_BYTES as f64 / 1e9 / (0..PASSES).map(pass).fold(f64::INFINITY, f64::min)
 }

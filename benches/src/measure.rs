@@ -77,6 +77,11 @@ impl Pass {
         self.latencies.len() as f64 / self.total.as_secs_f64()
     }
 
+    /// The mean time of a query, in microseconds.
+    pub fn mean_us(&self) -> f64 {
+        self.latencies.iter().sum::<Duration>().as_secs_f64() * 1e6 / self.latencies.len().max(1) as f64
+    }
+
     /// The figures of this pass, scored against `neighbors`.
     pub fn point(&self, set: &Dataset, neighbors: &[Vec<u32>], k: usize, ef: usize) -> Point {
         let recall = truth::recall(set.metric, &set.train, &set.test, neighbors, &self.found, k, truth::TOLERANCE);
@@ -129,5 +134,6 @@ mod tests {
         let pass = Pass { found: Vec::new(), latencies, total: Duration::from_secs(1) };
         let rounded = [50, 95, 99].map(|percent| pass.percentile_us(percent).round());
         assert_eq!(rounded, [100.0, 190.0, 198.0]);
+        assert_eq!(pass.mean_us().round(), 101.0);
     }
 }

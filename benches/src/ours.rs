@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use datasets::Dataset;
-use engine::{Collection, RecordId, RootKey};
+use engine::{Collection, Counters, RecordId, RootKey};
 
 use crate::report::Build;
 use crate::stage::Stage;
@@ -48,7 +48,7 @@ impl Place {
         let name = store::collection_name(set, self.entities);
         let start = Instant::now();
         if !is_there {
-            store::fill(&store, &name, set, self.entities, progress)?;
+            store::fill(&store, &name, set, 0..set.train.len(), self.entities, progress)?;
         }
         store::settle(&store, &name, progress)?;
         let seconds = (!is_there).then(|| start.elapsed().as_secs_f64());
@@ -60,10 +60,20 @@ impl Place {
 
 /// Positions of the `k` rows that a search of width `ef` finds nearest to `query`.
 pub fn search(collection: &Collection, query: &[f32], k: usize, ef: usize) -> engine::Result<Vec<u32>> {
+    Ok(search_counted(collection, query, k, ef)?.0)
+}
+
+/// [`search`], and what it cost.
+pub fn search_counted(
+    collection: &Collection,
+    query: &[f32],
+    k: usize,
+    ef: usize,
+) -> engine::Result<(Vec<u32>, Counters)> {
     let found = collection.search(query).limit(k).ef(ef).with_payload(false).run()?;
     let position = |id| match id {
         RecordId::Num(position) => u32::try_from(position).ok(),
         RecordId::Uuid(_) => None,
     };
-    Ok(found.iter().filter_map(|hit| position(hit.id)).collect())
+    Ok((found.iter().filter_map(|hit| position(hit.id)).collect(), found.counters))
 }

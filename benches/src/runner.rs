@@ -70,6 +70,20 @@ pub enum RunError {
         /// Why it does not start.
         source: io::Error,
     },
+    /// A case of a growth cannot be measured.
+    #[error(
+        "{what} cannot be {value}: it must be from {least} to {most}, and as many rows must be left as k and segments"
+    )]
+    Case {
+        /// What grows, or stays where it is.
+        what: &'static str,
+        /// Its value.
+        value: usize,
+        /// The least it can be.
+        least: usize,
+        /// The most.
+        most: usize,
+    },
     /// The store failed.
     #[error(transparent)]
     Engine(#[from] engine::Error),

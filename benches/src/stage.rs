@@ -3,6 +3,8 @@
 /// What a run is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Making rows up, with their exact neighbours.
+    Synth,
     /// Storing rows.
     Import,
     /// Building the index.
@@ -19,6 +21,7 @@ impl Stage {
     /// The stage in one word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Synth => "making up",
             Self::Import => "importing",
             Self::Build => "building",
             Self::Baseline => "baseline",

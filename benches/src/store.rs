@@ -2,6 +2,7 @@
 //!
 //! Invariant: after [`settle`] all rows lie in one segment, with their positions as ids, whatever was there before.
 
+use std::ops::Range;
 use std::path::Path;
 
 use datasets::{Dataset, Distance, synthetic};
@@ -73,11 +74,12 @@ pub fn holds(collection: &Collection, set: &Dataset) -> engine::Result<bool> {
     Ok(true)
 }
 
-/// Stores all rows of `set` in the collection `name`.
+/// Stores the rows of `set` at these positions in the collection `name`.
 pub fn fill(
     store: &Store,
     name: &str,
     set: &Dataset,
+    rows: Range<usize>,
     entities: u32,
     progress: &mut dyn FnMut(Stage, u64, u64),
 ) -> engine::Result<()> {
@@ -95,9 +97,9 @@ pub fn fill(
         }
     };
     let total = set.train.len();
-    for start in (0..total).step_by(BATCH_ROWS) {
+    for start in rows.clone().step_by(BATCH_ROWS) {
         progress(Stage::Import, start as u64, total as u64);
-        collection.upsert((start..total.min(start + BATCH_ROWS)).map(record))?;
+        collection.upsert((start..rows.end.min(start + BATCH_ROWS)).map(record))?;
     }
     Ok(())
 }

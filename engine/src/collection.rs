@@ -121,6 +121,7 @@ impl Collection {
             rerank: Rerank::default(),
             with_payload: true,
             with_vector: false,
+            explain: false,
         };
         Search { collection: self.clone(), query }
     }
@@ -190,6 +191,13 @@ impl Search<'_> {
     /// Return vectors; off unless said otherwise.
     pub fn with_vector(mut self, with_vector: bool) -> Self {
         self.query.with_vector = with_vector;
+        self
+    }
+
+    /// Time the phases of the search, for [`Hits::phases`]; off unless said otherwise. What it cost beside time is
+    /// always in [`Hits::counters`].
+    pub fn explain(mut self, explain: bool) -> Self {
+        self.query.explain = explain;
         self
     }
 

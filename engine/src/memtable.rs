@@ -40,6 +40,8 @@ pub(crate) struct Near<'a> {
     pub horizon: f32,
     /// Codes compared with the query.
     pub compared: u64,
+    /// Bytes of memory that this took.
+    pub bytes: u64,
 }
 
 impl Memtable {
@@ -111,10 +113,11 @@ impl Memtable {
     /// The records whose codes are nearest to `query`, the `ef` nearest of every run; only those of `entity` if
     /// one is named.
     pub fn near(&self, query: &Query, ef: usize, entity: Option<&EntityId>, scratch: &mut Scratch) -> Near<'_> {
-        let mut near = Near { candidates: Vec::new(), horizon: f32::INFINITY, compared: 0 };
+        let mut near = Near { candidates: Vec::new(), horizon: f32::INFINITY, compared: 0, bytes: 0 };
         for run in &self.runs {
             let found = run.search(query, ef, entity, scratch);
             near.compared += scratch.counters().compared;
+            near.bytes += scratch.counters().bytes;
             if let Some(last) = found.last().filter(|_| found.len() >= ef) {
                 near.horizon = near.horizon.min(last.distance - last.error);
             }

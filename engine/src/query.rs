@@ -29,6 +29,21 @@ pub struct Counters {
     pub compared: u64,
     /// Sealed vectors opened for exact distances.
     pub reranked: u64,
+    /// Bytes of codes, lists of neighbours and opened vectors that this took, without what cache lines round them up to.
+    pub bytes: u64,
+    /// Segments searched.
+    pub segments: u64,
+}
+
+/// How long the phases of one search took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Phases {
+    /// Microseconds of searching memtable and segments for candidates, or of comparing every record.
+    pub find_us: u64,
+    /// Microseconds of opening the candidates that codes cannot tell apart.
+    pub decide_us: u64,
+    /// Microseconds of putting the hits together, with what they carry.
+    pub answer_us: u64,
 }
 
 /// One record found by a search.
@@ -67,6 +82,8 @@ pub struct Hits {
     pub damaged: Vec<String>,
     /// What the search cost.
     pub counters: Counters,
+    /// How long it took, if that was asked for.
+    pub phases: Option<Phases>,
 }
 
 impl Deref for Hits {
@@ -131,6 +148,7 @@ pub(crate) struct SearchQuery<'a> {
     pub rerank: Rerank,
     pub with_payload: bool,
     pub with_vector: bool,
+    pub explain: bool,
 }
 
 /// A scroll as the walk sees it.

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::nearest::{Nearest, Place, Ranked};
 use crate::permit::{Action, Permit};
-use crate::query::{Counters, Hit, Hits, SearchQuery};
+use crate::query::{Counters, Hit, Hits, Phases, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::rerank::{Interval, Judge, Rerank, Verdict};
 use crate::snapshot::{SegmentView, View, paths};
@@ -50,16 +50,21 @@ fn answer(
     hidden: &[SegmentView],
     entity: Option<&EntityId>,
 ) -> Result<Hits> {
-    let mut counters = Counters::default();
-    let nearest = if query.exact {
+    let mut counters = Counters { segments: view.segments.len() as u64, ..Counters::default() };
+    let now = || if query.explain { env.shared.clock.now_us() } else { 0 };
+    let started_at = now();
+    let (found_at, nearest) = if query.exact {
         let known = scan_memtable(state, query, view, entity);
-        known.merge(scan_segments(env, state, query, view, entity, &mut counters)?)
+        let nearest = known.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
+        (now(), nearest)
     } else {
         let prepared = state.space.query(query.vector);
         let known = search_memtable(env, state, query, &prepared, view, entity, &mut counters);
         let candidates = find_candidates(env, query, &prepared, view, entity, &mut counters)?;
-        decide(env, state, query, known, &candidates, &mut counters)?
+        (now(), decide(env, state, query, known, &candidates, &mut counters)?)
     };
+    counters.bytes += counters.reranked * size_of_val(query.vector) as u64;
+    let decided_at = now();
     let nearest = nearest.into_sorted();
     let owners: Vec<Option<&EntityId>> = nearest.iter().map(owner).collect();
     // The misses of all names overlap if no allocation of a hit is between them.
@@ -73,7 +78,12 @@ fn answer(
     for (ranked, owner) in nearest.iter().zip(owners) {
         hits.extend(hit(env, state, query, ranked, owner)?);
     }
-    Ok(Hits { hits, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden), counters })
+    let phases = query.explain.then(|| Phases {
+        find_us: found_at.saturating_sub(started_at),
+        decide_us: decided_at.saturating_sub(found_at),
+        answer_us: now().saturating_sub(decided_at),
+    });
+    Ok(Hits { hits, as_of: as_of(env, view), partial: !hidden.is_empty(), damaged: paths(hidden), counters, phases })
 }
 
 fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
@@ -126,6 +136,7 @@ fn search_memtable<'a>(
     loop {
         let near = view.memtable.near(prepared, ef, entity, &mut scratch);
         counters.compared += near.compared;
+        counters.bytes += near.bytes;
         for &(least, run, position) in &near.candidates {
             if nearest.is_closed_at(least) {
                 break;
@@ -190,6 +201,7 @@ fn find_candidates<'a>(
         candidates.extend(of_segment.iter().map(|candidate| (found, *candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;
+        counters.bytes += scratch.counters().bytes;
     }
     env.shared.scratch.lock().push(scratch);
     Ok(candidates)

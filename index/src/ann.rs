@@ -9,7 +9,7 @@ use crate::codec::DecodeError;
 use crate::codes::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::quantize::{Query, Space};
-use crate::search::{Allow, Candidate, Goal, Reach, Scratch, refine, scan, walk};
+use crate::search::{Allow, Candidate, Counters, Goal, Reach, Scratch, refine, scan, walk};
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
@@ -73,13 +73,17 @@ impl Ann {
             // up for it.
             let width = (reach.width() as f64 * (rows as f64 / matching as f64).sqrt()).ceil() as usize;
             walk(graph, &Roughly { codes, query }, (reach, width), allow, scratch);
+            let Counters { hops, compared, .. } = scratch.counters();
+            scratch.count_bytes(compared * codes.rough_row_bytes(query) + hops * graph.list_bytes());
             if scratch.found().len() as u64 >= matching.min(reach.limit as u64) {
                 refine(&Exactly { codes, query }, scratch);
+                scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
                 found.extend(scratch.found().iter().map(candidate));
                 return;
             }
         }
         scan(rows as u32, &Exactly { codes, query }, reach.ef.max(reach.limit), allow, scratch);
+        scratch.count_bytes(matching * codes.row_bytes());
         found.extend(scratch.found().iter().map(candidate));
     }
 

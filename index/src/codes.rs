@@ -180,7 +180,8 @@ impl Codes {
             let mut rest = [0; 64];
             for (positions, keys) in positions.chunks(rest.len()).zip(keys.chunks_mut(rest.len())) {
                 query.nibble_products(low, positions, &mut rest);
-                keys.iter_mut().zip(rest).for_each(|(key, rest)| *key = query.joined(*key, rest));
+                let of_rows = keys.iter_mut().zip(rest).take(positions.len());
+                of_rows.for_each(|(key, rest)| *key = query.joined(*key, rest));
             }
         } else {
             query.products(self.whole(), positions, keys);
@@ -222,6 +223,18 @@ impl Codes {
     fn halves(&self) -> (Rows<'_, u8>, Rows<'_, u8>) {
         let half = self.stride / 2;
         (Rows::new(&self.rows, self.stride, 0..half), Rows::new(&self.rows, self.stride, half..self.stride))
+    }
+
+    /// Bytes that [`keys`](Self::keys) reads of a row.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        (self.stride + size_of::<Outline>() + size_of::<Detail>()) as u64
+    }
+
+    /// Bytes that [`rough_keys`](Self::rough_keys) reads of a row.
+    pub(crate) fn rough_row_bytes(&self, query: &Query) -> u64 {
+        let code = if is_packed(self.stride) { self.stride / 2 } else { self.stride };
+        let outline = if query.needs_norm() { size_of::<Outline>() } else { 0 };
+        (code + outline) as u64
     }
 
     /// Bytes of one code.

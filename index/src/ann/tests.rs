@@ -86,6 +86,32 @@ fn small_segments_are_flat_and_empty_ones_answer() {
     }
 }
 
+/// What a search says it read is what the rows and lists that it counts take.
+#[test]
+fn bytes_read_are_those_of_what_was_looked_at() {
+    let (reach, mut scratch) = (Reach { limit: 10, ef: 40 }, Scratch::new());
+    for (metric, dimension, walked, whole) in [
+        (Metric::Cosine, 48, 64, 64 + 16),
+        (Metric::L2, 48, 64 + 8, 64 + 16),
+        (Metric::Cosine, 300, 160, 320 + 16),
+        (Metric::Dot, 300, 160 + 8, 320 + 16),
+    ] {
+        let space = Space::new(metric, dimension, &[4; 32]);
+        let vectors = clusters(2000, dimension, 17);
+        let ann = index(&space, &vectors);
+        let query = space.query(&vectors[0]);
+        ann.search(&query, reach, Allow::All, &mut scratch);
+        let Counters { hops, compared, bytes } = scratch.counters();
+        let list = 4 * BuildParams::default().degree as u64;
+        let kept = scratch.found().len() as u64;
+        assert_eq!(bytes, compared * walked + hops * list + kept * whole, "{metric} {dimension}");
+
+        let few: RoaringBitmap = (0..50).collect();
+        ann.search(&query, reach, Allow::Only(&few), &mut scratch);
+        assert_eq!(scratch.counters(), Counters { hops: 0, compared: 50, bytes: 50 * whole }, "{metric} {dimension}");
+    }
+}
+
 fn encoded() -> (Space, Vec<u8>, Vec<u8>) {
     let space = Space::new(Metric::Cosine, 8, &[4; 32]);
     let ann = index(&space, &clusters(100, 8, 13));

@@ -74,6 +74,11 @@ impl FrozenGraph {
         seen.len() as usize
     }
 
+    /// Bytes of one list of neighbours.
+    pub(crate) fn list_bytes(&self) -> u64 {
+        (self.degree * size_of::<u32>()) as u64
+    }
+
     /// Bytes of memory held.
     pub fn resident_bytes(&self) -> usize {
         self.adjacency.resident_bytes()

@@ -28,6 +28,8 @@ pub struct Counters {
     pub hops: u64,
     /// Codes compared with the query.
     pub compared: u64,
+    /// Bytes of the codes, lengths and lists of neighbours looked at, without what cache lines round them up to.
+    pub bytes: u64,
 }
 
 impl Scratch {
@@ -44,6 +46,11 @@ impl Scratch {
     /// What the last search with this scratch did.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Adds bytes that the search looked at, which only those know who hold them.
+    pub(crate) fn count_bytes(&mut self, bytes: u64) {
+        self.counters.bytes += bytes;
     }
 
     /// Starts the counting of a search.

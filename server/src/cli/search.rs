@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
-use crate::json::{self, HitAnswer};
+use crate::json::{self, ExplainAnswer, HitAnswer};
 
 /// Arguments of `search`.
 #[derive(clap::Args)]
@@ -33,6 +33,9 @@ pub struct Args {
     /// Only records of this data subject.
     #[arg(long)]
     entity: Option<String>,
+    /// Also tell what the search did and how long it took.
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Searches once.
@@ -40,21 +43,24 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let database = context.database(false)?;
     let collection = context.environment(&database)?.open_collection(&args.collection)?;
     let vector = query(&collection, args)?;
-    let mut search = collection.search(&vector).limit(args.limit).exact(args.exact);
+    let mut search = collection.search(&vector).limit(args.limit).exact(args.exact).explain(args.explain);
     if let Some(ef) = args.ef {
         search = search.ef(ef);
     }
     if let Some(entity) = &args.entity {
         search = search.filter(Filter::entity(entity));
     }
-    let Hits { hits, partial, damaged, .. } = search.run()?;
+    let found = search.run()?;
+    let explain = ExplainAnswer::of(&found);
+    let Hits { hits, partial, damaged, .. } = found;
     if partial {
         let names = damaged.join(", ");
         context.terminal.note(format!("Damaged segments were left out: {names}. Run `lethedb verify`."))?;
     }
-    let found = Found { hits: hits.into_iter().map(HitAnswer::from).collect(), partial, damaged };
+    let found = Found { hits: hits.into_iter().map(HitAnswer::from).collect(), partial, damaged, explain };
     let rows: Vec<_> = found.hits.iter().map(row).collect();
-    context.terminal.show(&found, table(["id", "score", "entity", "payload"], &rows))?;
+    let explain = found.explain.as_ref().map_or(String::new(), |explain| format!("\n\n{explain}"));
+    context.terminal.show(&found, table(["id", "score", "entity", "payload"], &rows) + &explain)?;
     Ok(database.close()?)
 }
 
@@ -65,6 +71,8 @@ struct Found {
     partial: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<ExplainAnswer>,
 }
 
 fn query(collection: &Collection, args: &Args) -> Result<Vec<f32>, Failure> {

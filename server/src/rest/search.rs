@@ -14,7 +14,7 @@ use super::body::{Body, answer};
 use super::error::{Problem, Refused};
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{AsOfAnswer, HitAnswer, Id, Object, RecordAnswer};
+use crate::json::{AsOfAnswer, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
 
 /// How the schema shows a filter.
 #[derive(ToSchema)]
@@ -49,6 +49,9 @@ pub struct SearchBody {
     with_payload: Option<bool>,
     /// Whether hits carry their vector; false if absent.
     with_vector: Option<bool>,
+    /// Whether the answer tells what the search did; false if absent.
+    #[serde(default)]
+    explain: bool,
 }
 
 /// How the schema shows a re-ranking.
@@ -75,6 +78,9 @@ pub struct SearchAnswer {
     /// Which, as paths inside the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<String>,
+    /// What the search did, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<ExplainAnswer>,
 }
 
 /// Which page of records to give.
@@ -145,7 +151,7 @@ pub async fn search(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut search = collection.search(&body.vector).exact(body.exact).rerank(body.rerank);
+        let mut search = collection.search(&body.vector).exact(body.exact).rerank(body.rerank).explain(body.explain);
         if let Some(limit) = body.limit {
             search = search.limit(limit);
         }
@@ -156,9 +162,11 @@ pub async fn search(
             search = search.filter(filter.0);
         }
         let search = search.with_payload(body.with_payload.unwrap_or(true));
-        let Hits { hits, as_of, partial, damaged, .. } = search.with_vector(body.with_vector.unwrap_or(false)).run()?;
+        let found = search.with_vector(body.with_vector.unwrap_or(false)).run()?;
+        let explain = ExplainAnswer::of(&found);
+        let Hits { hits, as_of, partial, damaged, .. } = found;
         let hits = hits.into_iter().map(HitAnswer::from).collect();
-        Ok(answer(StatusCode::OK, &SearchAnswer { hits, as_of: as_of.into(), partial, damaged }))
+        Ok(answer(StatusCode::OK, &SearchAnswer { hits, as_of: as_of.into(), partial, damaged, explain }))
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::{compare, plot, recall, synth};
+use super::{compare, grow, plot, recall, synth};
 
 /// What to measure.
 #[derive(clap::Subcommand)]
@@ -13,6 +13,9 @@ pub enum Command {
     Compare(compare::Args),
     /// A picture of recall against speed from the JSON reports of `run` and `compare`.
     Plot(plot::Args),
+    /// What a query costs at equal recall as rows, dimension, segments, deletes, k or threads grow: distance evaluations,
+    /// bytes, time, and how near that comes to what memory gives.
+    Grow(grow::Args),
     /// Make a data set up, with its exact neighbours, in the layout of ann-benchmarks.
     Synth(synth::Args),
 }
@@ -23,6 +26,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Run(args) => recall::run(context, args),
         Command::Compare(args) => compare::run(context, args),
         Command::Plot(args) => plot::run(context, &args),
+        Command::Grow(args) => grow::run(context, &args),
         Command::Synth(args) => synth::run(context, &args),
     }
 }
@@ -54,6 +58,8 @@ mod tests {
         assert_eq!(refused("bench compare --dataset a.hdf5 --core first"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench plot --svg a.svg"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("bench plot a.json"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("bench grow --axis rows"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench grow --queries 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --rows 0"), ErrorKind::ValueValidation);
     }

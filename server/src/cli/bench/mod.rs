@@ -4,6 +4,7 @@
 
 mod command;
 mod compare;
+mod grow;
 mod plot;
 mod recall;
 mod synth;

@@ -129,6 +129,26 @@ async fn records_come_back_as_they_went_in() {
 }
 
 #[tokio::test]
+async fn a_search_tells_what_it_did_where_asked() {
+    let server = Server::with_docs(Config::default()).await;
+    server.database.environment("default").unwrap().flush().unwrap();
+    assert!(server.search(r#"{"vector": [1, 0]}"#).await.1.get("explain").is_none());
+    let told = async |rerank: &str| {
+        let body = format!(r#"{{"vector": [1, 0], "rerank": "{rerank}", "explain": true}}"#);
+        let mut told = server.search(&body).await.1["explain"].take();
+        for phase in ["find_us", "decide_us", "answer_us"] {
+            assert!(told.as_object_mut().unwrap().remove(phase).is_some_and(|time| time.is_u64()), "{phase}");
+        }
+        told
+    };
+    // Three codes of 64 bytes with 16 of lengths; an opened vector has two numbers of four bytes.
+    let expected = json!({"segments": 1, "hops": 0, "compared": 3, "reranked": 0, "bytes": 240});
+    assert_eq!(told("none").await, expected);
+    let expected = json!({"segments": 1, "hops": 0, "compared": 3, "reranked": 3, "bytes": 264});
+    assert_eq!(told("all").await, expected);
+}
+
+#[tokio::test]
 async fn an_erased_entity_is_gone() {
     let server = Server::with_docs(Config::default()).await;
     let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/ada", Value::Null).await;
