@@ -92,7 +92,8 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
             purged?;
             erasure.purged_at = Some(now());
             // A graph that waits for the sake of others may know the entity too, by rows that it lost before.
-            erasure.rebuilt_at = rebuild::waiting(env).is_empty().then(now);
+            let is_rebuilt = rebuild::waiting(env).is_empty() && done.quarantined == 0;
+            erasure.rebuilt_at = is_rebuilt.then(now);
             reserve.spend(|| finish(env, number))?;
             erasure.completed_at = Some(now());
         }

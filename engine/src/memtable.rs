@@ -119,7 +119,7 @@ impl Memtable {
             near.compared += scratch.counters().compared;
             near.bytes += scratch.counters().bytes;
             if let Some(last) = found.last().filter(|_| found.len() >= ef) {
-                near.horizon = near.horizon.min(last.distance - last.error);
+                near.horizon = near.horizon.min(last.distance - run.greatest_error(query, last.distance));
             }
             near.candidates.extend(found.iter().map(|found| (found.distance - found.error, run, found.position)));
         }

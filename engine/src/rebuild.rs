@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use storage::id::SegmentId;
 
 use crate::draft::{Input, draft};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::rewrite::{commit, open, rewrite_sound, sound};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
@@ -101,9 +101,8 @@ fn has_room(env: &EnvironmentState) -> bool {
 }
 
 fn put_off<T>(env: &EnvironmentState, rebuilt: Result<T>) -> Result<T> {
-    rebuilt.inspect_err(|error| {
-        if error.kind() == ErrorKind::Full {
-            env.rebuild_at.store(env.shared.clock.now_ms().saturating_add(RETRY_MS), Ordering::Relaxed);
-        }
+    // Whatever is in its way must not be in the way of all other upkeep too.
+    rebuilt.inspect_err(|_| {
+        env.rebuild_at.store(env.shared.clock.now_ms().saturating_add(RETRY_MS), Ordering::Relaxed);
     })
 }

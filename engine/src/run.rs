@@ -121,6 +121,11 @@ impl Run {
         self.index.ann.search(query, Reach { limit: ef, ef }, allow, scratch)
     }
 
+    /// How far off an estimate of `distance` can be, whichever row has it.
+    pub fn greatest_error(&self, query: &Query, distance: f32) -> f32 {
+        self.index.ann.codes().greatest_error(query, distance)
+    }
+
     /// The entities of all rows, dead or alive.
     #[cfg(test)]
     pub fn owners(&self) -> &[EntityId] {

@@ -172,6 +172,9 @@ fn matching(env: &EnvironmentState, view: &SegmentView, entity: Option<&EntityId
     entity.map(|entity| view.of_entity(entity, &env.keys)).transpose()
 }
 
+/// Doubtful rows that are opened under one hold of the keyring.
+const AT_ONCE: usize = 64;
+
 /// A row of a segment that may be among the nearest.
 type Found<'a> = (&'a SegmentView, Candidate);
 
@@ -232,7 +235,7 @@ fn decide<'a>(
             Verdict::Out => {}
             Verdict::Open => doubtful.push(*found),
             Verdict::In => {
-                let id = id_of(env, view, *position)?;
+                let id = id_of(view, *position)?;
                 let place = Place::Segment(&view.segment, *position);
                 certain.push(Ranked { distance: *distance, error: *error, id, place });
             }
@@ -257,34 +260,35 @@ fn open<'a>(
     counters: &mut Counters,
 ) -> Result<()> {
     doubtful.sort_unstable_by(|(_, a), (_, b)| interval(a).lower.total_cmp(&interval(b).lower));
-    let mut sealed = Vec::with_capacity(doubtful.len());
-    for (view, candidate) in &doubtful {
-        sealed.push(view.segment.sealed_vector(candidate.position, &env.keys)?);
-    }
-    let keyring = env.keys.read();
-    black_box(sealed.iter().fold(0, |sum, sealed| sum ^ sealed.touch(&keyring)));
     let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
-    for ((view, candidate), sealed) in doubtful.into_iter().zip(sealed) {
-        if nearest.is_closed_at(interval(&candidate).lower) {
-            break;
+    for doubtful in doubtful.chunks(AT_ONCE) {
+        let mut sealed = Vec::with_capacity(doubtful.len());
+        for (view, candidate) in doubtful {
+            sealed.push(view.segment.sealed_vector(candidate.position, &env.keys)?);
         }
-        counters.reranked += 1;
-        if view.segment.unseal_vector(&sealed, &keyring, &mut opened, &mut vector)? {
-            let distance = state.metric.distance(query.vector, &vector);
-            let id = id_of(env, view, candidate.position)?;
-            let place = Place::Segment(&view.segment, candidate.position);
-            nearest.push(Ranked { distance, error: 0.0, id, place });
+        let keyring = env.keys.read();
+        black_box(sealed.iter().fold(0, |sum, sealed| sum ^ sealed.touch(&keyring)));
+        for ((view, candidate), sealed) in doubtful.iter().zip(sealed) {
+            if nearest.is_closed_at(interval(candidate).lower) {
+                return Ok(());
+            }
+            counters.reranked += 1;
+            if view.segment.unseal_vector(&sealed, &keyring, &mut opened, &mut vector)? {
+                let distance = state.metric.distance(query.vector, &vector);
+                let id = id_of(view, candidate.position)?;
+                let place = Place::Segment(&view.segment, candidate.position);
+                nearest.push(Ranked { distance, error: 0.0, id, place });
+            }
         }
     }
     Ok(())
 }
 
-fn id_of(env: &EnvironmentState, view: &SegmentView, position: u32) -> Result<RecordId> {
+/// The id of a row that a search of the index named; takes no lock.
+fn id_of(view: &SegmentView, position: u32) -> Result<RecordId> {
     let segment = &view.segment;
-    // Looked at by the search that named the position.
-    let ids = &segment.index(&env.keys)?.ids;
-    ids.id(position)
-        .ok_or_else(|| Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id)))
+    let id = segment.resident().and_then(|index| index.ids.id(position));
+    id.ok_or_else(|| Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id)))
 }
 
 fn interval(candidate: &Candidate) -> Interval {
@@ -311,6 +315,8 @@ fn scan_segments<'a>(
 ) -> Result<Nearest<'a>> {
     let mut nearest = Nearest::new(query.limit);
     for found in &view.segments {
+        // Names the rows.
+        found.segment.index(&env.keys)?;
         let only = matching(env, found, entity)?;
         let allowed = |position: &u32| match &only {
             Some(only) => only.contains(*position),
@@ -326,7 +332,7 @@ fn scan_segments<'a>(
                 reranked += 1;
                 if found.segment.vector(position, &env.keys, &mut opened, &mut vector)? {
                     let distance = state.metric.distance(query.vector, &vector);
-                    let (id, place) = (id_of(env, found, position)?, Place::Segment(&found.segment, position));
+                    let (id, place) = (id_of(found, position)?, Place::Segment(&found.segment, position));
                     best.push(Ranked { distance, error: 0.0, id, place });
                 }
             }

@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 /// Filters that leave no more rows than this are answered by a scan, unless they leave most rows.
 const SCAN_UP_TO: u64 = 16_384;
 
+/// Rows that are scanned in the time that one is expanded. A width of this part of all rows is better spent on
+/// looking at each.
+const SCANNED: usize = 8;
+
 /// An index of codes for approximate nearest neighbours.
 pub enum Ann {
     /// Every search scans all codes.
@@ -66,7 +70,9 @@ impl Ann {
             let distance = query.distance(key);
             Candidate { position, distance, error: codes.error(query, position, distance) }
         };
+        let is_wide = reach.ef.max(reach.limit).saturating_mul(SCANNED) as u64 >= rows;
         if let Self::Graph(_, graph) = self
+            && !is_wide
             && !is_selective(matching, rows)
         {
             // Among the nearest rows, matches are as rare as elsewhere or rarer; a wider pool makes
@@ -166,7 +172,7 @@ impl Goal for Exactly<'_> {
     }
 
     fn beyond(&self, key: i32, slack: f32) -> i32 {
-        self.query.beyond(key, slack, self.codes.longest())
+        self.query.beyond(key, slack, self.codes.long())
     }
 }
 
@@ -184,7 +190,7 @@ impl Goal for Roughly<'_> {
 
     #[inline]
     fn beyond(&self, key: i32, slack: f32) -> i32 {
-        self.query.beyond_roughly(key, slack, self.codes.longest())
+        self.query.beyond_roughly(key, slack, self.codes.long())
     }
 }
 

@@ -36,8 +36,10 @@ pub struct Codes {
     rows: Arena<u8>,
     outlines: Arena<Outline>,
     details: Arena<Detail>,
-    /// The greatest norm.
-    longest: f32,
+    /// The greatest norm and the greatest residual.
+    greatest: (f32, f32),
+    /// Sum of the squares of all norms.
+    squares: f64,
 }
 
 /// What a walk needs of a row besides its code or high halves, where norms count.
@@ -68,7 +70,8 @@ impl Codes {
             rows: Arena::with_capacity(rows.saturating_mul(stride)),
             outlines: Arena::with_capacity(rows),
             details: Arena::with_capacity(rows),
-            longest: 0.0,
+            greatest: (0.0, 0.0),
+            squares: 0.0,
         }
     }
 
@@ -105,7 +108,9 @@ impl Codes {
     }
 
     fn push_lengths(&mut self, outline: Outline, detail: Detail) {
-        self.longest = self.longest.max(outline.norm);
+        let (longest, residual) = self.greatest;
+        self.greatest = (longest.max(outline.norm), residual.max(detail.residual));
+        self.squares += f64::from(outline.norm) * f64::from(outline.norm);
         self.outlines.extend_from_slice(&[outline]);
         self.details.extend_from_slice(&[detail]);
     }
@@ -136,9 +141,17 @@ impl Codes {
         }
     }
 
-    /// The greatest norm of all vectors.
-    pub(crate) fn longest(&self) -> f32 {
-        self.longest
+    /// A norm that few vectors exceed: the greatest, or twice the root mean square of all if that is less. One that
+    /// is far longer than the others must not decide what is near for all.
+    pub(crate) fn long(&self) -> f32 {
+        let mean = self.squares / self.len().max(1) as f64;
+        self.greatest.0.min(2.0 * mean.sqrt() as f32)
+    }
+
+    /// The greatest half-width of an interval around `distance`, whichever row has it.
+    pub fn greatest_error(&self, query: &Query, distance: f32) -> f32 {
+        let (longest, residual) = self.greatest;
+        query.error(distance, longest, residual)
     }
 
     /// The lengths of the vector at `position`; 0 beyond the end.

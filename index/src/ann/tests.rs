@@ -176,6 +176,31 @@ fn bytes_do_not_depend_on_the_instruction_set() {
     assert!(Space::new(Metric::Dot, 3, &[4; 32]).on("abacus").is_none());
 }
 
+/// A row that is far longer than the others changes neither how far walks go nor what they find.
+#[test]
+fn one_long_vector_does_not_decide_for_all() {
+    let space = Space::new(Metric::Dot, 32, &[4; 32]);
+    let mut vectors = clusters(3000, 32, 21);
+    let queries = clusters(30, 32, 22);
+    let mut scratch = Scratch::new();
+    let mut hops = |ann: &Ann| -> u64 {
+        let search = |query: &Vec<f32>| {
+            ann.search(&space.query(query), Reach { limit: 10, ef: 40 }, Allow::All, &mut scratch);
+            scratch.counters().hops
+        };
+        queries.iter().map(search).sum()
+    };
+    let (before, recall_before) = (hops(&index(&space, &vectors)), {
+        let ann = index(&space, &vectors);
+        recall(&space, &ann, &vectors, &queries, 40)
+    });
+    vectors[17].iter_mut().for_each(|x| *x *= 1e6);
+    let ann = index(&space, &vectors);
+    let (after, recall_after) = (hops(&ann), recall(&space, &ann, &vectors, &queries, 40));
+    assert!(after <= 2 * before && before <= 2 * after, "{before} {after}");
+    assert!(recall_before > 0.9 && recall_after > 0.9, "{recall_before} {recall_after}");
+}
+
 /// Searching for a stored row finds it, or one that equals it.
 fn self_recall(space: &Space, ann: &Ann, vectors: &[Vec<f32>]) -> f64 {
     let mut scratch = Scratch::new();

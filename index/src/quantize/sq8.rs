@@ -240,7 +240,7 @@ impl Query {
 
     /// Half-width of the interval around an estimated distance that holds the exact one: three
     /// standard deviations of what the roundings of both codes, which the rotation makes
-    /// independent of the directions compared, add to the cosine.
+    /// independent of the directions compared unless these are the same, add to the cosine.
     pub(crate) fn error(&self, distance: f32, norm: f32, residual: f32) -> f32 {
         let squares = norm * norm + self.norm * self.norm;
         let cosine = match self.metric {
@@ -251,7 +251,10 @@ impl Query {
         let sine = (1.0 - cosine * cosine).max(0.0).sqrt();
         let slope = self.spread * (residual * residual + self.residual * self.residual).sqrt();
         // The sine is that of an estimated angle: one that is off by e hides up to 2·e of its square.
-        let off = slope * (sine + 2.0 * slope) + self.spread * residual * self.residual + 4.0 * f32::EPSILON;
+        // Of a query that all but equals the row, both codes are rounded the same way, and nothing averages out.
+        let alike = (1.0 - sine / (4.0 * (residual + self.residual)).max(f32::MIN_POSITIVE)).max(0.0);
+        let both = residual * self.residual * (self.spread + alike);
+        let off = slope * (sine + 2.0 * slope) + both + 4.0 * f32::EPSILON;
         let off = if norm < MIN_NORM || self.norm < MIN_NORM { 1.0 } else { off };
         match self.metric {
             Metric::Cosine => off,

@@ -89,6 +89,23 @@ fn exact_distances_lie_within_the_error() {
     }
 }
 
+/// Where both codes are rounded the same way, nothing averages out.
+#[test]
+fn a_stored_vector_lies_within_the_error_of_itself() {
+    for dimension in [128, 768, 1536, 4096] {
+        let vectors = clusters(120, dimension, 6);
+        for metric in METRICS {
+            let space = Space::new(metric, dimension, &[9; 32]);
+            let codes = crate::samples::codes(&space, &vectors);
+            for (position, vector) in (0..).zip(&vectors) {
+                let (estimate, error) = codes.distance(&space.query(vector), position);
+                let off = (estimate - metric.distance(vector, vector)).abs();
+                assert!(off <= error, "{metric} {dimension}: {off} {error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn keys_say_how_far_a_walk_goes() {
     for dimension in [24, 300] {
@@ -102,7 +119,7 @@ fn keys_say_how_far_a_walk_goes() {
             codes.keys(&query, &positions, &mut keys);
             codes.rough_keys(&query, &positions, &mut rough);
             // Distances are counted from the least that any row can have.
-            let longest = codes.longest();
+            let longest = codes.long();
             let length = dot(&vectors[0], &vectors[0]).sqrt() as f32;
             let least = if metric == Metric::Dot { -longest * length } else { 0.0 };
             let far = |key: i32| query.distance(key) - least;

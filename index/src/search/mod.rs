@@ -2,8 +2,8 @@
 //!
 //! `pool` keeps the best of what was seen, `visited` what was seen, `scratch` the memory of both
 //! between queries; `allow` says which positions count and `reach` how far to go; `traverse` and `flat`
-//! are the two ways, and `refine` looks again at what a rough walk found. What a graph is and what is sought, `traverse` knows only through the traits in `walkable`, because
-//! builders walk too.
+//! are the two ways, and `refine` looks again at what a rough walk found. What a graph is and what is
+//! sought, `traverse` knows only through the traits in `walkable`, because builders walk too.
 
 mod allow;
 mod candidate;

@@ -29,7 +29,7 @@ pub struct Reach {
 impl Reach {
     /// Rows that the frontier of a walk keeps at most.
     pub(crate) fn width(&self) -> usize {
-        self.ef.saturating_mul(WIDEST).max(self.limit)
+        self.ef.saturating_mul(WIDEST).max(self.rank())
     }
 
     /// The rank of the row whose distance ends a walk. Of very few rows it says little how far around it others lie.

@@ -22,7 +22,7 @@ impl Goal for Sought<'_> {
 
     fn beyond(&self, key: i32, slack: f32) -> i32 {
         let Self(codes, query, is_rough) = self;
-        let longest = codes.longest();
+        let longest = codes.long();
         if *is_rough { query.beyond_roughly(key, slack, longest) } else { query.beyond(key, slack, longest) }
     }
 }

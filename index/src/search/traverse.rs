@@ -6,7 +6,7 @@
 //! a hierarchy would.
 //!
 //! Invariant: a row enters the pool once. Row 0 is always among the first, so that a graph in which
-//! it reaches everything yields `min(ef, rows)` results when everything is allowed.
+//! it reaches everything yields `min(limit, rows)` results when everything is allowed.
 
 use super::allow::Allow;
 use super::reach::Reach;
