@@ -49,3 +49,22 @@ fn graph_search_agrees_with_exact_search_over_many_segments() {
         assert!(found * 100 >= asked * 97, "{metric}: {found} of {asked}");
     }
 }
+
+/// An exact search works in the pool, where indexes are loaded too: the load must not wait for the search.
+#[test]
+fn an_exact_search_may_be_the_first_after_opening() {
+    let memory = Memory::new();
+    let open = || in_memory(&memory, 6).settings(small_settings()).open().unwrap();
+    let db = open();
+    let docs = db.environment("acme").unwrap().collection("docs").dimension(2).open_or_create().unwrap();
+    docs.upsert((0..9000).map(|id| Record::new(id, vec![id as f32, 1.0]))).unwrap();
+    db.environment("acme").unwrap().flush().unwrap();
+    db.close().unwrap();
+    let db = open();
+    let docs = db.environment("acme").unwrap().open_collection("docs").unwrap();
+    let [first, later] = [(); 2].map(|()| {
+        let hits = docs.search(&[1.0, 1.0]).exact(true).limit(5).run().unwrap();
+        hits.iter().map(|hit| hit.id).collect::<Vec<_>>()
+    });
+    assert_eq!((first.len(), first), (5, later));
+}

@@ -64,7 +64,7 @@ pub(crate) fn drill(env: &Arc<EnvironmentState>, permit: &Permit, copy: &Path) -
             None => roaring::RoaringBitmap::new(),
         };
         let len = u32::try_from(entry.rows).map_err(|_| Error::corrupt("the copy's manifest gives too many rows"))?;
-        let segment = Segment::new(&files, entry.id, len, collection.id, &space, env.scope);
+        let segment = Segment::new((&files, &env.shared.pool), (entry.id, len), collection.id, &space, env.scope);
         segments.push((collection.name.clone(), segment, dead));
     }
     Ok(Drill { env: Arc::clone(env), segments, at: (0, 0), report: DrillReport::default() })

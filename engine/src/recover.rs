@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use index::Space;
+use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::Sequence;
 use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
@@ -91,7 +92,7 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
     }
     let mut collections = BTreeMap::new();
     for entry in &manifest.collections {
-        let state = load(&dir, &keys, entry, &findings)?;
+        let state = load((&dir, &shared.pool), &keys, entry, &findings)?;
         collections.insert(entry.name.clone(), Arc::new(state));
     }
     let interrupted = job::interrupted(&dir, &keys)?;
@@ -137,13 +138,18 @@ fn assemble(
     }
 }
 
-fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry, findings: &Findings) -> Result<CollectionState> {
+fn load(
+    place: (&Dir, &Arc<ThreadPool>),
+    keys: &Keys,
+    entry: &CollectionEntry,
+    findings: &Findings,
+) -> Result<CollectionState> {
     let metric = metric_of(entry.metric).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "a collection has a metric that this version does not know")
     })?;
     let seed = keys.read().rotation_seed(entry.id.0);
     let space = Arc::new(Space::new(metric, entry.dimension as usize, seed.expose()));
-    let load = |segment| load_segment(dir, keys, entry, &space, segment, findings);
+    let load = |segment| load_segment(place, keys, entry, &space, segment, findings);
     let segments = entry.segments.iter().map(load).collect::<Result<_>>()?;
     let view = View { sequence: entry.flushed, segments, memtable: Default::default() };
     Ok(CollectionState::new(entry.id, entry.name.clone(), space, view))
@@ -151,7 +157,7 @@ fn load(dir: &Dir, keys: &Keys, entry: &CollectionEntry, findings: &Findings) ->
 
 /// A segment as the manifest names it; one with damaged or missing files is in quarantine.
 fn load_segment(
-    dir: &Dir,
+    (dir, pool): (&Dir, &Arc<ThreadPool>),
     keys: &Keys,
     collection: &CollectionEntry,
     space: &Arc<Space>,
@@ -162,7 +168,7 @@ fn load_segment(
     let (scope, table_key) = (keys.read().scope(), keys.read().table_key());
     let len = u32::try_from(entry.rows)
         .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", entry.id)))?;
-    let mut segment = Segment::new(&dir, entry.id, len, collection.id, space, scope);
+    let mut segment = Segment::new((&dir, pool), (entry.id, len), collection.id, space, scope);
     let mut dead = RoaringBitmap::new();
     if findings.missing.contains(&format!("{SEGMENTS}/{}", rows_name(entry.id))) {
         segment.quarantine(&Error::corrupt("its rows are missing"));

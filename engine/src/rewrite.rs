@@ -125,7 +125,7 @@ fn write(
     write_rows(env, state, input, rows, &owners, id)?;
     write_index_file(env, id, &index)?;
     let len = index.ids.len() as u32;
-    let segment = Segment::new(&env.segments_dir(), id, len, state.id, &state.space, env.scope);
+    let segment = Segment::new((&env.segments_dir(), &env.shared.pool), (id, len), state.id, &state.space, env.scope);
     segment.condition().mark_checked(env.shared.clock.now_ms());
     Ok(segment.with_index(index))
 }

@@ -315,7 +315,7 @@ fn scan_segments<'a>(
 ) -> Result<Nearest<'a>> {
     let mut nearest = Nearest::new(query.limit);
     for found in &view.segments {
-        // Names the rows.
+        // Names the rows; and work in the pool must not be the first to ask for it.
         found.segment.index(&env.keys)?;
         let only = matching(env, found, entity)?;
         let allowed = |position: &u32| match &only {

@@ -4,12 +4,14 @@
 //! the segment, held by the view. A segment whose rows turn out damaged, at whatever read, is in quarantine
 //! from then on until the environment is opened anew: nothing is served from it, and nothing is merged.
 
+mod loading;
 mod opening;
 
 use std::sync::{Arc, OnceLock};
 
 use index::{Ann, BuildParams, Codes, Space};
 use privacy::Scope;
+use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::backend::Dir;
 use storage::id::{CollectionId, RecordId, SegmentId, Sequence};
@@ -59,6 +61,7 @@ pub(crate) struct Segment {
     collection: CollectionId,
     space: Arc<Space>,
     dir: Dir,
+    pool: Arc<ThreadPool>,
     /// `None` once neither the index nor, in quarantine, the rows that it could be made from open.
     index: OnceLock<Option<Index>>,
     loading: Mutex<()>,
@@ -69,7 +72,13 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Names a segment of `len` rows; its files are opened on first use.
-    pub fn new(dir: &Dir, id: SegmentId, len: u32, collection: CollectionId, space: &Arc<Space>, scope: Scope) -> Self {
+    pub fn new(
+        (dir, pool): (&Dir, &Arc<ThreadPool>),
+        (id, len): (SegmentId, u32),
+        collection: CollectionId,
+        space: &Arc<Space>,
+        scope: Scope,
+    ) -> Self {
         Self {
             id,
             len,
@@ -78,6 +87,7 @@ impl Segment {
             collection,
             space: Arc::clone(space),
             dir: dir.clone(),
+            pool: Arc::clone(pool),
             index: OnceLock::new(),
             loading: Mutex::new(()),
             condition: Arc::default(),
@@ -109,7 +119,7 @@ impl Segment {
 
     /// The same files, not opened yet, for whoever wants to see what is on disk and not what is in memory.
     pub fn unopened(&self) -> Self {
-        let fresh = Self::new(&self.dir, self.id, self.len, self.collection, &self.space, self.scope);
+        let fresh = Self::new((&self.dir, &self.pool), (self.id, self.len), self.collection, &self.space, self.scope);
         Self { condition: Arc::clone(&self.condition), ..fresh }
     }
 
@@ -173,7 +183,8 @@ impl Segment {
         self.index.get().and_then(Option::as_ref)
     }
 
-    /// The index: from its file, or where that is damaged from the rows.
+    /// The index: from its file, or where that is damaged from the rows. It is loaded in the pool, so work there must
+    /// not be the first to ask for it: a thread that loads could take up such work, and wait for itself.
     ///
     /// # Errors
     /// `Corrupt` where neither opens, so that nobody can say what is in the segment.
@@ -186,11 +197,12 @@ impl Segment {
         if let Some(index) = self.index.get() {
             return Ok(index.as_ref());
         }
+        debug_assert!(cfg!(feature = "schedules") || self.pool.current_thread_index().is_none(), "see Segment::index");
         let _one_loader = self.loading.lock();
         if let Some(index) = self.index.get() {
             return Ok(index.as_ref());
         }
-        let index = match self.load(keys) {
+        let index = match self.index_file(keys).and_then(|file| self.decode_index(&file)) {
             Ok(index) => Some(index),
             Err(error) if is_damage(&error) || error.kind() == ErrorKind::KeyUnavailable => {
                 tracing::warn!(segment = self.path(), %error, "a damaged index is replaced from the rows");
@@ -273,29 +285,6 @@ impl Segment {
             Error::new(ErrorKind::KeyUnavailable, format!("the index of segment {} must be rebuilt", self.id))
         })?;
         Ok(IndexFile::open(&self.dir, self.id, key, self.scope)?)
-    }
-
-    fn load(&self, keys: &Keys) -> Result<Index> {
-        self.decode_index(&self.index_file(keys)?)
-    }
-
-    /// The index that `file` holds.
-    pub fn decode_index(&self, file: &IndexFile) -> Result<Index> {
-        let section = |code| -> Result<Zeroizing<Vec<u8>>> {
-            file.section(code)?
-                .ok_or_else(|| Error::corrupt(format!("the index of segment {} lacks a section", self.id)))
-        };
-        let damaged = || format!("the index of segment {} is damaged", self.id);
-        let ann = Ann::decode(&self.space, &section(section::CODES)?, &section(section::GRAPH)?)
-            .map_err(|e| Error::with(ErrorKind::Corrupt, damaged(), e))?;
-        let ids = IdMap::decode(&section(section::IDS)?).map_err(|e| Error::with(ErrorKind::Corrupt, damaged(), e))?;
-        let entities = EntityMap::decode(&section(section::ENTITIES)?)
-            .map_err(|e| Error::with(ErrorKind::Corrupt, damaged(), e))?;
-        let rows = self.len as usize;
-        if ann.codes().len() != rows || ids.len() != rows || entities.len() != rows {
-            return Err(Error::corrupt(damaged()));
-        }
-        Ok(Index { ann, ids, entities, erased: RoaringBitmap::new() })
     }
 
     /// Position, sequence of a record, if a row of it is here (dead or alive).

@@ -8,6 +8,7 @@
 use crate::codec::DecodeError;
 use crate::codes::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
+use crate::image::Image;
 use crate::quantize::{Query, Space};
 use crate::search::{Allow, Candidate, Counters, Goal, Reach, Scratch, refine, scan, walk};
 use roaring::RoaringBitmap;
@@ -150,11 +151,19 @@ impl Ann {
     /// # Errors
     /// If the bytes are not codes of this space, or not a graph over as many rows.
     pub fn decode(space: &Space, codes: &[u8], graph: &[u8]) -> Result<Self, DecodeError> {
-        let codes = Codes::decode(space, codes)?;
-        if graph.is_empty() {
+        Self::read(space, Image::copied(codes, graph)?)
+    }
+
+    /// [`decode`](Self::decode) without a copy. Runs in the current `rayon` pool.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn read(space: &Space, image: Image) -> Result<Self, DecodeError> {
+        let codes = Codes::decode(space, image.codes)?;
+        if image.graph.is_empty() {
             return Ok(Self::Flat(codes));
         }
-        let graph = FrozenGraph::decode(graph, codes.len())?;
+        let graph = FrozenGraph::decode(image.graph, codes.len())?;
         Ok(Self::Graph(codes, graph))
     }
 }

@@ -32,6 +32,17 @@ pub enum DecodeError {
     },
 }
 
+/// Bytes before the first row or list: the fields of the header, and zeros to the end of a cache line.
+pub(crate) const HEADER: usize = 64;
+
+/// A header that begins with `fields`.
+pub(crate) fn header(fields: [u8; 4], rows: usize) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[..4].copy_from_slice(&fields);
+    bytes[4..8].copy_from_slice(&(rows as u32).to_le_bytes());
+    bytes
+}
+
 /// Reads fields off the front of a slice.
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -61,7 +72,7 @@ impl<'a> Reader<'a> {
         self.bytes(1).map(|byte| byte[0])
     }
 
-    pub(crate) fn number(&mut self) -> Result<u32, DecodeError> {
+    fn number(&mut self) -> Result<u32, DecodeError> {
         self.words(1).map(|words| u32::from_le_bytes(words[0]))
     }
 
@@ -69,6 +80,16 @@ impl<'a> Reader<'a> {
     pub(crate) fn words(&mut self, count: usize) -> Result<&'a [[u8; 4]], DecodeError> {
         let bytes = self.bytes(count.checked_mul(4).ok_or(DecodeError::Length)?)?;
         Ok(bytes.as_chunks().0)
+    }
+
+    /// Reads what [`header`] writes after its first four bytes: the number of rows.
+    pub(crate) fn rows(&mut self) -> Result<usize, DecodeError> {
+        let rows = self.number()?;
+        let zeros = self.bytes(HEADER - 8)?;
+        if zeros.iter().any(|&byte| byte != 0) {
+            return Err(DecodeError::Range { what: "reserved bytes" });
+        }
+        Ok(rows as usize)
     }
 
     /// Ends reading; whatever is left over is an error.

@@ -6,16 +6,20 @@
 //! know no vectors.
 
 use crate::arena::Arena;
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{self, DecodeError, HEADER, Reader};
 use crate::kernel::Rows;
 use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::quantize::{Query, Scale, Space, ratio};
 use bytemuck::{Pod, Zeroable};
+use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
 /// The newest byte form of codes.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+
+/// Rows that one task checks.
+const TASK_ROWS: usize = 512;
 
 /// An empty row, of any stride.
 const ZEROS: [u8; MAX_DIMENSION] = [0; MAX_DIMENSION];
@@ -108,11 +112,15 @@ impl Codes {
     }
 
     fn push_lengths(&mut self, outline: Outline, detail: Detail) {
+        self.note_lengths(outline, detail);
+        self.outlines.extend_from_slice(&[outline]);
+        self.details.extend_from_slice(&[detail]);
+    }
+
+    fn note_lengths(&mut self, outline: Outline, detail: Detail) {
         let (longest, residual) = self.greatest;
         self.greatest = (longest.max(outline.norm), residual.max(detail.residual));
         self.squares += f64::from(outline.norm) * f64::from(outline.norm);
-        self.outlines.extend_from_slice(&[outline]);
-        self.details.extend_from_slice(&[detail]);
     }
 
     /// Number of positions.
@@ -129,16 +137,7 @@ impl Codes {
     pub fn read(&self, position: u32, code: &mut [i8]) {
         code.fill(0);
         let row = self.rows.get(position as usize * self.stride..).unwrap_or_default();
-        let row = &row[..self.stride.min(row.len())];
-        if !is_packed(self.stride) {
-            code.iter_mut().zip(row).for_each(|(to, &z)| *to = z as i8);
-            return;
-        }
-        let (high, low) = row.split_at(row.len() / 2);
-        let halves = high.as_chunks().0.iter().zip(low.as_chunks().0);
-        for (group, (high, low)) in code.as_chunks_mut().0.iter_mut().zip(halves) {
-            *group = joined(high, low);
-        }
+        unpack(&row[..self.stride.min(row.len())], code);
     }
 
     /// A norm that few vectors exceed: the greatest, or twice the root mean square of all if that is less. One that
@@ -265,54 +264,72 @@ impl Codes {
         self.rows.is_locked() && self.outlines.is_locked() && self.details.is_locked()
     }
 
-    /// The codes as bytes: version, metric (one byte each), dimension (2), count (4), norm and fit
-    /// (4 each) of every row, rows (stride each), little-endian. A pure function of the codes.
+    /// The codes as bytes: version, metric (one byte each), dimension (2), count (4), zeros up to 64 bytes, rows
+    /// (stride each), norm and fit (4 each) of every row, little-endian. A pure function of the codes.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 8 * self.len() + self.rows.len()));
-        bytes.extend(self.header);
-        bytes.extend((self.len() as u32).to_le_bytes());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER + 8 * self.len() + self.rows.len()));
+        bytes.extend(codec::header(self.header, self.len()));
+        bytes.extend_from_slice(&self.rows);
         for position in 0..self.len() as u32 {
             let Scale { norm, fit } = self.scale(position);
             bytes.extend(norm.to_le_bytes());
             bytes.extend(fit.to_le_bytes());
         }
-        bytes.extend_from_slice(&self.rows);
         bytes
     }
 
-    /// Reads codes of this space.
+    /// Reads codes of this space out of their bytes, in the current `rayon` pool.
     ///
     /// # Errors
     /// If the bytes are not codes of this space.
-    pub(crate) fn decode(space: &Space, bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
+    pub(crate) fn decode(space: &Space, mut bytes: Arena<u8>) -> Result<Self, DecodeError> {
+        let (header, stride) = (header(space), space.stride());
+        let mut reader = Reader::new(&bytes);
         reader.version(VERSION)?;
-        if reader.bytes(3)? != &header(space)[1..] {
+        if reader.bytes(3)? != &header[1..] {
             return Err(DecodeError::OtherSpace);
         }
-        let count = reader.number()? as usize;
+        let count = reader.rows()?;
+        let rows = reader.bytes(count.checked_mul(stride).ok_or(DecodeError::Length)?)?;
         let scales = reader.words(count.checked_mul(2).ok_or(DecodeError::Length)?)?;
-        let rows = reader.bytes(count.checked_mul(space.stride()).ok_or(DecodeError::Length)?)?;
         reader.end()?;
-        let mut codes = Self::with_capacity(space, count);
-        codes.rows.extend_from_slice(rows);
-        let mut code = Zeroizing::new([0; MAX_DIMENSION]);
-        let code = &mut code[..codes.stride];
-        for (position, scale) in (0..).zip(scales.as_chunks().0) {
-            let [norm, fit] = scale.map(f32::from_le_bytes);
-            if ![norm, fit].iter().all(|length| length.is_finite() && *length >= 0.0) {
-                return Err(DecodeError::Range { what: "length" });
-            }
-            codes.read(position, code);
-            if code.contains(&i8::MIN) {
-                // No code has it, and kernels need not know it.
-                return Err(DecodeError::Range { what: "code" });
-            }
-            let (outline, detail) = lengths(space, code, Scale { norm, fit });
-            codes.push_lengths(outline, detail);
+        let (mut outlines, mut details) = (Arena::zeroed(count), Arena::zeroed(count));
+        let kept = outlines.par_chunks_mut(TASK_ROWS).zip(details.par_chunks_mut(TASK_ROWS));
+        let given = rows.par_chunks(TASK_ROWS * stride).zip(scales.par_chunks(TASK_ROWS * 2));
+        given.zip(kept).try_for_each(|((rows, scales), kept)| derive(space, rows, scales, kept))?;
+        let end = HEADER + rows.len();
+        bytes.narrow(HEADER..end);
+        let mut codes = Self { header, stride, rows: bytes, outlines, details, greatest: (0.0, 0.0), squares: 0.0 };
+        for position in 0..count {
+            codes.note_lengths(codes.outlines[position], codes.details[position]);
         }
         Ok(codes)
     }
+}
+
+/// What is kept of `rows` besides them, from their `scales`: norm and fit, twice as many words as rows.
+fn derive(
+    space: &Space,
+    rows: &[u8],
+    scales: &[[u8; 4]],
+    (outlines, details): (&mut [Outline], &mut [Detail]),
+) -> Result<(), DecodeError> {
+    let mut code = Zeroizing::new([0; MAX_DIMENSION]);
+    let code = &mut code[..space.stride()];
+    let kept = outlines.iter_mut().zip(details);
+    for ((row, scale), (outline, detail)) in rows.chunks_exact(code.len()).zip(scales.as_chunks().0).zip(kept) {
+        let [norm, fit] = scale.map(f32::from_le_bytes);
+        if ![norm, fit].iter().all(|length| length.is_finite() && *length >= 0.0) {
+            return Err(DecodeError::Range { what: "length" });
+        }
+        unpack(row, code);
+        if code.contains(&i8::MIN) {
+            // No code has it, and kernels need not know it.
+            return Err(DecodeError::Range { what: "code" });
+        }
+        (*outline, *detail) = lengths(space, code, Scale { norm, fit });
+    }
+    Ok(())
 }
 
 /// Whether codes of this length hold high and low halves; otherwise they hold the components.
@@ -327,8 +344,9 @@ fn lengths(space: &Space, code: &[i8], Scale { norm, fit }: Scale) -> (Outline, 
     let rough_fit = if is_packed(code.len()) {
         // What the high half says of a component, doubled to be whole. The code is so near its vector
         // that it can stand for it here.
-        let high = |z: i8| 2 * (i32::from(z) & !15) + 15;
-        let rough: i32 = code.iter().map(|&z| high(z) * i32::from(z)).sum();
+        let high = |z: i8| 2 * (i16::from(z) & !15) + 15;
+        // Products of 16 bits, because there is an instruction for their sums.
+        let rough: i32 = code.iter().map(|&z| i32::from(high(z)) * i32::from(i16::from(z))).sum();
         fit * ratio(square as f32, rough as f32 / 2.0)
     } else {
         fit
@@ -348,6 +366,19 @@ fn pack(row: &mut [u8]) {
         *low = nibbles::pack(&group.map(|z| z ^ 128));
     }
     components.zeroize();
+}
+
+/// Writes the components of a row to the front of `code`.
+fn unpack(row: &[u8], code: &mut [i8]) {
+    if !is_packed(row.len()) {
+        code.iter_mut().zip(row).for_each(|(to, &z)| *to = z as i8);
+        return;
+    }
+    let (high, low) = row.split_at(row.len() / 2);
+    let halves = high.as_chunks().0.iter().zip(low.as_chunks().0);
+    for (group, (high, low)) in code.as_chunks_mut().0.iter_mut().zip(halves) {
+        *group = joined(high, low);
+    }
 }
 
 /// A group of components from its halves.

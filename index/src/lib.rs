@@ -5,7 +5,7 @@
 //! and searches it. A search gives [`Candidate`]s with estimated distances and error bounds; the
 //! caller, who holds the exact vectors, ranks them again with [`Metric::distance`].
 //!
-//! The modules, leaves first: `metric`, `arena`, `kernel`, `codec`; `quantize`; `codes`; `graph`;
+//! The modules, leaves first: `metric`, `arena`, `kernel`, `codec`; `image`; `quantize`; `codes`; `graph`;
 //! `search`; `ann`. Only `arena` and `kernel` contain `unsafe`.
 
 mod ann;
@@ -13,6 +13,7 @@ mod arena;
 mod codec;
 mod codes;
 mod graph;
+mod image;
 mod kernel;
 mod metric;
 mod quantize;
@@ -24,6 +25,7 @@ pub use ann::Ann;
 pub use codec::DecodeError;
 pub use codes::Codes;
 pub use graph::{BuildParams, Builder, FrozenGraph};
+pub use image::Image;
 pub use metric::{MAX_DIMENSION, Metric, UnknownMetric, VectorError};
 pub use quantize::{Query, Scale, Space};
 pub use search::{Allow, Candidate, Counters, Reach, Scratch};

@@ -30,7 +30,7 @@ pub use keyring::{
 };
 pub use root::{ParseError, RootKeySource, format_root_key, parse_root_key};
 pub use seal::{
-    OpenError, ROW_OVERHEAD, RowContext, RowField, Scope, SectionContext, SectionKind, SectionReader, open_row,
-    open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
+    OpenError, ROW_OVERHEAD, RowContext, RowField, SECTION_CHUNK, Scope, SectionContext, SectionKind, SectionReader,
+    open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
 };
 pub use secret::{Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, SectionKey, TagKey};

@@ -23,6 +23,7 @@ const FILES: Place = Place {
         ("storage/src/backend/", "the one room for the files of a database"),
         ("datasets/src/vecs/rows.rs", "reads vector files that the user names"),
         ("benches/src/", "asks the system for its memory, writes reports"),
+        ("benches/benches/opening.rs", "copies an index file: the pace that opening is held against"),
         ("server/src/cli/", "reads and writes files that the user names"),
     ],
 };

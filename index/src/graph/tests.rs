@@ -5,6 +5,7 @@
 use super::geometry::Geometry;
 use super::{BuildParams, Builder, FrozenGraph, build, prune, removal, repair};
 use crate::codec::DecodeError;
+use crate::image::Image;
 use crate::metric::Metric;
 use crate::quantize::Space;
 use crate::samples::{clusters, codes, shapes};
@@ -118,7 +119,7 @@ fn any_parameters_are_usable() {
         let graph = build_serially(&space, &vectors, &params);
         assert_well_formed(&graph, &space, &vectors);
         assert_eq!(graph.reached(), 60);
-        assert_eq!(FrozenGraph::decode(&graph.encode(), 60).map(|graph| graph.degree()), Ok(params.degree()));
+        assert_eq!(decode(&graph.encode(), 60).map(|graph| graph.degree()), Ok(params.degree()));
     }
 }
 
@@ -152,6 +153,10 @@ proptest! {
     }
 }
 
+fn decode(bytes: &[u8], rows: usize) -> Result<FrozenGraph, DecodeError> {
+    FrozenGraph::decode(Image::copied(&[], bytes)?.graph, rows)
+}
+
 fn sample() -> (FrozenGraph, usize) {
     let space = Space::new(Metric::Cosine, 8, &[1; 32]);
     (build_serially(&space, &clusters(150, 8, 7), &params()), 150)
@@ -161,32 +166,34 @@ fn sample() -> (FrozenGraph, usize) {
 fn bytes_round_trip_and_say_what_is_wrong() {
     let (graph, n) = sample();
     let bytes = graph.encode();
-    assert_eq!(FrozenGraph::decode(&bytes, n).unwrap().encode(), bytes);
-    let decode = |change: &dyn Fn(&mut Vec<u8>)| {
+    assert_eq!(decode(&bytes, n).unwrap().encode(), bytes);
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = bytes.to_vec();
         change(&mut bytes);
-        FrozenGraph::decode(&bytes, n).map(|_| ()).unwrap_err()
+        decode(&bytes, n).map(|_| ()).unwrap_err()
     };
-    assert_eq!(decode(&|bytes| bytes[0] = 3), DecodeError::NewerFormat { found: 3, newest: 2 });
-    assert_eq!(decode(&|bytes| bytes[1] = 2), DecodeError::Range { what: "degree" });
-    assert_eq!(decode(&|bytes| bytes[2] = 2), DecodeError::Range { what: "reserved bytes" });
-    assert_eq!(decode(&|bytes| bytes[8] = 200), DecodeError::Range { what: "neighbour" });
-    assert_eq!(decode(&|bytes| bytes.push(0)), DecodeError::Length);
-    assert_eq!(decode(&|bytes| bytes.truncate(100)), DecodeError::Length);
-    assert_eq!(FrozenGraph::decode(&bytes, n + 1).err(), Some(DecodeError::Length));
+    assert_eq!(changed(&|bytes| bytes[0] = 4), DecodeError::NewerFormat { found: 4, newest: 3 });
+    assert_eq!(changed(&|bytes| bytes[1] = 2), DecodeError::Range { what: "degree" });
+    assert_eq!(changed(&|bytes| bytes[2] = 2), DecodeError::Range { what: "reserved bytes" });
+    assert_eq!(changed(&|bytes| bytes[63] = 1), DecodeError::Range { what: "reserved bytes" });
+    assert_eq!(changed(&|bytes| bytes[64] = 200), DecodeError::Range { what: "neighbour" });
+    assert_eq!(changed(&|bytes| bytes.push(0)), DecodeError::Length);
+    assert_eq!(changed(&|bytes| bytes.truncate(100)), DecodeError::Length);
+    assert_eq!(decode(&bytes, n + 1).err(), Some(DecodeError::Length));
 }
 
 proptest! {
     #[test]
     fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..400), rows in 0_usize..9) {
         let mut bytes = bytes;
-        let _ = FrozenGraph::decode(&bytes, rows);
+        let _ = decode(&bytes, rows);
         // Let more of them pass the header.
         if let [version, degree, zero, zeros, r0, r1, r2, r3, ..] = bytes.as_mut_slice() {
-            (*version, *degree, *zero, *zeros) = (2, 4 + *degree % 4, 0, 0);
+            (*version, *degree, *zero, *zeros) = (3, 4 + *degree % 4, 0, 0);
             [*r0, *r1, *r2, *r3] = (rows as u32).to_le_bytes();
-            bytes.iter_mut().skip(8).for_each(|byte| *byte = byte.saturating_sub(250));
+            bytes.iter_mut().skip(8).take(56).for_each(|byte| *byte = 0);
+            bytes.iter_mut().skip(64).for_each(|byte| *byte = byte.saturating_sub(250));
         }
-        let _ = FrozenGraph::decode(&bytes, rows);
+        let _ = decode(&bytes, rows);
     }
 }

@@ -16,5 +16,10 @@ pub fn pack(numbers: &[u8; GROUP]) -> [u8; PACKED] {
 
 /// The numbers in a packed group.
 pub fn unpack(packed: &[u8; PACKED]) -> [u8; GROUP] {
-    std::array::from_fn(|at| if at < PACKED { packed[at] & 15 } else { packed[at - PACKED] >> 4 })
+    let mut numbers = [0; GROUP];
+    let (low, high) = numbers.split_at_mut(PACKED);
+    for ((low, high), byte) in low.iter_mut().zip(high).zip(packed) {
+        (*low, *high) = (byte & 15, byte >> 4);
+    }
+    numbers
 }

@@ -17,4 +17,6 @@ mod section;
 pub use context::{RowContext, RowField, Scope, SectionContext, SectionKind};
 pub use gcm::OpenError;
 pub use row::{ROW_OVERHEAD, open_row, open_row_into, seal_row};
-pub use section::{SectionReader, open_section, open_section_into, seal_section, sealed_section_len, section_len};
+pub use section::{
+    SECTION_CHUNK, SectionReader, open_section, open_section_into, seal_section, sealed_section_len, section_len,
+};

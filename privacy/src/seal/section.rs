@@ -19,7 +19,9 @@ use crate::secret::SectionKey;
 const SALT: usize = 24;
 const COMMITMENT: usize = 32;
 const HEADER: usize = SALT + COMMITMENT;
-const CHUNK: usize = 16 * 1024;
+/// Bytes of plaintext in every chunk of a section but the last, which holds less.
+pub const SECTION_CHUNK: usize = 16 * 1024;
+const CHUNK: usize = SECTION_CHUNK;
 const SEALED_CHUNK: usize = CHUNK + TAG;
 const INFO: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 
@@ -66,16 +68,17 @@ pub fn open_section_into(
     opened.inspect_err(|_| out.zeroize())
 }
 
-/// Random access to one section, chunk by chunk, without opening the rest.
+/// Access to one section chunk by chunk, from many threads if need be: who has started them opens with each what it can.
 pub struct SectionReader<'a>(Message<'a>);
 
 impl<'a> SectionReader<'a> {
     /// Checks the commitment, then the length by opening the last chunk: every length read from here on is
     /// authentic.
     pub fn open(key: &SectionKey, context: &SectionContext, blob: &'a [u8]) -> Result<Self, OpenError> {
-        let reader = Self(Message::check(key, &context.encode(), blob)?);
-        reader.chunk(reader.chunks() - 1)?;
-        Ok(reader)
+        let message = Message::check(key, &context.encode(), blob)?;
+        let mut last = Zeroizing::new([0; CHUNK]);
+        message.chunk_into(message.length / CHUNK, &mut last[..message.length % CHUNK])?;
+        Ok(Self(message))
     }
 
     /// Bytes of plaintext.
@@ -88,17 +91,15 @@ impl<'a> SectionReader<'a> {
         self.0.length == 0
     }
 
-    /// How many chunks there are, at least one. Byte `i` of the plaintext is byte `i % 16384` of chunk `i / 16384`.
-    pub fn chunks(&self) -> usize {
-        self.0.length / CHUNK + 1
-    }
-
-    /// Opens chunk `index`: 16 KiB, or less for the last. An index past the end is [`OpenError::TooShort`].
-    pub fn chunk(&self, index: usize) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let start = index.checked_mul(CHUNK).filter(|start| *start <= self.0.length).ok_or(OpenError::TooShort)?;
-        let mut out = Zeroizing::new(vec![0; CHUNK.min(self.0.length - start)]);
-        self.0.chunk_into(index, &mut out)?;
-        Ok(out)
+    /// Opens chunk `index` straight into `out`: the bytes from `index` times [`SECTION_CHUNK`] on, as many as there are
+    /// up to that length. Chunks cut a buffer of [`len`](Self::len) bytes as `chunks_mut(SECTION_CHUNK)` does; once
+    /// each has opened, the whole is authentic.
+    ///
+    /// # Errors
+    /// [`OpenError::TooShort`] if `out` is not as long as the chunk, or there is none; [`OpenError::Damaged`]. `out` is
+    /// then as it was.
+    pub fn chunk_into(&self, index: usize, out: &mut [u8]) -> Result<(), OpenError> {
+        self.0.chunk_into(index, out)
     }
 }
 
@@ -124,6 +125,9 @@ impl<'a> Message<'a> {
 
     fn chunk_into(&self, index: usize, out: &mut [u8]) -> Result<(), OpenError> {
         let sealed = self.body.chunks(SEALED_CHUNK).nth(index).ok_or(OpenError::TooShort)?;
+        if sealed.len() != out.len() + TAG {
+            return Err(OpenError::TooShort);
+        }
         self.cipher.decrypt(&chunk_nonce(&self.nonce, index), &[], sealed, out)
     }
 

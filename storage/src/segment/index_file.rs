@@ -6,9 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use privacy::{
-    Scope, SectionContext, SectionKey, SectionKind, open_section, open_section_into, seal_section, section_len,
-};
+use privacy::{Scope, SectionContext, SectionKey, SectionKind, SectionReader, open_section, seal_section};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -90,11 +88,6 @@ impl IndexFile {
         self.sections.iter().map(|section| section.code)
     }
 
-    /// Bytes of a section's plaintext; `None` if the file has no such section.
-    pub fn section_len(&self, code: u8) -> Option<usize> {
-        section_len(self.find(code)?.len)
-    }
-
     /// A section's plaintext; `None` if the file has no such section.
     ///
     /// # Errors
@@ -108,16 +101,17 @@ impl IndexFile {
             .map_err(|error| SegmentError::sealed(&self.name, "section", error))
     }
 
-    /// Decrypts a section straight into `out`, whose length must be [`IndexFile::section_len`].
+    /// A section to be opened chunk by chunk, from as many threads as the caller has; `None` if the file has no such
+    /// section.
     ///
     /// # Errors
-    /// [`SegmentError::Damaged`] if the section is absent, has another length, or does not open.
-    pub fn section_into(&self, code: u8, out: &mut [u8]) -> Result<(), SegmentError> {
-        let section = self
-            .find(code)
-            .filter(|section| section_len(section.len) == Some(out.len()))
-            .ok_or_else(|| SegmentError::damaged(&self.name, "section length"))?;
-        open_section_into(&self.key, &self.context(code), self.sealed(section)?, out)
+    /// [`SegmentError::Damaged`] if its commitment or its length is not authentic.
+    pub fn section_reader(&self, code: u8) -> Result<Option<SectionReader<'_>>, SegmentError> {
+        let Some(section) = self.find(code) else {
+            return Ok(None);
+        };
+        SectionReader::open(&self.key, &self.context(code), self.sealed(section)?)
+            .map(Some)
             .map_err(|error| SegmentError::sealed(&self.name, "section", error))
     }
 

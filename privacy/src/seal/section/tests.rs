@@ -69,10 +69,15 @@ fn every_length_around_the_chunks() {
         assert_eq!(open_section(&key, &CONTEXT, &blob).unwrap().as_slice(), plaintext);
         let reader = SectionReader::open(&key, &CONTEXT, &blob).unwrap();
         assert_eq!((reader.len(), reader.is_empty()), (length, length == 0));
-        let chunks: Vec<u8> = (0..reader.chunks()).flat_map(|i| reader.chunk(i).unwrap().to_vec()).collect();
-        assert_eq!(chunks, plaintext);
-        assert_eq!(reader.chunk(reader.chunks()), Err(OpenError::TooShort));
-        assert_eq!(reader.chunk(usize::MAX), Err(OpenError::TooShort));
+        let mut whole = vec![0; length];
+        // In any order, as threads would.
+        for (index, out) in whole.chunks_mut(CHUNK).enumerate().rev() {
+            reader.chunk_into(index, out).unwrap();
+        }
+        assert_eq!(whole, plaintext);
+        assert_eq!(reader.chunk_into(length / CHUNK + 1, &mut []), Err(OpenError::TooShort));
+        assert_eq!(reader.chunk_into(usize::MAX, &mut []), Err(OpenError::TooShort));
+        assert_eq!(reader.chunk_into(0, &mut vec![0; length.min(CHUNK) + 1]), Err(OpenError::TooShort));
     }
 }
 
@@ -106,8 +111,11 @@ fn swapped_chunks_are_refused_and_leave_nothing() {
     assert_eq!(open_section_into(&key, &CONTEXT, &swapped, &mut out), Err(OpenError::Damaged));
     assert!(out.iter().all(|byte| *byte == 0), "the chunks that did open must not stay");
     let reader = SectionReader::open(&key, &CONTEXT, &swapped).unwrap();
-    assert_eq!(reader.chunk(0).unwrap().as_slice(), &plaintext[..CHUNK]);
-    assert_eq!(reader.chunk(1), Err(OpenError::Damaged));
+    let mut chunk = [1; CHUNK];
+    assert_eq!(reader.chunk_into(1, &mut chunk), Err(OpenError::Damaged));
+    assert_eq!(chunk, [1; CHUNK], "a chunk that does not open writes nothing");
+    reader.chunk_into(0, &mut chunk).unwrap();
+    assert_eq!(chunk, plaintext[..CHUNK]);
 }
 
 #[test]
