@@ -27,6 +27,8 @@ mod repository;
 mod size;
 #[path = "tidy/text.rs"]
 mod text;
+#[path = "tidy/twin.rs"]
+mod twin;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -93,6 +95,8 @@ rules! {
     links_are_alive => links::dead;
     /// A key that can be printed ends in a log; one that can be copied outlives its erasure.
     keys_cannot_leak => keys::printable;
+    /// Everything on disk is encrypted. What measures the cost of that without it must never leave a benchmark.
+    the_plaintext_twin_is_not_shipped => twin::shipped;
 }
 
 /// Fails with the reason and the places if `rule` finds anything in this repository.

@@ -28,7 +28,7 @@ pub struct Report {
     pub k: usize,
     /// Threads that searched, each one query at a time.
     pub threads: usize,
-    /// Whether everything on disk was encrypted: always.
+    /// Whether everything on disk was encrypted: always, but in the twin that measures what encryption costs.
     pub encrypted: bool,
     /// Entities that own the rows; 0 if nobody does.
     pub entities: u32,
@@ -116,7 +116,8 @@ impl fmt::Display for Report {
             self.disk_bytes as f64 / MIB,
             self.memory.resident_index_bytes as f64 / MIB,
         )?;
-        writeln!(f, "{} (encrypted), {} thread(s), k = {}", self.engine, self.threads, self.k)?;
+        let sealed = if self.encrypted { "encrypted" } else { "NOT encrypted" };
+        writeln!(f, "{} ({sealed}), {} thread(s), k = {}", self.engine, self.threads, self.k)?;
         write_points(f, &self.points)?;
         if let Some(baseline) = &self.baseline {
             writeln!(f, "\n{} (plain text, in memory)", baseline.engine)?;

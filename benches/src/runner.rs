@@ -132,7 +132,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(Stage, u64, u64)) -> Resu
         metric: set.metric.to_string(),
         k: options.k,
         threads: options.threads,
-        encrypted: true,
+        encrypted: !cfg!(lethedb_plaintext),
         entities: options.entities,
         build,
         open_seconds,

@@ -3,6 +3,9 @@
 //! Invariant: a failure is one line on standard error, with its causes, and an exit code that says its kind.
 #![forbid(unsafe_code)]
 
+#[cfg(lethedb_plaintext)]
+compile_error!("this build would seal nothing: it serves to measure what sealing costs, and is never shipped");
+
 mod cli;
 mod config;
 mod json;

@@ -3,30 +3,20 @@
 //! Invariant: the tag is checked before a byte is decrypted, so a failed opening writes no plaintext. The rest of
 //! the crate sees this type only; a faster backend would replace this file.
 
-use aes::Aes256Enc;
-use aes::cipher::KeyInit;
 use aes::cipher::consts::U12;
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use aes::{Aes256Enc, Block};
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, AesGcm};
-use thiserror::Error;
 use zeroize::Zeroize;
+
+use super::open_error::OpenError;
 
 /// Bytes of an authentication tag.
 pub(super) const TAG: usize = 16;
 
-/// Why a blob does not open. Says nothing about its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum OpenError {
-    /// The section's commitment names another key or another context (or was itself altered).
-    #[error("sealed under another key or for another place")]
-    WrongKey,
-    /// Authentication failed: the bytes were changed, cut or moved, or (for rows) the key is another.
-    #[error("authentication failed")]
-    Damaged,
-    /// Too short, or of a length no sealing produces.
-    #[error("no sealed blob has this length")]
-    TooShort,
-}
+/// Bytes of the nonce that [`Gcm::extended`] takes.
+pub(super) const EXTENDED_NONCE: usize = 24;
 
 /// A cipher whose key seals one message. Only the encrypting half of the AES key schedule is computed: counter mode
 /// needs no other.
@@ -35,6 +25,37 @@ pub(super) struct Gcm(AesGcm<Aes256Enc, U12>);
 impl Gcm {
     pub(super) fn new(key: &[u8; 32]) -> Self {
         Self(AesGcm::new(key.into()))
+    }
+
+    /// The cipher of one message under a key of many, and its nonce: the key derivation of XAES-256-GCM, step by step.
+    /// CMAC-AES-256 in counter mode over the first half of the long nonce gives the message key, the second half is
+    /// the GCM nonce.
+    pub(super) fn extended(key: &[u8; 32], nonce: &[u8; EXTENDED_NONCE]) -> (Self, [u8; 12]) {
+        let aes = Aes256Enc::new(key.into());
+        let mut block = Block::default();
+        aes.encrypt_block(&mut block);
+        let mut l = u128::from_be_bytes(block.into());
+        let mut k1 = (l << 1) ^ (0b1000_0111 * (l >> 127));
+
+        let mut message = [0; 16];
+        message[2] = b'X';
+        message[4..].copy_from_slice(&nonce[..12]);
+        let context = u128::from_be_bytes(message) ^ k1;
+        let mut blocks = [1u128, 2].map(|counter| Array((context ^ (counter << 112)).to_be_bytes()));
+        aes.encrypt_blocks(&mut blocks);
+        let mut message_key = [0; 32];
+        message_key[..16].copy_from_slice(&blocks[0]);
+        message_key[16..].copy_from_slice(&blocks[1]);
+        let cipher = Self::new(&message_key);
+
+        message_key.zeroize();
+        blocks.iter_mut().for_each(|block| block.zeroize());
+        block.zeroize();
+        l.zeroize();
+        k1.zeroize();
+        let mut nonce_x = [0; 12];
+        nonce_x.copy_from_slice(&nonce[12..]);
+        (cipher, nonce_x)
     }
 
     /// Encrypts `buffer` in place and returns its tag. GCM ends at 64 GiB, far above any limit of this engine; a

@@ -4,16 +4,13 @@
 //! remembered. A blob opens only under its DEK and only for its row. This is the inner loop of re-ranking: an
 //! opening expands two AES keys, enciphers four blocks and allocates nothing.
 
-use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
-use aes::{Aes256Enc, Block};
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::context::RowContext;
-use super::gcm::{Gcm, OpenError, TAG};
+use super::gcm::{EXTENDED_NONCE as NONCE, Gcm, TAG};
+use super::open_error::OpenError;
 use crate::secret::Dek;
-
-const NONCE: usize = 24;
 
 /// Bytes a sealed row is longer than its plaintext: nonce and tag.
 pub const ROW_OVERHEAD: usize = NONCE + TAG;
@@ -39,7 +36,7 @@ pub fn open_row_into(dek: &Dek, context: &RowContext, blob: &[u8], out: &mut Vec
 }
 
 fn seal(dek: &Dek, nonce: &[u8; NONCE], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-    let (cipher, nonce_x) = derive(dek, nonce);
+    let (cipher, nonce_x) = Gcm::extended(dek.expose(), nonce);
     let mut blob = Vec::with_capacity(plaintext.len() + ROW_OVERHEAD);
     blob.extend_from_slice(nonce);
     blob.extend_from_slice(plaintext);
@@ -58,38 +55,8 @@ fn open(dek: &Dek, aad: &[u8], blob: &[u8], out: &mut Vec<u8>) -> Result<(), Ope
         out.reserve_exact(length);
     }
     out.resize(length, 0);
-    let (cipher, nonce_x) = derive(dek, nonce);
+    let (cipher, nonce_x) = Gcm::extended(dek.expose(), nonce);
     cipher.decrypt(&nonce_x, aad, sealed, out).inspect_err(|_| out.clear())
-}
-
-/// The key derivation of the specification, step by step: CMAC-AES-256 in counter mode over the first half of the
-/// nonce gives the message key, the second half is the GCM nonce.
-fn derive(dek: &Dek, nonce: &[u8; NONCE]) -> (Gcm, [u8; 12]) {
-    let aes = Aes256Enc::new(dek.expose().into());
-    let mut block = Block::default();
-    aes.encrypt_block(&mut block);
-    let mut l = u128::from_be_bytes(block.into());
-    let mut k1 = (l << 1) ^ (0b1000_0111 * (l >> 127));
-
-    let mut message = [0; 16];
-    message[2] = b'X';
-    message[4..].copy_from_slice(&nonce[..12]);
-    let context = u128::from_be_bytes(message) ^ k1;
-    let mut blocks = [1u128, 2].map(|counter| Array((context ^ (counter << 112)).to_be_bytes()));
-    aes.encrypt_blocks(&mut blocks);
-    let mut key = [0; 32];
-    key[..16].copy_from_slice(&blocks[0]);
-    key[16..].copy_from_slice(&blocks[1]);
-    let cipher = Gcm::new(&key);
-
-    key.zeroize();
-    blocks.iter_mut().for_each(|block| block.zeroize());
-    block.zeroize();
-    l.zeroize();
-    k1.zeroize();
-    let mut nonce_x = [0; 12];
-    nonce_x.copy_from_slice(&nonce[12..]);
-    (cipher, nonce_x)
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::context::SectionContext;
-use super::gcm::{Gcm, OpenError, TAG};
+use super::gcm::{Gcm, TAG};
+use super::open_error::OpenError;
 use crate::secret::SectionKey;
 
 const SALT: usize = 24;
