@@ -10,7 +10,7 @@ use crate::codes::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::image::Image;
 use crate::quantize::{Query, Space};
-use crate::search::{Allow, Candidate, Counters, Goal, Reach, Scratch, refine, scan, walk};
+use crate::search::{Allow, Candidate, Counters, Goal, Horizon, Reach, Scratch, refine, scan, walk};
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
@@ -41,7 +41,7 @@ impl Ann {
     }
 
     /// The candidates for the nearest allowed rows: at least `min(limit, allowed rows)`, nearest
-    /// first, positions breaking ties. A greater `ef` finds more of the true neighbours and takes
+    /// first, positions breaking ties, without those whose errors cannot make them belong. A greater `ef` finds more of the true neighbours and takes
     /// longer.
     pub fn search(&self, query: &Query, reach: Reach, allow: Allow<'_>, scratch: &mut Scratch) -> Vec<Candidate> {
         let mut found = Vec::new();
@@ -67,10 +67,6 @@ impl Ann {
         if matching == 0 || reach.limit == 0 {
             return;
         }
-        let candidate = |(position, key)| {
-            let distance = query.distance(key);
-            Candidate { position, distance, error: codes.error(query, position, distance) }
-        };
         let is_wide = reach.ef.max(reach.limit).saturating_mul(SCANNED) as u64 >= rows;
         if let Self::Graph(_, graph) = self
             && !is_wide
@@ -83,15 +79,38 @@ impl Ann {
             let Counters { hops, compared, .. } = scratch.counters();
             scratch.count_bytes(compared * codes.rough_row_bytes(query) + hops * graph.list_bytes());
             if scratch.found().len() as u64 >= matching.min(reach.limit as u64) {
-                refine(&Exactly { codes, query }, scratch);
-                scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
-                found.extend(scratch.found().iter().map(candidate));
+                if !codes.has_no_rough_keys(query) {
+                    refine(&Exactly { codes, query }, scratch);
+                    scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
+                }
+                self.candidates(query, reach.limit, scratch, found);
                 return;
             }
         }
         scan(rows as u32, &Exactly { codes, query }, reach.ef.max(reach.limit), allow, scratch);
         scratch.count_bytes(matching * codes.row_bytes());
-        found.extend(scratch.found().iter().map(candidate));
+        self.candidates(query, reach.limit, scratch, found);
+    }
+
+    /// What was found and may belong to the nearest `limit`, nearest first.
+    fn candidates(&self, query: &Query, limit: usize, scratch: &mut Scratch, found: &mut Vec<Candidate>) {
+        scratch.sort_found();
+        let codes = self.codes();
+        // The greatest of what the nearest can be at most: others must be able to be nearer.
+        let mut last_chance = f32::NEG_INFINITY;
+        for (at, (position, key)) in scratch.found().iter().enumerate() {
+            let distance = query.distance(key);
+            if at >= limit && distance - codes.greatest_error(query, distance) > last_chance {
+                break;
+            }
+            let error = codes.error(query, position, distance);
+            if at < limit {
+                last_chance = last_chance.max(distance + error);
+            } else if distance - error > last_chance {
+                continue;
+            }
+            found.push(Candidate { position, distance, error });
+        }
     }
 
     /// The index of the rows that are left when those in `removed` go, with the graph repaired, not
@@ -179,10 +198,6 @@ impl Goal for Exactly<'_> {
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.keys(self.query, positions, keys);
     }
-
-    fn beyond(&self, key: i32, slack: f32) -> i32 {
-        self.query.beyond(key, slack, self.codes.long())
-    }
 }
 
 /// Nearness to a query, well enough to walk by.
@@ -196,10 +211,17 @@ impl Goal for Roughly<'_> {
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.rough_keys(self.query, positions, keys);
     }
+}
 
+impl Horizon for Roughly<'_> {
     #[inline]
     fn beyond(&self, key: i32, slack: f32) -> i32 {
         self.query.beyond_roughly(key, slack, self.codes.long())
+    }
+
+    #[inline]
+    fn doubtful(&self, key: i32) -> i32 {
+        self.codes.doubtful_roughly(self.query, key)
     }
 }
 

@@ -8,25 +8,21 @@
 use crate::arena::Arena;
 use crate::codec::{self, DecodeError, HEADER, Reader};
 use crate::kernel::Rows;
-use crate::kernel::nibbles::{self, GROUP, PACKED};
 use crate::metric::{MAX_DIMENSION, Metric};
+use crate::packing::{is_packed, pack, unpack};
 use crate::quantize::{Query, Scale, Space, ratio};
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The newest byte form of codes.
 const VERSION: u8 = 4;
 
-/// Rows that one task checks.
-const TASK_ROWS: usize = 512;
-
 /// An empty row, of any stride.
 const ZEROS: [u8; MAX_DIMENSION] = [0; MAX_DIMENSION];
 
-/// Codes at least this long are packed. Shorter ones are two or three cache lines anyway, which take no
-/// longer to come than one, and four bits of few components say too little.
-const PACKED_FROM: usize = 256;
+/// Rows that one task checks.
+const TASK_ROWS: usize = 512;
 
 /// The codes of the vectors of one segment, by position.
 ///
@@ -151,6 +147,17 @@ impl Codes {
     pub fn greatest_error(&self, query: &Query, distance: f32) -> f32 {
         let (longest, residual) = self.greatest;
         query.error(distance, longest, residual)
+    }
+
+    /// The greatest rough key of a row that may be as near as one with `key`, if both are off by as much as any can be.
+    pub(crate) fn doubtful_roughly(&self, query: &Query, key: i32) -> i32 {
+        let roughly = query.rough_error(if is_packed(self.stride) { 16.0 } else { 1.0 }, self.long());
+        query.farther_roughly(key, 2.0 * roughly.max(self.greatest_error(query, query.rough_distance(key))))
+    }
+
+    /// Whether [`rough_keys`](Self::rough_keys) are the [`keys`](Self::keys).
+    pub(crate) fn has_no_rough_keys(&self, query: &Query) -> bool {
+        query.needs_norm() && !is_packed(self.stride)
     }
 
     /// The lengths of the vector at `position`; 0 beyond the end.
@@ -332,12 +339,6 @@ fn derive(
     Ok(())
 }
 
-/// Whether codes of this length hold high and low halves; otherwise they hold the components.
-#[inline]
-fn is_packed(stride: usize) -> bool {
-    stride >= PACKED_FROM
-}
-
 /// What is kept of a row besides its code.
 fn lengths(space: &Space, code: &[i8], Scale { norm, fit }: Scale) -> (Outline, Detail) {
     let square = (space.kernels().dot)(code, code);
@@ -352,40 +353,6 @@ fn lengths(space: &Space, code: &[i8], Scale { norm, fit }: Scale) -> (Outline, 
         fit
     };
     (Outline { norm, rough_fit }, Detail { fit, residual: space.residual(fit, square) })
-}
-
-/// Takes the components of a row apart: the packed high halves of all before the low halves.
-fn pack(row: &mut [u8]) {
-    let mut components = [0; MAX_DIMENSION];
-    let components = &mut components[..row.len()];
-    components.copy_from_slice(row);
-    let (high, low) = row.split_at_mut(components.len() / 2);
-    let halves = high.as_chunks_mut().0.iter_mut().zip(low.as_chunks_mut().0);
-    for (group, (high, low)) in components.as_chunks::<GROUP>().0.iter().zip(halves) {
-        *high = nibbles::pack(&group.map(|z| (z ^ 128) >> 4));
-        *low = nibbles::pack(&group.map(|z| z ^ 128));
-    }
-    components.zeroize();
-}
-
-/// Writes the components of a row to the front of `code`.
-fn unpack(row: &[u8], code: &mut [i8]) {
-    if !is_packed(row.len()) {
-        code.iter_mut().zip(row).for_each(|(to, &z)| *to = z as i8);
-        return;
-    }
-    let (high, low) = row.split_at(row.len() / 2);
-    let halves = high.as_chunks().0.iter().zip(low.as_chunks().0);
-    for (group, (high, low)) in code.as_chunks_mut().0.iter_mut().zip(halves) {
-        *group = joined(high, low);
-    }
-}
-
-/// A group of components from its halves.
-#[inline]
-fn joined(high: &[u8; PACKED], low: &[u8; PACKED]) -> [i8; GROUP] {
-    let (high, low) = (nibbles::unpack(high), nibbles::unpack(low));
-    std::array::from_fn(|at| ((high[at] << 4 | low[at]) ^ 128) as i8)
 }
 
 /// Version, metric and dimension: what the bytes begin with.

@@ -16,6 +16,7 @@ mod graph;
 mod image;
 mod kernel;
 mod metric;
+mod packing;
 mod quantize;
 #[cfg(test)]
 mod samples;

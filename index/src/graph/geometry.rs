@@ -14,7 +14,7 @@ use crate::codes::Codes;
 use crate::kernel::{Kernels, Rows};
 use crate::metric::Metric;
 use crate::quantize::{STEP, Space};
-use crate::search::Goal;
+use crate::search::{Goal, Horizon};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -136,9 +136,15 @@ impl Goal for Around<'_> {
             *key = ((flat + lifted * lifted).max(0.0) as f32).to_bits() as i32;
         }
     }
+}
 
+impl Horizon for Around<'_> {
     fn beyond(&self, key: i32, slack: f32) -> i32 {
         (f32::from_bits(key as u32) * (1.0 + slack)).to_bits() as i32
+    }
+
+    fn doubtful(&self, key: i32) -> i32 {
+        key
     }
 }
 

@@ -129,39 +129,49 @@ fn nibble_dots_avx2(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &m
     let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
     for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
         rows.prefetch(positions, 4 * at + AHEAD, 4);
-        let [r0, r1, r2, r3] = *four;
-        *out = totals([
-            nibble_sums(query, rows.row(r0)),
-            nibble_sums(query, rows.row(r1)),
-            nibble_sums(query, rows.row(r2)),
-            nibble_sums(query, rows.row(r3)),
-        ]);
+        *out = nibble_dot4(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
     }
     for (out, &position) in out_rest.iter_mut().zip(rest) {
-        let none = _mm256_setzero_si256();
-        [*out, ..] = totals([nibble_sums(query, rows.row(position)), none, none, none]);
+        [*out, ..] = nibble_dot4(query, [rows.row(position); 4]);
     }
 }
 
-/// Eight partial sums of the products of a row with packed numbers of four bits.
+/// Inner products of `query` with four rows of packed numbers of four bits, which share its loads.
 #[target_feature(enable = "avx2")]
-fn nibble_sums(query: &[i8], row: &[u8]) -> __m256i {
-    let (low_half, one) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
-    let groups = query.as_chunks::<GROUP>().0;
-    let mut sums = _mm256_setzero_si256();
-    let steps = row.as_chunks::<STEP>().0;
-    for (steps, groups) in steps.chunks(NARROW_STEPS).zip(groups.chunks(NARROW_STEPS)) {
-        let mut narrow = _mm256_setzero_si256();
-        for (step, group) in steps.iter().zip(groups) {
-            // SAFETY: the array is 32 readable bytes, and the load needs no alignment.
-            let packed = unsafe { _mm256_loadu_si256(step.as_ptr().cast::<__m256i>()) };
-            let [first, second] = *group.as_chunks::<STEP>().0 else { continue };
-            let low = _mm256_maddubs_epi16(_mm256_and_si256(packed, low_half), load(&first));
-            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), low_half);
-            let high = _mm256_maddubs_epi16(high, load(&second));
-            narrow = _mm256_add_epi16(narrow, _mm256_add_epi16(low, high));
+fn nibble_dot4(query: &[i8], rows: [&[u8]; 4]) -> [i32; 4] {
+    let one = _mm256_set1_epi16(1);
+    let (groups, mut sums) = (query.as_chunks::<GROUP>().0, [_mm256_setzero_si256(); 4]);
+    let [r0, r1, r2, r3] = rows.map(|row| row.as_chunks::<STEP>().0);
+    let steps = groups.iter().zip(r0).zip(r1).zip(r2).zip(r3);
+    let mut narrow = [_mm256_setzero_si256(); 4];
+    for (at, ((((group, x0), x1), x2), x3)) in steps.enumerate() {
+        let [first, second] = group.as_chunks::<STEP>().0 else { continue };
+        let (first, second) = (load(first), load(second));
+        for (narrow, x) in narrow.iter_mut().zip([x0, x1, x2, x3]) {
+            *narrow = _mm256_add_epi16(*narrow, nibble_products(first, second, x));
         }
-        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(narrow, one));
+        if at % NARROW_STEPS == NARROW_STEPS - 1 {
+            for (sum, narrow) in sums.iter_mut().zip(&mut narrow) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(*narrow, one));
+                *narrow = _mm256_setzero_si256();
+            }
+        }
     }
-    sums
+    for (sum, narrow) in sums.iter_mut().zip(narrow) {
+        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(narrow, one));
+    }
+    totals(sums)
+}
+
+/// Sixteen partial sums of the products of a group with packed numbers of four bits.
+#[target_feature(enable = "avx2")]
+fn nibble_products(first: __m256i, second: __m256i, packed: &[u8; STEP]) -> __m256i {
+    let low_half = _mm256_set1_epi8(15);
+    // SAFETY: the array is 32 readable bytes, and the load needs no alignment.
+    let packed = unsafe { _mm256_loadu_si256(packed.as_ptr().cast::<__m256i>()) };
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), low_half);
+    _mm256_add_epi16(
+        _mm256_maddubs_epi16(_mm256_and_si256(packed, low_half), first),
+        _mm256_maddubs_epi16(high, second),
+    )
 }

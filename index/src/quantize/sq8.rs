@@ -233,9 +233,38 @@ impl Query {
         key.saturating_add(more as i32)
     }
 
+    /// The key of a distance greater by `more` than that of `key`.
+    pub(crate) fn farther(&self, key: i32, more: f32) -> i32 {
+        ordered((self.distance(key) + more).to_bits())
+    }
+
+    /// [`farther`](Self::farther) for rough keys.
+    #[inline]
+    pub(crate) fn farther_roughly(&self, key: i32, more: f32) -> i32 {
+        if self.needs_norm() { self.farther(key, more) } else { key.saturating_add((more / self.scale) as i32) }
+    }
+
+    /// The estimated distance that a rough key stands for.
+    #[inline]
+    pub(crate) fn rough_distance(&self, key: i32) -> f32 {
+        if self.needs_norm() { self.distance(key) } else { 1.0 + self.scale * key as f32 }
+    }
+
     /// Whether rows are ordered by more than the angle.
     pub(crate) fn needs_norm(&self) -> bool {
         self.metric != Metric::Cosine
+    }
+
+    /// How far off a distance estimated from components cut to multiples of `step` can be, for rows of up to this
+    /// norm: three standard deviations of the roundings, each spread evenly over a step.
+    #[inline]
+    pub(crate) fn rough_error(&self, step: f32, norm: f32) -> f32 {
+        let off = self.spread * STEP * step / 12.0_f32.sqrt();
+        match self.metric {
+            Metric::Cosine => off,
+            Metric::Dot => norm * self.norm * off,
+            Metric::L2 => 2.0 * norm * self.norm * off,
+        }
     }
 
     /// Half-width of the interval around an estimated distance that holds the exact one: three
@@ -296,12 +325,14 @@ fn ordered(bits: u32) -> i32 {
     bits ^ ((bits >> 31) & i32::MAX)
 }
 
-/// The nearest code, ties to even; 0 for what is not a number.
+/// The nearest code, ties to even; -127 for what is not a number.
+#[inline]
+#[expect(clippy::manual_clamp, reason = "clamp would keep what is not a number")]
 fn round(x: f32) -> i8 {
-    // Adding 1.5·2^23 leaves no fraction bits, so the addition itself rounds; unlike
-    // `round_ties_even` it needs no call on processors without SSE4.1.
+    // Adding 1.5·2^23 leaves no fraction bits, so the addition itself rounds, and the lowest bits are those of the
+    // integer: all of it in instructions that every processor has for vectors.
     const SHIFT: f32 = 12_582_912.0;
-    ((x.clamp(-127.0, 127.0) + SHIFT) - SHIFT) as i8
+    (x.max(-127.0).min(127.0) + SHIFT).to_bits() as i8
 }
 
 /// Euclidean norm in double precision.

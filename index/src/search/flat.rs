@@ -12,7 +12,7 @@ const BATCH: usize = 64;
 
 /// Scans the allowed ones of `rows` positions and leaves the `ef` nearest in `scratch`.
 pub(crate) fn scan(rows: u32, goal: &impl Goal, ef: usize, allow: Allow<'_>, scratch: &mut Scratch) {
-    scratch.found.reset(ef.min(rows as usize));
+    scratch.found.reset(1, ef.min(rows as usize));
     match allow {
         Allow::All => each_batch(goal, 0..rows, scratch),
         Allow::Except(bitmap) => {
@@ -25,6 +25,7 @@ pub(crate) fn scan(rows: u32, goal: &impl Goal, ef: usize, allow: Allow<'_>, scr
         }
         Allow::Only(bitmap) => each_batch(goal, bitmap.range(..rows), scratch),
     }
+    scratch.found.settle(i32::MAX);
 }
 
 /// Compares the positions in batches and keeps the nearest.
@@ -40,8 +41,6 @@ fn each_batch(goal: &impl Goal, mut positions: impl Iterator<Item = u32>, scratc
         }
         goal.keys(&scratch.positions, &mut scratch.keys);
         scratch.counters.compared += scratch.positions.len() as u64;
-        for (&position, &key) in scratch.positions.iter().zip(&scratch.keys) {
-            scratch.found.insert(key, position);
-        }
+        scratch.found.insert_up_to(i32::MAX, &scratch.positions, &scratch.keys);
     }
 }

@@ -26,4 +26,4 @@ pub use scratch::{Counters, Scratch};
 pub(crate) use flat::scan;
 pub(crate) use refine::refine;
 pub(crate) use traverse::walk;
-pub(crate) use walkable::{Goal, Links};
+pub(crate) use walkable::{Goal, Horizon, Links};

@@ -43,6 +43,11 @@ impl Scratch {
         &self.found
     }
 
+    /// Sorts what was found, nearest first.
+    pub(crate) fn sort_found(&mut self) {
+        self.found.sort();
+    }
+
     /// What the last search with this scratch did.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -11,7 +11,7 @@
 use super::allow::Allow;
 use super::reach::Reach;
 use super::scratch::Scratch;
-use super::walkable::{Goal, Links};
+use super::walkable::{Horizon, Links};
 
 /// Rows that a walk starts from.
 const STARTS: usize = 32;
@@ -20,7 +20,7 @@ const STARTS: usize = 32;
 /// it saw in `scratch`.
 pub(crate) fn walk(
     graph: &impl Links,
-    goal: &impl Goal,
+    goal: &impl Horizon,
     (reach, width): (Reach, usize),
     allow: Allow<'_>,
     scratch: &mut Scratch,
@@ -29,12 +29,13 @@ pub(crate) fn walk(
     let Scratch { visited, frontier, found, keys, counters, .. } = scratch;
     let (rows, slack) = (graph.rows(), reach.slack());
     visited.reset(rows);
-    frontier.reset(width.min(rows));
-    found.reset(reach.width().min(rows));
+    frontier.reset(reach.rank(), width.min(rows));
+    found.reset(reach.rank(), reach.width().min(rows));
     let starts: [u32; STARTS] = std::array::from_fn(|at| at as u32);
     let mut fresh = visited.admit(&starts[..STARTS.min(rows)]);
     // Rows with greater keys are not expanded, and not kept.
     let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
+    let mut farthest = None;
     loop {
         if keys.len() < fresh.len() {
             keys.resize(fresh.len(), 0);
@@ -47,8 +48,9 @@ pub(crate) fn walk(
                 found.insert(key, position);
             }
         }
-        if hops >= reach.least() {
-            let wanted = if filtered { &*found } else { &*frontier }.key(reach.rank() - 1);
+        let wanted = if filtered { &*found } else { &*frontier }.last_of_nearest();
+        if hops >= reach.least() && wanted != farthest {
+            farthest = wanted;
             last = wanted.map_or(i32::MAX, |key| goal.beyond(key, slack));
             kept = wanted.map_or(i32::MAX, |key| last.max(key));
         }
@@ -65,4 +67,5 @@ pub(crate) fn walk(
     if !filtered {
         std::mem::swap(frontier, found);
     }
+    found.settle(found.last_of_nearest().map_or(i32::MAX, |key| goal.doubtful(key)));
 }

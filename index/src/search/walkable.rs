@@ -16,13 +16,19 @@ pub(crate) trait Links {
     fn prefetch(&self, row: u32);
 }
 
-/// The goal of a walk.
+/// What is sought.
 pub(crate) trait Goal {
     /// Integers that order the rows at `positions` by their distance to the goal, into the front of
     /// `keys`.
     fn keys(&self, positions: &[u32], keys: &mut [i32]);
+}
 
+/// A goal whose keys say how far a walk to it goes.
+pub(crate) trait Horizon: Goal {
     /// The greatest key of a row that is up to `1 + slack` times as far, in squared distance, as one
     /// with the key `key`.
     fn beyond(&self, key: i32, slack: f32) -> i32;
+
+    /// The greatest key of a row that may be as near as one with the key `key`, for all that keys can tell.
+    fn doubtful(&self, key: i32) -> i32;
 }
