@@ -4,7 +4,7 @@
 
 use super::{Allow, Goal, Reach, Scratch, refine, scan, walk};
 use crate::Codes;
-use crate::graph::{BuildParams, build};
+use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::metric::Metric;
 use crate::quantize::{Query, Space};
 use crate::samples::{clusters, codes};
@@ -25,6 +25,10 @@ impl Goal for Sought<'_> {
         let longest = codes.long();
         if *is_rough { query.beyond_roughly(key, slack, longest) } else { query.beyond(key, slack, longest) }
     }
+}
+
+fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph {
+    graph::build(space, codes, params, &|| false).unwrap()
 }
 
 fn found(scratch: &Scratch) -> Vec<u32> {
