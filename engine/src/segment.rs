@@ -45,6 +45,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// Whether the system agreed to keep codes and graph out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.ann.is_locked()
+    }
+
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
         self.ann.resident_bytes() + self.ids.resident_bytes() + self.entities.resident_bytes()

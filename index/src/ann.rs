@@ -143,6 +143,11 @@ impl Ann {
         self.codes().resident_bytes() + self.graph().map_or(0, FrozenGraph::resident_bytes)
     }
 
+    /// Whether the system agreed to keep all of it out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.codes().is_locked() && self.graph().is_none_or(FrozenGraph::is_locked)
+    }
+
     /// The codes as bytes, for [`decode`](Self::decode).
     pub fn encode_codes(&self) -> Zeroizing<Vec<u8>> {
         self.codes().encode()

@@ -25,6 +25,7 @@ pub(crate) fn scan(rows: u32, goal: &impl Goal, ef: usize, allow: Allow<'_>, scr
         }
         Allow::Only(bitmap) => each_batch(goal, bitmap.range(..rows), scratch),
     }
+    scratch.found.settle();
 }
 
 /// Compares the positions in batches and keeps the nearest.
@@ -41,7 +42,7 @@ fn each_batch(goal: &impl Goal, mut positions: impl Iterator<Item = u32>, scratc
         goal.keys(&scratch.positions, &mut scratch.keys);
         scratch.counters.compared += scratch.positions.len() as u64;
         for (&position, &key) in scratch.positions.iter().zip(&scratch.keys) {
-            scratch.found.insert(key, position);
+            scratch.found.gather(key, position);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The best positions seen so far, in one short sorted array.
 //!
-//! Invariant: entries are strictly rising and at most `limit` many; `next` is not beyond the first
-//! that is not expanded. An entry holds the key, made unsigned, above the position and the mark of
+//! Invariant: entries are strictly rising and at most `limit` many, but between the first `gather` and
+//! the `settle` after the last; `next` is not beyond the first that is not expanded. An entry holds the key, made unsigned, above the position and the mark of
 //! expansion, so that one integer comparison orders by (key, position). For the few hundred entries
-//! of a search this beats heaps: an insertion is a binary search and a short move within memory
-//! that stays in the first-level cache.
+//! of a walk this beats heaps: an insertion is a binary search and a short move within memory
+//! that stays in the first-level cache. A scan need not know the order before its end, and may want
+//! thousands; it gathers twice as many and lets the worse half go, which takes constant time a row.
 
 /// Marks an expanded position.
 const EXPANDED: u64 = 1;
@@ -15,6 +16,8 @@ pub(crate) struct Pool {
     entries: Vec<u64>,
     limit: usize,
     next: usize,
+    /// What is gathered is not beyond this.
+    worst: u64,
 }
 
 impl Pool {
@@ -24,6 +27,7 @@ impl Pool {
         self.limit = limit.max(1);
         self.entries.reserve(self.limit);
         self.next = 0;
+        self.worst = u64::MAX;
     }
 
     /// Inserts a position unless the pool is full of better ones. A position must not be inserted
@@ -61,6 +65,33 @@ impl Pool {
                 count += usize::from(entry <= worst);
             }
             picked.iter().take(count).for_each(|&entry| self.insert_entry(entry));
+        }
+    }
+
+    /// Adds a position without an order, unless as many better ones are known; [`settle`](Self::settle) must follow.
+    #[inline]
+    pub(crate) fn gather(&mut self, key: i32, position: u32) {
+        let entry = entry(key, position);
+        if entry > self.worst {
+            return;
+        }
+        self.entries.push(entry);
+        if self.entries.len() >= 2 * self.limit {
+            self.keep_best();
+        }
+    }
+
+    /// Puts what was gathered in order.
+    pub(crate) fn settle(&mut self) {
+        self.keep_best();
+        self.entries.sort_unstable();
+        self.next = 0;
+    }
+
+    fn keep_best(&mut self) {
+        if self.entries.len() > self.limit {
+            self.worst = *self.entries.select_nth_unstable(self.limit - 1).1;
+            self.entries.truncate(self.limit);
         }
     }
 
@@ -138,6 +169,23 @@ mod tests {
                 model.truncate(limit.max(1));
                 let found: Vec<_> = pool.iter().map(|(position, key)| (key, position)).collect();
                 prop_assert_eq!(&found, &model);
+            }
+        }
+
+        #[test]
+        fn gathers_the_best(limit in 0_usize..40, keys in proptest::collection::vec(-30_i32..40, 0..300)) {
+            let (mut gathered, mut inserted) = (Pool::default(), Pool::default());
+            for _ in 0..2 {
+                gathered.reset(limit);
+                inserted.reset(limit);
+                for (position, &key) in (0..).zip(&keys) {
+                    gathered.gather(key, position);
+                    inserted.insert(key, position);
+                    prop_assert!(gathered.len() <= 2 * limit.max(1));
+                }
+                gathered.settle();
+                prop_assert_eq!(&gathered.entries, &inserted.entries);
+                prop_assert_eq!(gathered.expand(i32::MAX), inserted.expand(i32::MAX));
             }
         }
 
