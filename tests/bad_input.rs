@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
-use engine::{Collection, Environment, Error, ErrorKind, Filter, Metric, Record};
-use lethedb_tests::world::in_memory;
+use engine::{Collection, Environment, Error, ErrorKind, Filter, Metric, Record, Settings};
+use lethedb_tests::world::{in_memory, small_settings};
 use storage::backend::Memory;
 
 const SECRETS: [&str; 2] = ["s3cret", "123.456"];
@@ -67,6 +67,19 @@ fn queries_are_bounded() {
         refused(docs.search(&[1.0; 3]).ef(ef).run(), ErrorKind::Invalid);
     }
     assert!(docs.search(&[1.0; 3]).limit(10_000).ef(10_000).run().is_ok());
+}
+
+#[test]
+fn the_usual_width_is_one_that_a_caller_may_name() {
+    let settings = Settings { ef_max: 12, ..small_settings() };
+    let db = in_memory(&Memory::new(), 1).settings(settings).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.collection("docs").dimension(3).metric(Metric::L2).open_or_create().unwrap();
+    docs.upsert((0..2000).map(|id| Record::new(id, vec![(id % 50) as f32, (id / 50) as f32, 1.0]))).unwrap();
+    env.flush().unwrap();
+    let search = || docs.search(&[20.0, 30.0, 1.0]);
+    let (usual, widest) = (search().run().unwrap().counters, search().ef(12).run().unwrap().counters);
+    assert!(usual == widest && usual.hops > 0, "{usual:?} {widest:?}");
 }
 
 #[test]

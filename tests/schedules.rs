@@ -49,6 +49,11 @@ fn a_rebuild_keeps_nobody_out_and_brings_nothing_back() {
 }
 
 #[test]
+fn a_compaction_keeps_nobody_out_and_brings_nothing_back() {
+    explore("compaction", engine_scenarios::compacting);
+}
+
+#[test]
 fn a_dropped_collection_takes_no_writes() {
     explore("drop", engine_scenarios::dropping);
 }

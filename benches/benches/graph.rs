@@ -1,6 +1,7 @@
 //! Searches of an index that stays in the cache: along its graph, where the time of one hop shows, and by a scan of
 //! all its codes. No row is opened.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
+#![allow(clippy::unwrap_used, reason = "nobody stops a build")]
 
 use std::hint::black_box;
 
@@ -45,7 +46,7 @@ fn searches(
 /// The time of an iteration is that of all queries; an element is a hop.
 fn walks(criterion: &mut Criterion) {
     let params = BuildParams::default();
-    let build = |space: &Space, codes| Ann::build(space, codes, &params);
+    let build = |space: &Space, codes| Ann::build(space, codes, &params, &|| false).unwrap();
     searches(criterion, "walk/hops", build, |scratch| scratch.counters().hops);
 }
 

@@ -13,6 +13,7 @@ use crate::read;
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
 use crate::search;
+use crate::segment::Index;
 use crate::snapshot::paths;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::worker::Bell;
@@ -46,6 +47,9 @@ pub struct CollectionInfo {
     pub disk_bytes: u64,
     /// Bytes of its loaded indexes and of its memtable.
     pub resident_bytes: u64,
+    /// Whether the system keeps all codes and graphs among them out of swap. It refuses beyond its limit on locked
+    /// memory (`ulimit -l`).
+    pub is_locked: bool,
     /// Segments from which an erasure removed rows and whose graph waits to be built from those that are left.
     pub repaired_segments: u64,
     /// Segments that are damaged and left out of every answer, as paths inside the environment.
@@ -64,7 +68,7 @@ impl Collection {
         let (served, hidden) = view.served();
         let manifest = self.env.manifest.lock();
         let segments = manifest.collection(self.state.id).map(|entry| entry.segments.as_slice()).unwrap_or_default();
-        let loaded = view.segments.iter().filter_map(|view| view.segment.resident());
+        let loaded = || view.segments.iter().filter_map(|view| view.segment.resident());
         CollectionInfo {
             name: self.state.name.clone(),
             dimension: self.state.space.dimension(),
@@ -73,8 +77,9 @@ impl Collection {
             segments: view.segments.len() as u64,
             memtable_records: view.memtable.live_len() as u64,
             disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
-            resident_bytes: (loaded.map(|index| index.resident_bytes()).sum::<usize>() + view.memtable.resident_bytes())
-                as u64,
+            resident_bytes: (loaded().map(|index| index.resident_bytes()).sum::<usize>()
+                + view.memtable.resident_bytes()) as u64,
+            is_locked: loaded().all(Index::is_locked) && view.memtable.is_locked(),
             repaired_segments: segments.iter().filter(|segment| segment.repaired_at.is_some()).count() as u64,
             damaged: paths(&hidden),
         }
@@ -164,7 +169,7 @@ impl Search<'_> {
 
     /// Width of the graph search, about how many rows it expands: more finds more of the true neighbours and costs
     /// more. Searches whose neighbours stand out end sooner, hard ones later. Twice the limit unless said otherwise,
-    /// and at least 64.
+    /// at least 64, and at most [`crate::Settings::ef_max`].
     pub fn ef(mut self, ef: usize) -> Self {
         self.query.ef = Some(ef);
         self

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
 use storage::anchor_dir::AnchorDir;
@@ -116,12 +117,17 @@ impl Builder {
             Some(path) => (latched(open_disk(path)?, &latch), Grade::OtherVolume),
             None => (dir.sub(ANCHORS), Grade::SameVolume),
         };
-        let pool = pool::start(self.settings.threads)
-            .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))?;
+        let threads = || {
+            pool::start(self.settings.threads)
+                .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))
+        };
+        let (pool, patient_pool) = (threads()?, threads()?);
         let background = self.settings.background;
         let shared = Arc::new(Shared {
             settings: self.settings,
             pool,
+            patient_pool,
+            closing: AtomicBool::new(false),
             clock: self.clock,
             entropy: self.entropy,
             lock: Mutex::new(Some(lock)),
@@ -130,7 +136,7 @@ impl Builder {
             scratch: Mutex::default(),
         });
         let (open, bell) = (Open::default(), Bell::default());
-        let worker = if background { Some(Worker::start(Arc::clone(&open), bell.clone())?) } else { None };
+        let worker = if background { Some(Worker::start(&open, &bell)?) } else { None };
         Ok(Database {
             inner: Arc::new(Inner {
                 worker: Mutex::new(worker),
@@ -262,10 +268,12 @@ impl Database {
     /// Stops background work and takes no more writes; every write that was answered is on disk already.
     /// Handles that are left answer `Closed` to writes.
     pub fn close(self) -> Result<()> {
+        self.inner.shared.closing.store(true, Ordering::Release);
         *self.inner.worker.lock() = None;
         let environments = self.inner.environments.lock();
-        // What runs ends first: a rewrite holds `maintenance`, a collection being made `structure`, a write that is
-        // being logged the queue.
+        // What runs ends first: what is built aside holds `building`, a rewrite `maintenance`, a collection being made
+        // `structure`, a write that is being logged the queue.
+        let _builds: Vec<_> = environments.values().map(|env| env.building.lock()).collect();
         let _rewrites: Vec<_> = environments.values().map(|env| env.maintenance.lock()).collect();
         let _changes: Vec<_> = environments.values().map(|env| env.structure.lock()).collect();
         let queues: Vec<_> = environments.values().map(|env| env.queue.lock()).collect();

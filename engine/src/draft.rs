@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use index::{Ann, Codes};
+use index::{Ann, Codes, Stop};
 use privacy::EntityId;
+use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::memtable::Memtable;
@@ -28,12 +29,29 @@ pub(crate) struct Input<'a> {
     pub flushed: Option<Sequence>,
     /// Whether the graph of the only segment may be repaired now and built later, where building it takes long.
     pub may_repair: bool,
+    /// Given where nobody is kept out meanwhile: what ends the work before its time.
+    pub aside: Option<Stop<'a>>,
 }
 
 impl<'a> Input<'a> {
     /// The rows of these segments.
     pub fn of(segments: &'a [SegmentView]) -> Self {
-        Self { memtable: None, segments, flushed: None, may_repair: false }
+        Self { memtable: None, segments, flushed: None, may_repair: false, aside: None }
+    }
+
+    /// Whether the work is to end before its time.
+    pub fn stops(&self) -> bool {
+        self.aside.is_some_and(|stops| stops())
+    }
+
+    /// [`Input::stops`] as the error that ends it.
+    pub fn go_on(&self) -> Result<()> {
+        if self.stops() { Err(overtaken()) } else { Ok(()) }
+    }
+
+    /// The threads for the work: those of what can wait, unless others wait for it.
+    pub fn pool<'e>(&self, env: &'e EnvironmentState) -> &'e ThreadPool {
+        if self.aside.is_some() { &env.shared.patient_pool } else { &env.shared.pool }
     }
 }
 
@@ -77,6 +95,7 @@ fn gather(env: &EnvironmentState, input: &Input<'_>) -> Result<Vec<Row>> {
     }
     for (source, view) in input.segments.iter().enumerate() {
         for position in (0..view.segment.len).filter(|position| !view.dead.contains(*position)) {
+            input.go_on()?;
             if let Some((id, sequence, entity)) = identity(env, &view.segment, position)? {
                 rows.push(Row { order: 0, id, sequence, entity, origin: Origin::Segment(source, position) });
             }
@@ -133,7 +152,8 @@ fn build_index(
         Some(ann) => ann,
         None => {
             let (codes, params) = (encode(env, state, input, rows)?, env.shared.settings.build_params());
-            env.shared.pool.install(|| Ann::build(&state.space, codes, &params))
+            let built = input.pool(env).install(|| Ann::build(&state.space, codes, &params, &|| input.stops()));
+            built.ok_or_else(overtaken)?
         }
     };
     let entities: Vec<Option<EntityId>> = rows.iter().map(|row| row.entity.clone()).collect();
@@ -160,6 +180,7 @@ fn encode(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, ro
     let mut codes = Codes::with_capacity(&state.space, rows.len());
     let (mut scratch, mut vector) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
     for row in rows {
+        input.go_on()?;
         match &row.origin {
             Origin::Memtable(record) => codes.push(&state.space, &record.vector),
             Origin::Segment(source, position) => {
@@ -175,6 +196,11 @@ fn encode(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, ro
         }
     }
     Ok(codes)
+}
+
+/// What a rewrite says that ended before its time.
+pub(crate) fn overtaken() -> Error {
+    Error::new(ErrorKind::Conflict, "what was being rewritten was changed meanwhile")
 }
 
 /// What a rewrite says that lost a row to an erasure.

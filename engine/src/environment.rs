@@ -120,7 +120,7 @@ impl Environment {
     /// Does the most urgent piece of upkeep, if any; what the background thread does.
     pub fn step(&self) -> Result<Step> {
         self.permit.check(Action::Operate)?;
-        maintain::step(&self.state)
+        maintain::step(&self.state, &|| false)
     }
 
     /// Authenticates every stored byte of every live file and reports what is wrong.

@@ -1,21 +1,24 @@
 //! The upkeep of an environment in steps that a test can drive: flush, compaction, the rest of erasures for which there
 //! was no room, and the graphs that they left to be built.
 //!
-//! Invariant: a log goes only after a committed manifest no longer names it.
+//! Invariant: a log goes only after a committed manifest no longer names it. What grows with the segments is built aside
+//! ([`crate::aside`]), so that a flush, for which writers may be waiting, never waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use index::Stop;
 use storage::compaction::{Policy, Size, pick};
 use storage::sync::lock_within;
 
+use crate::aside::{Ended, rewrite_aside, rewrite_at_last};
 use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memtable::Memtable;
 use crate::rebuild;
 use crate::relog::{copy_all, is_held, remove_old_logs};
-use crate::rewrite::{rewrite, rewrite_sound};
+use crate::rewrite::rewrite;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
 use crate::step::Step;
@@ -25,37 +28,46 @@ const HOLD_BACK: usize = 4;
 /// How long it makes them wait for other upkeep to end.
 const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
 
-/// Does the most urgent piece of upkeep, if any.
-pub(crate) fn step(env: &EnvironmentState) -> Result<Step> {
-    if env.all().iter().any(|state| over(env, state, 1) && !is_held(env, state)) {
-        flush(env)?;
-        // Writers who never pause must not put a rebuild off for ever.
-        if !rebuild::is_overdue(env) {
-            return Ok(Step::Flushed);
+/// Does the most urgent piece of upkeep, if any; what it builds aside is given up once told to `stop`.
+pub(crate) fn step(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
+    // Writers who never pause must not put a rebuild off for ever.
+    if flush_due(env)? && !rebuild::is_overdue(env) {
+        return Ok(Step::Flushed);
+    }
+    let _one_builds = env.building.lock();
+    {
+        let _one = env.maintenance.lock();
+        env.check_open()?;
+        if erase::finish_shredded(env)? {
+            return Ok(Step::Purged);
         }
     }
-    match urgent(env)? {
-        Step::Idle => rebuild::at_leisure(env),
-        done => Ok(done),
+    for piece in [rebuild::overdue, compact_next, rebuild::at_leisure] {
+        match piece(env, stop)? {
+            Step::Idle => {}
+            done => return Ok(done),
+        }
     }
+    Ok(Step::Idle)
 }
 
-/// What is done before anything that can wait, with all other upkeep kept out.
-fn urgent(env: &EnvironmentState) -> Result<Step> {
+/// Flushes if a memtable is over its limit; says whether one was.
+pub(crate) fn flush_due(env: &EnvironmentState) -> Result<bool> {
+    let is_due = || env.all().iter().any(|state| over(env, state, 1) && !is_held(env, state));
+    if !is_due() {
+        return Ok(false);
+    }
     let _one = env.maintenance.lock();
-    env.check_open()?;
-    if erase::finish_shredded(env)? {
-        return Ok(Step::Purged);
-    }
-    match rebuild::overdue(env)? {
-        Step::Idle => {}
-        done => return Ok(done),
-    }
+    // Whoever held the lock may have flushed.
+    if is_due() { flush_alone(env).map(|()| true) } else { Ok(true) }
+}
+
+/// Rewrites what is most worth it, if anything is.
+fn compact_next(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
     for state in env.all() {
         let (view, _) = state.view().served();
         if let Some((chosen, done)) = choose(&view) {
-            let rewritten = rewrite_sound(env, &state, &Input::of(&chosen))?;
-            return Ok(rewritten.map_or(Step::Quarantined, |_| done));
+            return Ok(rewrite_aside(env, &(state, chosen), stop)?.step(done));
         }
     }
     Ok(Step::Idle)
@@ -76,23 +88,20 @@ fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
 /// Merges every collection into one segment without dead rows, whose graph is built from its rows alone.
 pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     flush(env)?;
-    let _one = env.maintenance.lock();
-    env.check_open()?;
+    let _one_builds = env.building.lock();
     for state in env.all() {
-        loop {
+        let choose = || {
             let (view, _) = state.view().served();
             let waiting = rebuild::waiting(env);
             let is_due = |view: &SegmentView| {
                 let segment = &view.segment;
                 !view.dead.is_empty() || segment.condition().is_stale() || waiting.contains_key(&segment.id)
             };
-            // Whatever is damaged is left out the next time around.
-            if view.segments.len() < 2 && !view.segments.iter().any(is_due)
-                || rewrite_sound(env, &state, &Input::of(&view.segments))?.is_some()
-            {
-                break;
-            }
-        }
+            let is_whole = view.segments.len() < 2 && !view.segments.iter().any(is_due);
+            (!is_whole).then(|| (Arc::clone(&state), view.segments.clone()))
+        };
+        // Whatever is damaged is left out the next time around.
+        while rewrite_at_last(env, choose, &|| false)? == Some(Ended::Quarantined) {}
     }
     Ok(())
 }
@@ -138,7 +147,7 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
     };
     for (state, memtable) in memtables {
         if !memtable.is_empty() {
-            let input = Input { memtable: Some(&memtable), segments: &[], flushed: Some(flushed), may_repair: false };
+            let input = Input { memtable: Some(&memtable), flushed: Some(flushed), ..Input::of(&[]) };
             rewrite(env, &state, &input)?;
         }
     }

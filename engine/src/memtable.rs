@@ -138,6 +138,11 @@ impl Memtable {
         self.slots.bytes() + self.runs.iter().map(Run::resident_bytes).sum::<usize>()
     }
 
+    /// Whether the system agreed to keep the codes out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.runs.iter().all(Run::is_locked)
+    }
+
     fn live(&self, id: &RecordId) -> Option<&Arc<StoredRecord>> {
         self.slots.get(id).and_then(Slot::live)
     }

@@ -1,4 +1,5 @@
-//! The threads that build and scan, lent to the index: the one pool of a database.
+//! The threads that build and scan, lent to the index: a pool for work that somebody waits for, and another for what is
+//! built aside, since a pool takes up no new work before it is done with a batch of the old.
 //!
 //! Invariant: what runs in the pool waits for no lock that its caller holds.
 

@@ -2,26 +2,24 @@
 //! been there.
 //!
 //! It comes when upkeep has nothing else to do, one segment a step, the one that has waited longest first; after
-//! [`crate::Settings::rebuild_hours`] at the latest it comes before whatever can wait. At leisure the graph is built
-//! while erasures and flushes go on, and is thrown away if one of them changed the segment meanwhile; once overdue it is
-//! built with them kept out, so that it comes to an end. Either way it is a rewrite like any other: the rows are copied
-//! under a new segment number, the old index key goes with the next epoch, and a crash leaves the one segment or the
-//! other. Where the disk has no room it is put off.
+//! [`crate::Settings::rebuild_hours`] at the latest it comes before whatever can wait. The graph is built aside
+//! ([`crate::aside`]) and given up if an erasure changes the segment meanwhile; one that is overdue and is given up again
+//! and again is built with erasures kept out, so that it comes to an end. Either way it is a rewrite like any other: the
+//! rows are copied under a new segment number, the old index key goes with the next epoch, and a crash leaves the one
+//! segment or the other. Where the disk has no room it is put off.
 //!
 //! Invariant: the manifest alone says which graphs wait, so that no restart forgets one.
 
 use std::collections::HashMap;
-use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use index::Stop;
 use storage::id::SegmentId;
 
-use crate::draft::{Input, draft};
+use crate::aside::{Chosen, rewrite_aside, rewrite_at_last};
 use crate::error::Result;
-use crate::rewrite::{commit, open, rewrite_sound, sound};
-use crate::snapshot::SegmentView;
-use crate::state::{CollectionState, EnvironmentState};
+use crate::state::EnvironmentState;
 use crate::step::Step;
 
 const MS_PER_HOUR: u64 = 60 * 60 * 1000;
@@ -39,44 +37,25 @@ pub(crate) fn is_overdue(env: &EnvironmentState) -> bool {
     longest_overdue(env).is_some()
 }
 
-/// Builds a graph that has waited too long. The caller holds `maintenance`.
-pub(crate) fn overdue(env: &EnvironmentState) -> Result<Step> {
-    let Some((state, view)) = longest_overdue(env) else { return Ok(Step::Idle) };
-    let rebuilt = rewrite_sound(env, &state, &Input::of(slice::from_ref(&view)));
-    Ok(put_off(env, rebuilt)?.map_or(Step::Quarantined, |_| Step::Rebuilt))
+/// Builds a graph that has waited too long. The caller holds `building`.
+pub(crate) fn overdue(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
+    let ended = put_off(env, rewrite_at_last(env, || longest_overdue(env), stop))?;
+    Ok(ended.map_or(Step::Idle, |ended| ended.step(Step::Rebuilt)))
 }
 
-/// Builds a graph that waits, while others go on.
-pub(crate) fn at_leisure(env: &EnvironmentState) -> Result<Step> {
-    let (state, view) = {
-        let _one = env.maintenance.lock();
-        env.check_open()?;
-        let Some((state, view)) = longest(env, u64::MAX) else { return Ok(Step::Idle) };
-        if sound(slice::from_ref(&view), || open(env, slice::from_ref(&view)))?.is_none() {
-            return Ok(Step::Quarantined);
-        }
-        (state, view)
-    };
-    let input = Input::of(slice::from_ref(&view));
-    let rebuilt = sound(input.segments, || {
-        let draft = draft(env, &state, &input)?;
-        let _one = env.maintenance.lock();
-        env.check_open()?;
-        if !state.view().segments.iter().any(|now| now.segment.id == view.segment.id) {
-            return Ok(Step::Idle);
-        }
-        commit(env, &state, &input, draft).map(|_| Step::Rebuilt)
-    });
-    Ok(put_off(env, rebuilt)?.unwrap_or(Step::Quarantined))
+/// Builds a graph that waits. The caller holds `building`.
+pub(crate) fn at_leisure(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
+    let Some(chosen) = longest(env, u64::MAX) else { return Ok(Step::Idle) };
+    Ok(put_off(env, rewrite_aside(env, &chosen, stop))?.step(Step::Rebuilt))
 }
 
-fn longest_overdue(env: &EnvironmentState) -> Option<(Arc<CollectionState>, SegmentView)> {
+fn longest_overdue(env: &EnvironmentState) -> Option<Chosen> {
     let patience = env.shared.settings.rebuild_hours.saturating_mul(MS_PER_HOUR);
     longest(env, env.shared.clock.now_ms().checked_sub(patience)?)
 }
 
 /// The segment whose graph has waited longest, if that is since `until` or before.
-fn longest(env: &EnvironmentState, until: u64) -> Option<(Arc<CollectionState>, SegmentView)> {
+fn longest(env: &EnvironmentState, until: u64) -> Option<Chosen> {
     let waiting = waiting(env);
     let mut longest = None;
     for state in env.all() {
@@ -86,7 +65,7 @@ fn longest(env: &EnvironmentState, until: u64) -> Option<(Arc<CollectionState>, 
             if let Some(&since) = since
                 && longest.as_ref().is_none_or(|(other, _)| (since, id) < *other)
             {
-                longest = Some(((since, id), (Arc::clone(&state), view.clone())));
+                longest = Some(((since, id), (Arc::clone(&state), vec![view.clone()])));
             }
         }
     }

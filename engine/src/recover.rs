@@ -127,12 +127,14 @@ fn assemble(
         keys,
         shared: Arc::clone(shared),
         collections: RwLock::new(collections),
+        building: Mutex::new(()),
         maintenance: Mutex::new(()),
         hidden: Mutex::default(),
         structure: Mutex::new(()),
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),
+        next_segment: AtomicU64::new(manifest.next_segment),
         manifest: Mutex::new(manifest),
         rebuild_at: AtomicU64::new(0),
     }
@@ -165,7 +167,10 @@ fn load_segment(
     findings: &Findings,
 ) -> Result<SegmentView> {
     let dir = dir.sub(SEGMENTS);
-    let (scope, table_key) = (keys.read().scope(), keys.read().table_key());
+    let (scope, table_key) = {
+        let keyring = keys.read();
+        (keyring.scope(), keyring.table_key())
+    };
     let len = u32::try_from(entry.rows)
         .map_err(|_| Error::corrupt(format!("the manifest gives segment {} too many rows", entry.id)))?;
     let mut segment = Segment::new((&dir, pool), (entry.id, len), collection.id, space, scope);

@@ -29,7 +29,8 @@ pub(crate) fn repaired(
     let mut removed = RoaringBitmap::new();
     removed.insert_range(0..source.len);
     removed -= kept;
-    let repaired = env.shared.pool.install(|| ann.without(&state.space, &removed, &settings.build_params()));
+    let repaired =
+        env.shared.pool.install(|| ann.without(&state.space, &removed, &settings.build_params(), &|| false))?;
     // Without a graph it is what a build would have made of these rows.
     repaired.graph().is_some().then_some(repaired)
 }

@@ -1,7 +1,8 @@
-//! REWRITE: rows, keep → codes → graph → extend keys → `.rec`, `.idx` → manifest → old files gone.
+//! REWRITE: rows, keep → codes → graph → extend keys → `.rec` → `.idx` → manifest → old files gone.
 //!
-//! Flush, compaction, the purge of an erasure and the rebuild of a graph are this one walk with other inputs: a draft,
-//! then the files. Ciphertext of rows that are in a segment already is copied as it is; only memtable rows are sealed
+//! Flush, compaction, the purge of an erasure and the rebuild of a graph are this one walk with other inputs: what is
+//! built changes nothing that anyone sees, so that it can be built aside ([`crate::aside`]); the commit puts it in the
+//! place of its sources. Ciphertext of rows that are in a segment already is copied as it is; only memtable rows are sealed
 //! here, and only here are data keys minted.
 
 use std::borrow::Cow;
@@ -43,8 +44,8 @@ pub(crate) enum Outcome {
 /// Runs the walk for one collection and publishes its outcome. The caller holds `maintenance`.
 pub(crate) fn rewrite(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<Outcome> {
     open(env, input.segments)?;
-    let draft = draft(env, state, input)?;
-    commit(env, state, input, draft)
+    let built = build(env, state, input)?;
+    commit(env, state, input, built)
 }
 
 /// Opens the sources of a rewrite. The caller holds `maintenance`.
@@ -63,21 +64,42 @@ pub(crate) fn open(env: &EnvironmentState, segments: &[SegmentView]) -> Result<(
     Ok(())
 }
 
-/// Writes a draft and puts it in the place of its sources. The caller holds `maintenance`.
+/// A draft whose rows, if there are any, are on disk.
+pub(crate) struct Built {
+    pub id: SegmentId,
+    draft: Draft,
+}
+
+/// Drafts a segment and writes its rows. Nothing names them yet: whoever does not commit them must [`discard`] them.
+pub(crate) fn build(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<Built> {
+    let draft = draft(env, state, input)?;
+    let id = fresh_id(env);
+    if !draft.rows.is_empty() {
+        let owners = mint(env, state, &draft.rows)?;
+        write_rows(env, state, input, &draft.rows, &owners, id).inspect_err(|_| discard(env, id))?;
+    }
+    Ok(Built { id, draft })
+}
+
+/// Removes what is on disk of a segment that no manifest names.
+pub(crate) fn discard(env: &EnvironmentState, id: SegmentId) {
+    // It must not take the room that a full disk lacks. Where its outcome is unknown, the latch keeps it.
+    let _ = [rows_name(id), index_name(id)].map(|name| remove(&env.segments_dir(), &name));
+}
+
+/// Puts what was built in the place of its sources. The caller holds `maintenance`.
 pub(crate) fn commit(
     env: &EnvironmentState,
     state: &CollectionState,
     input: &Input<'_>,
-    draft: Draft,
+    built: Built,
 ) -> Result<Outcome> {
-    let Draft { rows, index, is_repaired } = draft;
-    let id = fresh_id(env);
-    let built = if rows.is_empty() { Ok(None) } else { write(env, state, input, &rows, index, id).map(Some) };
+    let Built { id, draft: Draft { rows, index, is_repaired } } = built;
+    let segment = if rows.is_empty() { Ok(None) } else { finish(env, state, index, id).map(Some) };
     let repaired_at = is_repaired.then(|| env.shared.clock.now_ms());
-    built.and_then(|segment| install(env, state, input, &rows, segment, repaired_at)).inspect_err(|_| {
-        // It must not take the room that a full disk lacks. Where its outcome is unknown, the latch keeps it.
-        let _ = [rows_name(id), index_name(id)].map(|name| remove(&env.segments_dir(), &name));
-    })?;
+    segment
+        .and_then(|segment| install(env, state, input, &rows, segment, repaired_at))
+        .inspect_err(|_| discard(env, id))?;
     for old in input.segments {
         remove_files(env, old)?;
     }
@@ -109,20 +131,8 @@ pub(crate) fn sound<T>(segments: &[SegmentView], work: impl FnOnce() -> Result<T
     }
 }
 
-fn write(
-    env: &EnvironmentState,
-    state: &CollectionState,
-    input: &Input<'_>,
-    rows: &[Row],
-    index: Index,
-    id: SegmentId,
-) -> Result<Segment> {
-    let owners = mint(env, state, rows, id)?;
-    // A segment that never reached the manifest may have left files under this number.
-    for name in [rows_name(id), index_name(id)] {
-        remove(&env.segments_dir(), &name)?;
-    }
-    write_rows(env, state, input, rows, &owners, id)?;
+/// The segment of rows that are written, once its index is too.
+fn finish(env: &EnvironmentState, state: &CollectionState, index: Index, id: SegmentId) -> Result<Segment> {
     write_index_file(env, id, &index)?;
     let len = index.ids.len() as u32;
     let segment = Segment::new((&env.segments_dir(), &env.shared.pool), (id, len), state.id, &state.space, env.scope);
@@ -131,7 +141,7 @@ fn write(
 }
 
 /// The data key of every memtable row, in row order; keys that do not exist yet are made durable first.
-fn mint(env: &EnvironmentState, state: &CollectionState, rows: &[Row], id: SegmentId) -> Result<Vec<Option<Owner>>> {
+fn mint(env: &EnvironmentState, state: &CollectionState, rows: &[Row]) -> Result<Vec<Option<Owner>>> {
     let tags: Vec<Option<Tag>> = {
         let keyring = env.keys.read();
         let tag = |row: &Row| match row.origin {
@@ -141,8 +151,7 @@ fn mint(env: &EnvironmentState, state: &CollectionState, rows: &[Row], id: Segme
         rows.iter().map(tag).collect()
     };
     let distinct: BTreeSet<Tag> = tags.iter().flatten().copied().collect();
-    let mut wanted = vec![Wanted::Index(id.0)];
-    wanted.extend(distinct.into_iter().map(|owner| Wanted::Dek { owner, collection: state.id.0 }));
+    let wanted: Vec<Wanted> = distinct.into_iter().map(|owner| Wanted::Dek { owner, collection: state.id.0 }).collect();
     env.keys.extend(&wanted)?;
     let keyring = env.keys.read();
     tags.iter()
@@ -175,10 +184,17 @@ fn write_rows(
     let doing = "the rows of a segment cannot be written";
     let dir = env.segments_dir();
     let mut rng = generator(&*env.shared.entropy)?;
+    // A segment that never reached the manifest may have left files under this number.
+    discard(env, id);
     let mut writer = RowsWriter::create(&dir, id).map_err(|e| Error::io(doing, e))?;
     for (rows, owners) in rows.chunks(CHUNK).zip(owners.chunks(CHUNK)) {
+        if input.aside.is_some() {
+            input.go_on()?;
+            // An erasure that goes on beside this must not have to race it for the room.
+            env.shared.reserve.check()?;
+        }
         let seeds: Vec<[u8; 32]> = rows.iter().map(|_| rng.random()).collect();
-        let sealed: Vec<Result<SealedRow<'_>>> = env.shared.pool.install(|| {
+        let sealed: Vec<Result<SealedRow<'_>>> = input.pool(env).install(|| {
             let one = |((row, owner), seed): ((&Row, &Option<Owner>), &[u8; 32])| match (&row.origin, owner) {
                 (Origin::Memtable(record), Some(owner)) => Ok(seal(env, state, record, owner, *seed)),
                 (Origin::Segment(source, at), _) => {

@@ -132,6 +132,11 @@ impl Run {
         self.index.entities.entities()
     }
 
+    /// Whether the system agreed to keep the codes out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.index.is_locked()
+    }
+
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
         self.index.resident_bytes()

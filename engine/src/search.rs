@@ -26,7 +26,8 @@ use crate::rerank::{Interval, Judge, Rerank, Verdict};
 use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
-/// Width of a search where the caller names none: this, or twice the limit if that is more.
+/// Width of a search where the caller names none: this, or twice the limit if that is more; never more than a caller
+/// may name.
 const EF_DEFAULT: usize = 64;
 
 /// Runs a search.
@@ -132,7 +133,7 @@ fn search_memtable<'a>(
         return nearest;
     }
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
-    let mut ef = ef_of_each(query, 1).max(query.limit);
+    let mut ef = ef_of_each(env, query, 1).max(query.limit);
     loop {
         let near = view.memtable.near(prepared, ef, entity, &mut scratch);
         counters.compared += near.compared;
@@ -187,7 +188,7 @@ fn find_candidates<'a>(
     entity: Option<&EntityId>,
     counters: &mut Counters,
 ) -> Result<Vec<Found<'a>>> {
-    let reach = Reach { limit: query.limit, ef: ef_of_each(query, view.segments.len()) };
+    let reach = Reach { limit: query.limit, ef: ef_of_each(env, query, view.segments.len()) };
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let (mut candidates, mut of_segment) = (Vec::new(), Vec::new());
     for found in &view.segments {
@@ -296,8 +297,9 @@ fn interval(candidate: &Candidate) -> Interval {
 }
 
 /// Many small graphs need a narrower search each than one large graph (`ef / √S`).
-fn ef_of_each(query: &SearchQuery<'_>, segments: usize) -> usize {
-    let ef = query.ef.unwrap_or_else(|| EF_DEFAULT.max(query.limit.saturating_mul(2)));
+fn ef_of_each(env: &EnvironmentState, query: &SearchQuery<'_>, segments: usize) -> usize {
+    let usual = || EF_DEFAULT.max(query.limit.saturating_mul(2)).min(env.shared.settings.ef_max);
+    let ef = query.ef.unwrap_or_else(usual);
     (ef as f64 / (segments.max(1) as f64).sqrt()).ceil() as usize
 }
 

@@ -9,7 +9,7 @@ mod opening;
 
 use std::sync::{Arc, OnceLock};
 
-use index::{Ann, BuildParams, Codes, Space};
+use index::{Ann, Codes, Space};
 use privacy::Scope;
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
@@ -45,6 +45,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// Whether the system agreed to keep codes and graph out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.ann.is_locked()
+    }
+
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
         self.ann.resident_bytes() + self.ids.resident_bytes() + self.entities.resident_bytes()
@@ -213,8 +218,8 @@ impl Segment {
         Ok(self.index.get_or_init(|| index).as_ref())
     }
 
-    /// An index in place of the one that does not open. Rows without a key need no mark here: erasures rewrite
-    /// segments whose index they have read.
+    /// An index in place of the one that does not open. It may find rows without a key that the views, which are out
+    /// already, do not mark; so it marks them itself, as [`Index::erased`].
     fn replace(&self, keys: &Keys) -> Result<Option<Index>> {
         if self.is_quarantined() {
             return Ok(None);
@@ -266,10 +271,9 @@ impl Segment {
                 }
             }
         }
-        let scan = BuildParams { flat_below: usize::MAX, ..BuildParams::default() };
         let corrupt = |e| Error::with(ErrorKind::Corrupt, format!("segment {} has impossible rows", self.id), e);
         Ok(Index {
-            ann: Ann::build(&self.space, codes, &scan),
+            ann: Ann::Flat(codes),
             ids: IdMap::build(names).map_err(corrupt)?,
             entities: EntityMap::build(&owners).map_err(corrupt)?,
             erased,

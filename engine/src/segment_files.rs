@@ -1,5 +1,8 @@
 //! The files of a segment in their directory: the number they go by, the index among them, their sizes, their removal.
 
+use std::sync::atomic::Ordering;
+
+use privacy::Wanted;
 use storage::id::SegmentId;
 use storage::segment::layout::{index_name, rows_name, tombstones_name};
 use storage::segment::write_index;
@@ -12,18 +15,21 @@ use crate::segment::{Index, section};
 use crate::snapshot::SegmentView;
 use crate::state::EnvironmentState;
 
-/// A segment number that no file and no key ever had: a failed rewrite may have used the manifest's next.
+/// A segment number that no key ever had and nobody else was given: an earlier process may have failed with the
+/// manifest's next.
 pub(crate) fn fresh_id(env: &EnvironmentState) -> SegmentId {
-    let mut number = env.manifest.lock().next_segment;
-    let keyring = env.keys.read();
-    while keyring.index_key(number).is_some() {
-        number += 1;
+    loop {
+        let number = env.next_segment.fetch_add(1, Ordering::Relaxed);
+        if env.keys.read().index_key(number).is_none() {
+            return SegmentId(number);
+        }
     }
-    SegmentId(number)
 }
 
-/// Seals the index of a segment under the key made for it.
+/// Seals the index of a segment under a key of its own. The caller holds `maintenance`, since an epoch would take a key
+/// that no manifest speaks for yet.
 pub(crate) fn write_index_file(env: &EnvironmentState, id: SegmentId, index: &Index) -> Result<()> {
+    env.keys.extend(&[Wanted::Index(id.0)])?;
     let key = env.keys.read().index_key(id.0).ok_or_else(|| Error::corrupt("a new index key is missing"))?;
     let codes = Zeroizing::new(index.ann.encode_codes());
     let graph = Zeroizing::new(index.ann.encode_graph());

@@ -31,9 +31,9 @@ pub struct Settings {
     /// Room on the disk that is set aside for erasures when there is none left; 0 sets none aside. An erasure needs as
     /// much as the log and the largest segment it touches; with less, the keys go and the bytes follow when they can.
     pub reserve_bytes: u64,
-    /// Threads that build and scan; 0 takes all cores.
+    /// Threads that build and scan; 0 takes as many as there are cores. As many again do what nobody waits for.
     pub threads: usize,
-    /// Whether a background thread flushes and compacts; without it, call `Environment::step`.
+    /// Whether background threads flush and compact; without them, call `Environment::step`.
     pub background: bool,
     /// Neighbours per node in a segment's graph.
     pub degree: usize,

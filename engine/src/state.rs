@@ -1,8 +1,9 @@
 //! What the walks of one environment share: its directory, keys, log, manifest and views, and the locks
 //! that order them.
 //!
-//! Lock order, outermost first: `maintenance` (one rewrite, erasure or drop at a time), `structure`, `apply` (writes
-//! become visible in sequence order), `queue` (sequences are given out), `manifest`, a collection's view.
+//! Lock order, outermost first: `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
+//! erasure, drop or commit of what was built at a time), `structure`, `apply` (writes become visible in sequence order),
+//! `queue` (sequences are given out), `manifest`, a collection's view.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,6 +36,10 @@ use crate::snapshot::{SegmentView, View};
 pub(crate) struct Shared {
     pub settings: Settings,
     pub pool: Arc<ThreadPool>,
+    /// As many threads for what can wait, so that nobody stands in line behind a build that takes minutes.
+    pub patient_pool: Arc<ThreadPool>,
+    /// The database is being closed, or is.
+    pub closing: AtomicBool,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// The lock on the data directory: it lives as long as any handle, or until the database is closed.
@@ -115,6 +120,7 @@ pub(crate) struct EnvironmentState {
     pub keys: Keys,
     pub shared: Arc<Shared>,
     pub collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
+    pub building: Mutex<()>,
     pub maintenance: Mutex<()>,
     /// Erasures whose entity is hidden and whose keys are not destroyed yet, because something failed in between.
     pub hidden: Mutex<Vec<Job>>,
@@ -126,17 +132,21 @@ pub(crate) struct EnvironmentState {
     /// A logged write could not be made visible: what readers see is behind the log, so no more is taken.
     pub behind: AtomicBool,
     pub manifest: Mutex<Manifest>,
+    /// The number that the next segment is given; the manifest's, until this process has tried to make one.
+    pub next_segment: AtomicU64,
     /// When the rebuild of graphs is tried again after the disk had no room for one.
     pub rebuild_at: AtomicU64,
 }
 
 impl EnvironmentState {
-    /// Fails with `Closed` once the database was closed, and with it the lock on the directory given up.
+    /// Whether the database is being closed, and with it the lock on the directory given up.
+    pub fn is_closing(&self) -> bool {
+        self.shared.closing.load(Ordering::Acquire)
+    }
+
+    /// Fails with `Closed` once the database is being closed.
     pub fn check_open(&self) -> Result<()> {
-        match *self.shared.lock.lock() {
-            Some(_) => Ok(()),
-            None => Err(Error::new(ErrorKind::Closed, "the database was closed")),
-        }
+        if self.is_closing() { Err(Error::new(ErrorKind::Closed, "the database was closed")) } else { Ok(()) }
     }
 
     pub fn segments_dir(&self) -> Dir {

@@ -12,6 +12,10 @@ pub enum Step {
     Flushed,
     /// Rows of erased entities went, for which there had been no room on the disk.
     Purged,
+    /// What waited to be written anew had no row left and is gone.
+    Emptied,
+    /// What was being built was given up, because an erasure or another rewrite changed what it was built from.
+    Overtaken,
     /// Segments of one collection were merged.
     Compacted,
     /// A segment was written anew, because its index or its tombstones were damaged on disk.

@@ -1,6 +1,7 @@
-//! The background thread: it wakes when something was written and does upkeep until there is none.
+//! The background threads: they wake when something was written. One does upkeep until there is none; the other flushes,
+//! because the first may be at a compaction that takes minutes.
 //!
-//! Invariant: everything it does is a step that a test can drive without it.
+//! Invariant: everything they do is a step that a test can drive without them.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::scrub::{Scrub, scrub_due};
 use crate::state::EnvironmentState;
 use crate::step::Step;
 
-/// Wakes the worker.
+/// Wakes the threads.
 #[derive(Clone, Default)]
 pub(crate) struct Bell {
     rung: Arc<(Mutex<Signal>, Condvar)>,
@@ -22,28 +23,29 @@ pub(crate) struct Bell {
 
 #[derive(Default)]
 struct Signal {
-    rung: bool,
+    /// How often it was rung.
+    rings: u64,
     stop: bool,
 }
 
 impl Bell {
     pub fn ring(&self) {
-        self.rung.0.lock().rung = true;
-        self.rung.1.notify_one();
+        self.rung.0.lock().rings += 1;
+        self.rung.1.notify_all();
     }
 
     fn stop(&self) {
         self.rung.0.lock().stop = true;
-        self.rung.1.notify_one();
+        self.rung.1.notify_all();
     }
 
-    /// Waits for a ring or for `IDLE`; `false` once stopped.
-    fn wait(&self) -> bool {
+    /// Waits until it has been rung more often than was `heard`, or for `IDLE`; `false` once stopped.
+    fn wait(&self, heard: &mut u64) -> bool {
         let mut signal = self.rung.0.lock();
-        if !signal.rung && !signal.stop {
+        if signal.rings == *heard && !signal.stop {
             self.rung.1.wait_for(&mut signal, IDLE);
         }
-        signal.rung = false;
+        *heard = signal.rings;
         !signal.stop
     }
 
@@ -58,32 +60,47 @@ const IDLE: Duration = Duration::from_secs(5);
 /// The environments that are open.
 pub(crate) type Open = Arc<Mutex<Vec<Weak<EnvironmentState>>>>;
 
-/// The thread, stopped and joined when dropped.
+/// The threads, stopped and joined when dropped.
 pub(crate) struct Worker {
     bell: Bell,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// Starts the thread.
-    #[allow(clippy::disallowed_methods, reason = "the one thread that the engine starts by itself")]
-    pub fn start(open: Open, bell: Bell) -> Result<Self> {
-        let its_bell = bell.clone();
+    /// Starts the threads.
+    pub fn start(open: &Open, bell: &Bell) -> Result<Self> {
+        let mut worker = Self { bell: bell.clone(), threads: Vec::new() };
+        worker.spawn("lethedb-upkeep", open, upkeep)?;
+        worker.spawn("lethedb-flush", open, flush)?;
+        Ok(worker)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the only threads that the engine starts by itself")]
+    fn spawn(&mut self, name: &str, open: &Open, tend: fn(&EnvironmentState, &Bell)) -> Result<()> {
+        let (open, bell) = (Arc::clone(open), self.bell.clone());
+        let run = move || {
+            let mut heard = 0;
+            while bell.wait(&mut heard) {
+                let environments: Vec<_> = open.lock().iter().filter_map(Weak::upgrade).collect();
+                environments.iter().for_each(|env| tend(env, &bell));
+            }
+        };
         let thread = Builder::new()
-            .name("lethedb-upkeep".into())
-            .spawn(move || run(&open, &its_bell))
-            .map_err(|e| Error::with(ErrorKind::Io, "the background thread cannot be started", e))?;
-        Ok(Self { bell, thread: Some(thread) })
+            .name(name.into())
+            .spawn(run)
+            .map_err(|e| Error::with(ErrorKind::Io, "a background thread cannot be started", e))?;
+        self.threads.push(thread);
+        Ok(())
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         self.bell.stop();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the background thread ended in a panic");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread ended in a panic");
+            }
         }
     }
 }
@@ -97,23 +114,22 @@ fn scrub(env: &EnvironmentState, bell: &Bell) {
     }
 }
 
-fn run(open: &Open, bell: &Bell) {
-    while bell.wait() {
-        let environments: Vec<Arc<EnvironmentState>> = open.lock().iter().filter_map(Weak::upgrade).collect();
-        for env in environments {
-            while !bell.stopped() {
-                match maintain::step(&env) {
-                    Ok(Step::Idle) => {
-                        scrub(&env, bell);
-                        break;
-                    }
-                    Ok(step) => tracing::debug!(?step, "upkeep"),
-                    Err(error) => {
-                        tracing::warn!(%error, "upkeep failed and will be tried again");
-                        break;
-                    }
-                }
-            }
+fn upkeep(env: &EnvironmentState, bell: &Bell) {
+    while !bell.stopped() {
+        match maintain::step(env, &|| bell.stopped()) {
+            Ok(Step::Idle) => return scrub(env, bell),
+            Ok(step @ Step::Overtaken) => return tracing::debug!(?step, "upkeep will be tried again"),
+            Ok(step) => tracing::debug!(?step, "upkeep"),
+            Err(error) if error.kind() == ErrorKind::Closed => return,
+            Err(error) => return tracing::warn!(%error, "upkeep failed and will be tried again"),
         }
+    }
+}
+
+fn flush(env: &EnvironmentState, bell: &Bell) {
+    if !bell.stopped()
+        && let Err(error) = maintain::flush_due(env)
+    {
+        tracing::warn!(%error, "a flush failed and will be tried again");
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::codec::DecodeError;
 use crate::codes::Codes;
-use crate::graph::{self, BuildParams, FrozenGraph};
+use crate::graph::{self, BuildParams, FrozenGraph, Stop};
 use crate::image::Image;
 use crate::quantize::{Query, Space};
 use crate::search::{Allow, Candidate, Counters, Goal, Horizon, Reach, Scratch, refine, scan, walk};
@@ -31,13 +31,13 @@ pub enum Ann {
 
 impl Ann {
     /// Indexes `codes`, whose positions follow a keyed order of the records: rows enter the graph in
-    /// it. Runs in the current `rayon` pool.
-    pub fn build(space: &Space, codes: Codes, params: &BuildParams) -> Self {
+    /// it. Runs in the current `rayon` pool; `None` once told to `stop`.
+    pub fn build(space: &Space, codes: Codes, params: &BuildParams, stop: Stop<'_>) -> Option<Self> {
         if codes.len() < params.flat_below.max(2) {
-            return Self::Flat(codes);
+            return Some(Self::Flat(codes));
         }
-        let graph = graph::build(space, &codes, params);
-        Self::Graph(codes, graph)
+        let graph = graph::build(space, &codes, params, stop)?;
+        Some(Self::Graph(codes, graph))
     }
 
     /// The candidates for the nearest allowed rows: at least `min(limit, allowed rows)`, nearest
@@ -114,25 +114,32 @@ impl Ann {
     }
 
     /// The index of the rows that are left when those in `removed` go, with the graph repaired, not
-    /// rebuilt: it leads to all of them, but by edges chosen when the others were there.
-    pub fn without(&self, space: &Space, removed: &RoaringBitmap, params: &BuildParams) -> Self {
+    /// rebuilt: it leads to all of them, but by edges chosen when the others were there. `None` once told to `stop`.
+    pub fn without(
+        &self,
+        space: &Space,
+        removed: &RoaringBitmap,
+        params: &BuildParams,
+        stop: Stop<'_>,
+    ) -> Option<Self> {
         let rows = self.codes().len() as u32;
         let kept = || (0..rows).filter(|row| !removed.contains(*row));
         let mut codes = Codes::with_capacity(space, kept().count());
         kept().for_each(|row| codes.push_copy(self.codes(), row));
         match self.graph() {
             Some(old) if codes.len() >= params.flat_below.max(2) => {
-                let graph = graph::without(space, &codes, old, removed);
-                Self::Graph(codes, graph)
+                let graph = graph::without(space, &codes, old, removed, stop)?;
+                Some(Self::Graph(codes, graph))
             }
-            _ => Self::Flat(codes),
+            _ => Some(Self::Flat(codes)),
         }
     }
 
-    /// The index that these rows would have had from the start: forgets what repairs left of others.
-    pub fn rebuilt(self, space: &Space, params: &BuildParams) -> Self {
+    /// The index that these rows would have had from the start: forgets what repairs left of others. `None` once told
+    /// to `stop`.
+    pub fn rebuilt(self, space: &Space, params: &BuildParams, stop: Stop<'_>) -> Option<Self> {
         let (Self::Flat(codes) | Self::Graph(codes, _)) = self;
-        Self::build(space, codes, params)
+        Self::build(space, codes, params, stop)
     }
 
     /// The codes.
@@ -153,6 +160,11 @@ impl Ann {
     /// Bytes of memory held.
     pub fn resident_bytes(&self) -> usize {
         self.codes().resident_bytes() + self.graph().map_or(0, FrozenGraph::resident_bytes)
+    }
+
+    /// Whether the system agreed to keep all of it out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.codes().is_locked() && self.graph().is_none_or(FrozenGraph::is_locked)
     }
 
     /// The codes as bytes, for [`decode`](Self::decode).

@@ -25,7 +25,7 @@ mod search;
 pub use ann::Ann;
 pub use codec::DecodeError;
 pub use codes::Codes;
-pub use graph::{BuildParams, Builder, FrozenGraph};
+pub use graph::{BuildParams, Builder, FrozenGraph, Stop};
 pub use image::Image;
 pub use metric::{MAX_DIMENSION, Metric, UnknownMetric, VectorError};
 pub use quantize::{Query, Scale, Space};

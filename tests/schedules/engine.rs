@@ -154,9 +154,40 @@ pub fn erasure() {
     world.finish();
 }
 
+/// Segments are merged without anybody being kept out, while writers flush, delete and write anew what is merged, and
+/// an erasure takes rows from it.
+pub fn compacting() {
+    let graphs = Settings { memtable_rows_max: 2, flat_below: 4, repair_from: 4, ..settings() };
+    let world = World::new(6, graphs);
+    let World { env, docs, .. } = &world;
+    // As many of one size as are worth a merge.
+    for version in 0..8 {
+        docs.write(version % 6, version).unwrap();
+        env.flush().unwrap();
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let done = if draw(2) == 0 { env.compact() } else { env.step().map(|_| ()) };
+            done.unwrap();
+        });
+        scope.spawn(|| {
+            docs.delete(2).unwrap();
+            env.flush().unwrap();
+            docs.write(5, 10).unwrap();
+            docs.write(2, 11).unwrap();
+        });
+        scope.spawn(|| docs.erase(env, draw(3)).unwrap());
+        scope.spawn(|| reads(docs, Groups::read));
+        scope.spawn(|| env.flush().unwrap());
+    });
+    while env.step().unwrap() != Step::Idle {}
+    world.finish();
+}
+
 /// A graph is built anew without anybody being kept out, while an erasure and writers change the segment it belongs to.
 pub fn rebuilding() {
-    let graphs = Settings { memtable_rows_max: 64, flat_below: 4, repair_from: 4, ..settings() };
+    let rebuild_hours = draw(2);
+    let graphs = Settings { memtable_rows_max: 64, flat_below: 4, repair_from: 4, rebuild_hours, ..settings() };
     let world = World::new(6, graphs);
     let World { env, docs, .. } = &world;
     for group in 0..6 {

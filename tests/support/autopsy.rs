@@ -198,7 +198,8 @@ fn canonical_graph(collection: &CollectionEntry, keyring: &Keyring, codes: &[u8]
     let space = Space::new(metric, collection.dimension as usize, keyring.rotation_seed(collection.id.0).expose());
     let Settings { degree, ef_construction, builder, flat_below, .. } = small_settings();
     let params = BuildParams { degree, ef_construction, builder, flat_below };
-    Ok(said("codes", Ann::decode(&space, codes, &[]))?.rebuilt(&space, &params).encode_graph().to_vec())
+    let built = said("codes", Ann::decode(&space, codes, &[]))?.rebuilt(&space, &params, &|| false);
+    Ok(built.ok_or("a build that nobody stops ends early")?.encode_graph().to_vec())
 }
 
 fn rows(

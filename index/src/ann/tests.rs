@@ -12,7 +12,7 @@ const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
 fn index(space: &Space, vectors: &[Vec<f32>]) -> Ann {
     let params = BuildParams { flat_below: 64, ..BuildParams::default() };
-    Ann::build(space, codes(space, vectors), &params)
+    Ann::build(space, codes(space, vectors), &params, &|| false).unwrap()
 }
 
 /// The share of the exact ten nearest that are first after ranking the candidates again by
@@ -226,7 +226,7 @@ fn rows_find_themselves_after_removals_too() {
         let whole_clusters: RoaringBitmap = (0..4000).filter(|row| row % 80 < 24).collect();
         for removed in [thirds, whole_clusters] {
             let kept: Vec<Vec<f32>> = survivors(&vectors, &removed);
-            let recall = self_recall(&space, &ann.without(&space, &removed, &params), &kept);
+            let recall = self_recall(&space, &ann.without(&space, &removed, &params, &|| false).unwrap(), &kept);
             assert!(recall >= 0.9995, "{metric} {recall}");
         }
     }
@@ -253,11 +253,11 @@ proptest! {
         let mut removed: RoaringBitmap = removed.into_iter().collect();
         if first { removed.insert(0); }
         let params = BuildParams { flat_below: 64, degree: 16, ..BuildParams::default() };
-        let build = |vectors: &[Vec<f32>]| Ann::build(&space, codes(&space, vectors), &params);
+        let build = |vectors: &[Vec<f32>]| Ann::build(&space, codes(&space, vectors), &params, &|| false).unwrap();
         let never_knew = build(&survivors(&vectors, &removed));
-        let repaired = build(&vectors).without(&space, &removed, &params);
+        let repaired = build(&vectors).without(&space, &removed, &params, &|| false).unwrap();
         prop_assert_eq!(repaired.encode_codes(), never_knew.encode_codes());
-        let rebuilt = repaired.rebuilt(&space, &params);
+        let rebuilt = repaired.rebuilt(&space, &params, &|| false).unwrap();
         prop_assert_eq!(rebuilt.encode_graph(), never_knew.encode_graph());
     }
 }

@@ -5,35 +5,43 @@
 
 use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
-use super::params::{BuildParams, Builder};
+use super::params::{BuildParams, Builder, Stop};
 use super::prune::choose;
 use super::{canonical, hnsw, repair};
 use crate::codes::Codes;
 use crate::quantize::Space;
 use rayon::prelude::*;
 
-/// Builds the graph over `codes` in the current `rayon` pool.
-pub fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph {
+/// Builds the graph over `codes` in the current `rayon` pool; `None` once told to `stop`.
+pub fn build(space: &Space, codes: &Codes, params: &BuildParams, stop: Stop<'_>) -> Option<FrozenGraph> {
     let geometry = Geometry::new(space, codes);
     let draft = match params.builder {
-        Builder::Canonical => canonical::build(&geometry, params),
-        Builder::HnswRs => hnsw::build(&geometry, params),
+        Builder::Canonical => canonical::build(&geometry, params, stop)?,
+        Builder::HnswRs => hnsw::build(&geometry, params, stop)?,
     };
-    finish(&geometry, params.degree(), |row| draft.list(row).to_vec())
+    finish(&geometry, params.degree(), |row| draft.list(row).to_vec(), stop)
 }
 
-/// The finished graph whose lists are chosen among the candidates of each row.
-pub(super) fn finish(geometry: &Geometry, degree: usize, candidates: impl Fn(u32) -> Vec<u32> + Sync) -> FrozenGraph {
+/// The finished graph whose lists are chosen among the candidates of each row; `None` once told to `stop`.
+pub(super) fn finish(
+    geometry: &Geometry,
+    degree: usize,
+    candidates: impl Fn(u32) -> Vec<u32> + Sync,
+    stop: Stop<'_>,
+) -> Option<FrozenGraph> {
     let chosen = (0..geometry.len() as u32).into_par_iter().map(|row| {
+        if stop() {
+            return None;
+        }
         let mut near: Vec<Near> = Vec::new();
         geometry.distances(row, &candidates(row), &mut near);
-        choose(geometry, row, near, degree).into_iter().map(|near| near.1).collect()
+        Some(choose(geometry, row, near, degree).into_iter().map(|near| near.1).collect())
     });
-    let lists: Vec<Vec<u32>> = chosen.collect();
+    let lists: Vec<Vec<u32>> = chosen.collect::<Option<_>>()?;
     let mut graph = FrozenGraph::unconnected(geometry.len(), degree);
     for (row, list) in (0..).zip(lists) {
         graph.set(row, list);
     }
     repair::connect(geometry, &mut graph);
-    graph
+    Some(graph)
 }

@@ -8,7 +8,7 @@
 
 use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
-use super::params::BuildParams;
+use super::params::{BuildParams, Stop};
 use super::prune::{choose, order};
 use crate::search::{Allow, Links, Reach, Scratch, walk};
 use rayon::prelude::*;
@@ -16,8 +16,8 @@ use rayon::prelude::*;
 /// A batch is at most this part of the rows: rows of one batch do not see each other.
 const BATCH_PART: usize = 50;
 
-/// Builds a graph over all rows whose lists are up to half too long and not sorted.
-pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
+/// Builds a graph over all rows whose lists are up to half too long and not sorted; `None` once told to `stop`.
+pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -> Option<FrozenGraph> {
     let (rows, degree) = (geometry.len(), params.degree());
     // Lists may grow by half before they are chosen anew (a slack as in Subramanya et al., "DiskANN", 2019).
     let mut graph = FrozenGraph::unconnected(rows, degree + degree / 2);
@@ -27,17 +27,21 @@ pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
         let batch = done as u32..end as u32;
         let grown = Grown { graph: &graph, rows: done };
         let found = batch.clone().into_par_iter().map_init(Scratch::new, |scratch, row| {
+            // A late batch of a large graph takes long.
+            if stop() {
+                return None;
+            }
             let goal = geometry.around(row);
             let width = params.ef_construction();
             walk(&grown, &goal, (Reach { limit: width, ef: width }, width), Allow::All, scratch);
             let near = scratch.found().iter().map(|(to, key)| (f32::from_bits(key as u32), to)).collect();
-            choose(geometry, row, near, degree)
+            Some(choose(geometry, row, near, degree))
         });
-        let lists: Vec<Vec<Near>> = found.collect();
+        let lists: Vec<Vec<Near>> = found.collect::<Option<_>>()?;
         insert(geometry, &mut graph, degree, batch.zip(&lists));
         done = end;
     }
-    graph
+    Some(graph)
 }
 
 /// A growing graph as a walk sees it: the rows that are in it.

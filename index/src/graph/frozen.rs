@@ -83,6 +83,11 @@ impl FrozenGraph {
     pub fn resident_bytes(&self) -> usize {
         self.adjacency.resident_bytes()
     }
+
+    /// Whether the system agreed to keep the lists out of swap.
+    pub fn is_locked(&self) -> bool {
+        self.adjacency.is_locked()
+    }
 }
 
 impl Links for FrozenGraph {

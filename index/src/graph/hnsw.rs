@@ -11,7 +11,7 @@
 
 use super::frozen::FrozenGraph;
 use super::geometry::Geometry;
-use super::params::BuildParams;
+use super::params::{BuildParams, Stop};
 use hnsw_rs::prelude::{Distance, Hnsw};
 use rayon::prelude::*;
 
@@ -33,15 +33,15 @@ impl Distance<u32> for Positions<'_> {
     }
 }
 
-/// Inserts all rows in the order of their positions.
-pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
+/// Inserts all rows in the order of their positions; `None` once told to `stop`.
+pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -> Option<FrozenGraph> {
     let rows = geometry.len();
     let half = params.degree() / 2;
     let hnsw = Hnsw::new(half, rows, MAX_LAYERS, params.ef_construction(), Positions(geometry));
-    let insert = |position: u32| hnsw.insert_slice((&[position], position as usize));
+    let insert = |position: u32| (!stop()).then(|| hnsw.insert_slice((&[position], position as usize)));
     let alone = if rayon::current_num_threads() > 1 { rows.min(ALONE) } else { rows };
-    (0..alone as u32).for_each(insert);
-    (alone as u32..rows as u32).into_par_iter().for_each(insert);
+    (0..alone as u32).try_for_each(insert)?;
+    (alone as u32..rows as u32).into_par_iter().try_for_each(insert)?;
     let mut lists: Vec<Vec<u32>> = vec![Vec::new(); rows];
     for point in hnsw.get_point_indexation() {
         let row = point.get_origin_id() as u32;
@@ -55,5 +55,5 @@ pub(crate) fn build(geometry: &Geometry, params: &BuildParams) -> FrozenGraph {
     for (row, list) in (0..).zip(lists) {
         graph.set(row, list.into_iter().filter(|&to| to != row));
     }
-    graph
+    Some(graph)
 }

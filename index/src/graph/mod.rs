@@ -19,5 +19,5 @@ mod tests;
 
 pub use build::build;
 pub use frozen::FrozenGraph;
-pub use params::{BuildParams, Builder};
+pub use params::{BuildParams, Builder, Stop};
 pub(crate) use removal::without;

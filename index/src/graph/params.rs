@@ -22,6 +22,10 @@ pub enum Builder {
     HnswRs,
 }
 
+/// Asked again and again while a graph is built; once it says yes, the build ends without one. It is asked by every
+/// thread of the pool and must not wait for whoever waits for the build.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// How a graph is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildParams {

@@ -6,14 +6,21 @@
 use super::build::finish;
 use super::frozen::FrozenGraph;
 use super::geometry::Geometry;
+use super::params::Stop;
 use crate::codes::Codes;
 use crate::quantize::Space;
 use roaring::RoaringBitmap;
 
 /// The graph over `codes`, which are those of `old` without the rows in `removed`: lists that named
 /// a removed row choose anew among what is left of them and what the removed rows led to (Singh et
-/// al., "FreshDiskANN", 2021, algorithm 4).
-pub fn without(space: &Space, codes: &Codes, old: &FrozenGraph, removed: &RoaringBitmap) -> FrozenGraph {
+/// al., "FreshDiskANN", 2021, algorithm 4). `None` once told to `stop`.
+pub fn without(
+    space: &Space,
+    codes: &Codes,
+    old: &FrozenGraph,
+    removed: &RoaringBitmap,
+    stop: Stop<'_>,
+) -> Option<FrozenGraph> {
     let geometry = Geometry::new(space, codes);
     let kept: Vec<u32> = (0..old.len() as u32).filter(|row| !removed.contains(*row)).collect();
     let mut new_position = vec![u32::MAX; old.len()];
@@ -21,9 +28,10 @@ pub fn without(space: &Space, codes: &Codes, old: &FrozenGraph, removed: &Roarin
         new_position[row as usize] = new;
     }
     let position = |&row: &u32| new_position.get(row as usize).copied().filter(|&new| new != u32::MAX);
-    finish(&geometry, old.degree(), |row| {
+    let candidates = |row: u32| {
         let list = kept.get(row as usize).map_or(&[][..], |&row| old.list(row));
         let beyond = list.iter().filter(|to| position(to).is_none()).flat_map(|&gone| old.list(gone));
         list.iter().chain(beyond).filter_map(position).collect()
-    })
+    };
+    finish(&geometry, old.degree(), candidates, stop)
 }

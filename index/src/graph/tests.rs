@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::geometry::Geometry;
-use super::{BuildParams, Builder, FrozenGraph, build, prune, removal, repair};
+use super::{BuildParams, Builder, FrozenGraph, Stop, build, prune, removal, repair};
 use crate::codec::DecodeError;
 use crate::image::Image;
 use crate::metric::Metric;
@@ -11,6 +11,7 @@ use crate::quantize::Space;
 use crate::samples::{clusters, codes, shapes};
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
@@ -24,7 +25,7 @@ fn build_serially(space: &Space, vectors: &[Vec<f32>], params: &BuildParams) -> 
 
 fn build_with(threads: usize, space: &Space, vectors: &[Vec<f32>], params: &BuildParams) -> FrozenGraph {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| build(space, &codes(space, vectors), params))
+    pool.install(|| build(space, &codes(space, vectors), params, &|| false)).unwrap()
 }
 
 /// Checks everything but reachability, which decoded graphs need not have.
@@ -96,16 +97,51 @@ fn a_graph_without_some_rows_is_whole() {
         let vectors = clusters(600, 16, 3);
         let graph = build_serially(&space, &vectors, &params());
         let nobody = RoaringBitmap::new();
-        assert_eq!(removal::without(&space, &codes(&space, &vectors), &graph, &nobody).encode(), graph.encode());
+        let without = |kept: &[Vec<f32>], removed: &RoaringBitmap| {
+            removal::without(&space, &codes(&space, kept), &graph, removed, &|| false).unwrap()
+        };
+        assert_eq!(without(&vectors, &nobody).encode(), graph.encode());
         let thirds: RoaringBitmap = (0..600).step_by(3).collect();
         // Clusters repeat every twelve rows.
         let whole_clusters: RoaringBitmap = (0..600).filter(|row| row % 12 < 5).collect();
         for removed in [RoaringBitmap::from([0]), thirds, whole_clusters, (1..600).collect()] {
             let kept: Vec<Vec<f32>> =
                 (0_u32..).zip(&vectors).filter(|(row, _)| !removed.contains(*row)).map(|(_, v)| v.clone()).collect();
-            let repaired = removal::without(&space, &codes(&space, &kept), &graph, &removed);
+            let repaired = without(&kept, &removed);
             assert_well_formed(&repaired, &space, &kept);
             assert_eq!(repaired.reached(), kept.len(), "{metric}");
+        }
+    }
+}
+
+/// Wherever a build is told to stop, no thread begins another row.
+#[test]
+fn a_build_ends_where_it_is_told_to_stop() {
+    let space = Space::new(Metric::Cosine, 8, &[1; 32]);
+    let codes = codes(&space, &clusters(120, 8, 4));
+    for builder in [Builder::Canonical, Builder::HnswRs] {
+        let params = BuildParams { builder, ..params() };
+        let whole = build(&space, &codes, &params, &|| false).unwrap();
+        let removed = RoaringBitmap::from([1]);
+        let builds: [&(dyn Fn(Stop<'_>) -> bool + Sync); 2] =
+            [&|stop| build(&space, &codes, &params, stop).is_some(), &|stop| {
+                removal::without(&space, &codes, &whole, &removed, stop).is_some()
+            }];
+        for build in builds {
+            let mut last = 0;
+            for told_at in 0.. {
+                let asked = AtomicUsize::new(0);
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+                let built = pool.install(|| build(&|| asked.fetch_add(1, Ordering::Relaxed) >= told_at));
+                let later = asked.into_inner().saturating_sub(told_at);
+                assert!(later <= 2, "{later} more were begun");
+                assert_eq!(built, later == 0);
+                if built {
+                    break;
+                }
+                last = told_at;
+            }
+            assert!(last >= 100, "asked {last} times about 120 rows");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Allow, Goal, Horizon, Reach, Scratch, refine, scan, walk};
 use crate::Codes;
-use crate::graph::{BuildParams, build};
+use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::metric::Metric;
 use crate::quantize::{Query, Space};
 use crate::samples::{clusters, codes};
@@ -31,6 +31,10 @@ impl Horizon for Sought<'_> {
     fn doubtful(&self, _: i32) -> i32 {
         i32::MAX
     }
+}
+
+fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph {
+    graph::build(space, codes, params, &|| false).unwrap()
 }
 
 fn found(scratch: &Scratch) -> Vec<u32> {

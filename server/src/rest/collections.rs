@@ -54,6 +54,8 @@ pub struct CollectionAnswer {
     disk_bytes: u64,
     /// Memory that its loaded indexes take.
     resident_bytes: u64,
+    /// Whether the system keeps the codes and graphs in it out of swap.
+    is_locked: bool,
     /// Segments that lost rows to an erasure and whose graph waits to be rebuilt from the rows that are left.
     repaired_segments: u64,
     /// Damaged segments, which every answer leaves out, as paths inside the environment.
@@ -72,6 +74,7 @@ impl From<CollectionInfo> for CollectionAnswer {
             memtable_records: info.memtable_records,
             disk_bytes: info.disk_bytes,
             resident_bytes: info.resident_bytes,
+            is_locked: info.is_locked,
             repaired_segments: info.repaired_segments,
             damaged: info.damaged,
         }
