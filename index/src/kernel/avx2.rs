@@ -141,7 +141,9 @@ fn nibble_dots_avx2(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &m
 fn nibble_dot4(query: &[i8], rows: [&[u8]; 4]) -> [i32; 4] {
     let one = _mm256_set1_epi16(1);
     let (groups, mut sums) = (query.as_chunks::<GROUP>().0, [_mm256_setzero_si256(); 4]);
-    let [r0, r1, r2, r3] = rows.map(|row| row.as_chunks::<STEP>().0);
+    let [r0, r1, r2, r3] = rows;
+    let (r0, r1) = (r0.as_chunks::<STEP>().0, r1.as_chunks::<STEP>().0);
+    let (r2, r3) = (r2.as_chunks::<STEP>().0, r3.as_chunks::<STEP>().0);
     let steps = groups.iter().zip(r0).zip(r1).zip(r2).zip(r3);
     let mut narrow = [_mm256_setzero_si256(); 4];
     for (at, ((((group, x0), x1), x2), x3)) in steps.enumerate() {

@@ -3,6 +3,9 @@
 //! Invariant: between queries every bit is 0, so that a query costs what it visits, not what the
 //! segment holds.
 
+/// Positions admitted at once.
+const BATCH: usize = 16;
+
 /// A set of positions.
 #[derive(Default)]
 pub(crate) struct Visited {
@@ -31,17 +34,17 @@ impl Visited {
     #[inline]
     pub(crate) fn admit(&mut self, positions: &[u32]) -> &[u32] {
         let start = self.members.len();
-        self.members.resize(start + positions.len(), 0);
-        let fresh = &mut self.members[start..];
-        let mut count = 0;
-        for &position in positions {
-            if let (Some(word), Some(slot)) = (self.words.get_mut(position as usize / 64), fresh.get_mut(count)) {
-                *slot = position;
-                count += usize::from(*word >> (position % 64) & 1 == 0);
-                *word |= 1 << (position % 64);
+        for positions in positions.chunks(BATCH) {
+            let (mut fresh, mut count) = ([0; BATCH], 0);
+            for &position in positions {
+                if let Some(word) = self.words.get_mut(position as usize / 64) {
+                    fresh[count % BATCH] = position;
+                    count += usize::from(*word >> (position % 64) & 1 == 0);
+                    *word |= 1 << (position % 64);
+                }
             }
+            self.members.extend_from_slice(fresh.get(..count).unwrap_or_default());
         }
-        self.members.truncate(start + count);
         &self.members[start..]
     }
 }
