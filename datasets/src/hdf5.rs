@@ -52,6 +52,83 @@ pub fn read(path: impl AsRef<Path>) -> Result<Dataset, Hdf5Error> {
     Ok(Dataset { name, metric, train, test, neighbors })
 }
 
+/// The rows of `train`, a few at a time: a file larger than memory can be imported.
+pub struct Rows {
+    data: hdf5_pure::Dataset,
+    metric: Option<Distance>,
+    dimension: usize,
+    rows: u64,
+    /// Rows taken out of the file so far, and those of them that are not yielded yet.
+    read: u64,
+    batch: std::vec::IntoIter<f32>,
+}
+
+/// Numbers that are read together, and the most that a row may have: 4 MiB.
+const BATCH_NUMBERS: usize = 1 << 20;
+
+impl Rows {
+    /// Opens the file at `path`; neither queries nor a distance need be there.
+    ///
+    /// # Errors
+    /// `Format` for a file that is damaged or holds no `train`; `Shape` for one that holds no rows of numbers.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Hdf5Error> {
+        let file = File::open_streaming(path.as_ref())?;
+        let attributes = file.root().attrs()?;
+        let metric = attributes.get("distance").and_then(AttrValue::as_str).and_then(|name| name.parse().ok());
+        let data = file.dataset("train")?;
+        let [rows, dimension] = shape(&data, "train")?;
+        // A file can claim any shape without holding the numbers.
+        if dimension == 0 || dimension > BATCH_NUMBERS {
+            return Err(Hdf5Error::Shape { dataset: "train" });
+        }
+        Ok(Self { data, metric, dimension, rows: rows as u64, read: 0, batch: Vec::new().into_iter() })
+    }
+
+    /// Numbers in a row, at least 1.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// How many rows the file says it has.
+    pub fn total(&self) -> u64 {
+        self.rows
+    }
+
+    /// The distance the file was made for, if it says one that is known here.
+    pub fn metric(&self) -> Option<Distance> {
+        self.metric
+    }
+
+    fn fill(&mut self) -> Result<(), Hdf5Error> {
+        let rows = (self.rows - self.read).min((BATCH_NUMBERS / self.dimension).max(1) as u64);
+        let numbers = self.data.read_f32_rows(self.read, rows)?;
+        if Some(numbers.len() as u64) != rows.checked_mul(self.dimension as u64) {
+            return Err(Hdf5Error::Shape { dataset: "train" });
+        }
+        self.read += rows;
+        self.batch = numbers.into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Vec<f32>, Hdf5Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.batch.len() == 0 {
+            if self.read == self.rows {
+                return None;
+            }
+            if let Err(error) = self.fill() {
+                // Nothing follows an error.
+                self.read = self.rows;
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(self.batch.by_ref().take(self.dimension).collect()))
+    }
+}
+
 /// Writes `set` to a new file at `path` in the layout that [`read`] reads. `distances` is computed here.
 pub fn write(path: impl AsRef<Path>, set: &Dataset) -> Result<(), Hdf5Error> {
     let mut file = FileBuilder::new();
@@ -155,6 +232,22 @@ mod tests {
             write(&path, &set).unwrap();
             assert_eq!(read(&path).unwrap(), set);
         }
+    }
+
+    #[test]
+    fn rows_come_one_by_one_as_they_come_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("example.hdf5");
+        let set = Mixture::new(300, 3, 0.2, 1).dataset(Distance::L2, 4_000, 1, 1, 2);
+        write(&path, &set).unwrap();
+        let rows = Rows::open(&path).unwrap();
+        assert_eq!((rows.dimension(), rows.total(), rows.metric()), (300, 4_000, Some(Distance::L2)));
+        assert!(rows.total() > (BATCH_NUMBERS / 300) as u64, "more than one batch");
+        let rows: Vec<Vec<f32>> = rows.map(Result::unwrap).collect();
+        assert_eq!(rows, set.train.rows().collect::<Vec<_>>());
+        write_raw(&path, "hamming", [3, 2], None);
+        assert_eq!(Rows::open(&path).unwrap().metric(), None);
+        assert!(matches!(Rows::open(folder.path().join("none.hdf5")), Err(Hdf5Error::Format(_))));
     }
 
     #[test]

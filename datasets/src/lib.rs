@@ -11,6 +11,8 @@ mod distance;
 pub mod hdf5;
 mod matrix;
 mod open;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod synthetic;
 pub mod truth;
 pub mod vecs;

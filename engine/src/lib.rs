@@ -78,7 +78,7 @@ pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
 pub use query::{AsOf, Counted, Counters, Deleted, Hit, Hits, Page, Phases};
-pub use record::{Record, RecordId};
+pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
 pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};

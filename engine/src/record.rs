@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-pub use storage::id::RecordId;
+pub use storage::id::{ParseRecordIdError, RecordId};
 
 /// One vector with its id, its owner and its payload.
 #[derive(Clone, PartialEq)]

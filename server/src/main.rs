@@ -11,7 +11,6 @@ mod config;
 mod json;
 mod rest;
 
-use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -23,22 +22,8 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             // If even standard error is gone, the exit code remains.
-            _ = writeln!(std::io::stderr(), "lethedb: {}", causes(&failure));
+            _ = writeln!(std::io::stderr(), "lethedb: {}", cli::causes(&failure));
             ExitCode::from(failure.exit_code())
         }
     }
-}
-
-/// The error and what caused it, each told once: some libraries repeat the cause in their own text.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.ends_with(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = error.source();
-    }
-    text
 }

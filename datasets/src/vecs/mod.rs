@@ -1,4 +1,4 @@
-//! The plain vector files of the field, read row by row.
+//! The plain vector files of the field, read row by row; fbin and npy are written, too.
 //!
 //! | extension | head of the file           | each row                               | from |
 //! |-----------|----------------------------|----------------------------------------|------|
@@ -18,8 +18,10 @@ mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use format::Format;
 pub use npy::write as write_npy;
 pub use rows::Rows;
 pub use source::ReadError;
+pub use writer::{Head, RowWriter};

@@ -16,18 +16,25 @@ const HEADER_BYTES_MAX: u32 = 10_000;
 /// NumPy starts the values on a multiple of this, so that they can be mapped.
 const ALIGNMENT: usize = 64;
 
+/// Length of the header that is written: room for any shape, hence the count of rows can be put in at the end.
+const HEAD_BYTES: usize = 2 * ALIGNMENT;
+
 /// Writes `matrix` as an array of f32, version 1.0.
 pub fn write(out: &mut impl Write, matrix: &Matrix) -> io::Result<()> {
-    let shape = (matrix.len(), matrix.dimension());
-    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape:?}, }}");
-    // Magic, version and length take ten bytes, the line feed one.
-    let padding = (text.len() + 11).next_multiple_of(ALIGNMENT) - (text.len() + 11);
-    let length = (text.len() + padding + 1) as u16;
-    out.write_all(b"\x93NUMPY\x01\x00")?;
-    out.write_all(&length.to_le_bytes())?;
-    writeln!(out, "{text}{:padding$}", "")?;
+    out.write_all(&head(matrix.len(), matrix.dimension()))?;
     matrix.as_slice().iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
     out.flush()
+}
+
+/// The header, version 1.0, of so many rows of f32.
+pub(super) fn head(rows: usize, dimension: usize) -> Vec<u8> {
+    let shape = (rows, dimension);
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape:?}, }}");
+    // Magic, version and length take ten bytes, the line feed one.
+    let width = HEAD_BYTES - 11;
+    let length = (width + 1) as u16;
+    let line = format!("{text:width$}\n");
+    [b"\x93NUMPY\x01\x00", &length.to_le_bytes()[..], line.as_bytes()].concat()
 }
 
 /// Reads the header and checks it against the `length` of the file in bytes.

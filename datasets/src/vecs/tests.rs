@@ -2,9 +2,11 @@
 //!
 //! Invariant under test: no bytes make the reader panic or allocate beyond what the file could hold.
 
+use std::io::Cursor;
+
 use half::f16;
 
-use super::{Format, ReadError, Rows, write_npy};
+use super::{Format, Head, ReadError, RowWriter, Rows, write_npy};
 use crate::Matrix;
 
 fn read(format: Format, bytes: &[u8]) -> Result<Vec<Vec<f32>>, ReadError> {
@@ -58,6 +60,23 @@ fn an_array_that_was_written_is_read() {
     write_npy(&mut file, &matrix).unwrap();
     assert_eq!(file.len(), 128 + 6 * size_of::<f32>(), "the values start on a multiple of 64");
     assert_eq!(Rows::new(&file[..], Format::Npy, file.len() as u64).unwrap().read_all().unwrap(), matrix);
+}
+
+#[test]
+fn rows_that_were_written_are_read_and_unfinished_files_are_not() {
+    let rows: Vec<Vec<f32>> = (0..9_u8).map(|at| vec![f32::from(at) * 0.1, -0.0, f32::from_bits(1)]).collect();
+    for (head, format) in [(Head::Fbin, Format::Fbin), (Head::Npy, Format::Npy)] {
+        let mut writer = RowWriter::new(Cursor::new(Vec::new()), head, 3).unwrap();
+        for row in &rows {
+            writer.push(row).unwrap();
+        }
+        assert!(writer.push(&[1.0]).is_err(), "a row of another length");
+        let file = writer.finish().unwrap().into_inner();
+        assert_eq!(read(format, &file).unwrap(), rows);
+        let mut unfinished = Cursor::new(Vec::new());
+        RowWriter::new(&mut unfinished, head, 3).unwrap().push(&rows[0]).unwrap();
+        assert!(matches!(read(format, &unfinished.into_inner()), Err(ReadError::Length { .. })), "{format:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::failure::Failure;
-use super::{bench, demo, erase, import, salvage, search, serve, verify};
+use super::{bench, demo, erase, export, import, salvage, search, serve, verify};
 
 /// The vector database that can forget: encrypted, erasable, embedded.
 #[derive(Parser)]
@@ -22,8 +22,10 @@ enum Command {
     Serve(serve::Args),
     /// Show on real words what encryption and erasure do. Under a minute, in a temporary directory.
     Demo(demo::Args),
-    /// Store the vectors of a file: hdf5, fvecs, bvecs, fbin, u8bin, npy or jsonl.
+    /// Store the records of a file: jsonl, parquet, hdf5, npy, fbin, u8bin, fvecs or bvecs.
     Import(import::Args),
+    /// Write the records of a collection to a file, in the clear: jsonl, parquet, npy or fbin.
+    Export(export::Args),
     /// Find the records nearest to a vector.
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
@@ -47,6 +49,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(context, args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
+        Command::Export(args) => export::run(&context, &args),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Verify(args) => verify::run(&context, &args),

@@ -2,12 +2,13 @@
 //!
 //! Invariant: 1 is a failure, 2 wrong usage, 3 damaged or lost data, 4 an exhausted privacy budget; scripts rely on it.
 
+use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use benches::{DrawError, RunError};
 use engine::ErrorKind;
 
-use super::jsonl::LineError;
 use crate::config::ConfigError;
 use crate::rest::ServeError;
 
@@ -29,19 +30,31 @@ pub enum Failure {
     /// A vector file cannot be read.
     #[error("the data set cannot be read")]
     Data(#[from] datasets::OpenError),
-    /// A line of an import file cannot be stored.
+    /// A Parquet file cannot be read or written.
     #[error(transparent)]
-    Line(#[from] LineError),
-    /// The engine refused records of an import.
-    #[error("records {first} to {last} of the file were not stored, those before were")]
+    Parquet(#[from] datasets::parquet::Error),
+    /// The engine refused a batch of an import.
+    #[error("a batch of records was not stored, those before were")]
     Batch {
-        /// Counted from 1.
-        first: u64,
-        /// Counted from 1.
-        last: u64,
         /// Why.
         source: engine::Error,
     },
+    /// Rows of an import are no records.
+    #[error("{count} {unit}(s) were rejected; {} says which and why", path.display())]
+    Rejected {
+        /// How many.
+        count: u64,
+        /// What they are.
+        unit: &'static str,
+        /// Where they are listed.
+        path: PathBuf,
+    },
+    /// Segments are damaged, so that not all records can be read.
+    #[error("damaged segments hold records that cannot be read: {}", .0.join(", "))]
+    Partial(Vec<String>),
+    /// A collection was written to while it was exported.
+    #[error("the collection changed while it was read: export it again")]
+    Changed,
     /// A measurement could not be made.
     #[error(transparent)]
     Bench(#[from] RunError),
@@ -64,8 +77,8 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) => 2,
-            Self::Damaged(_) => 3,
-            Self::Engine(error) | Self::Batch { source: error, .. } => match error.kind() {
+            Self::Damaged(_) | Self::Partial(_) => 3,
+            Self::Engine(error) | Self::Batch { source: error } => match error.kind() {
                 ErrorKind::Corrupt => 3,
                 ErrorKind::BudgetExhausted => 4,
                 _ => 1,
@@ -78,4 +91,18 @@ impl Failure {
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Io(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// The error and what caused it, each told once: some libraries repeat the cause in their own text.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -64,8 +64,13 @@ impl Terminal {
         if self.is_styled { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
     }
 
-    /// A bar on standard error that counts to `total`; it shows only on a terminal.
+    /// A bar on standard error that counts to `total`, or just counts if that is 0; it shows only on a terminal.
     pub fn progress(&self, what: &'static str, total: u64) -> ProgressBar {
+        if total == 0 {
+            let style = ProgressStyle::with_template("{msg:12} {human_pos}  {elapsed}");
+            let bar = ProgressBar::no_length().with_message(what);
+            return bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        }
         let bar = ProgressBar::new(total).with_message(what);
         let style = ProgressStyle::with_template("{msg:12} [{bar:30}] {percent:>3} %  {elapsed} of about {duration}");
         bar.with_style(style.map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> ")))

@@ -41,7 +41,7 @@ const OBJECT: &str = "an object";
 /// The text is not what was asked for. Holds nothing of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// Not JSON at all, or a number that no 64-bit float can hold.
+    /// Not JSON at all, or a number that no float of the wanted width can hold.
     #[error("not valid JSON at line {line}, column {column}")]
     Syntax {
         /// Counted from 1.

@@ -179,7 +179,7 @@ async fn bad_bodies_are_problems_that_echo_nothing() {
         (r#"{"vector": [NaN, 0]}"#, "invalid_json"),
         (r#"{"vector": [Infinity, 0]}"#, "invalid_json"),
         (r#"{"vector": [1e999, 0]}"#, "invalid_json"),
-        (r#"{"vector": [1e39, 0]}"#, "invalid"),
+        (r#"{"vector": [1e39, 0]}"#, "invalid_json"),
         (r#"{"vector": [1, 0, 0]}"#, "invalid"),
         (r#"{"vector": []}"#, "invalid"),
         (r#"{"vector": [0, 0]}"#, "invalid"),
