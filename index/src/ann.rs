@@ -10,16 +10,14 @@ use crate::codes::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph, Stop};
 use crate::image::Image;
 use crate::quantize::{Query, Space};
-use crate::search::{Allow, Candidate, Counters, Goal, Horizon, Reach, Scratch, refine, scan, walk};
+use crate::search::{
+    Allow, Candidate, Counters, Extent, Goal, Horizon, Members, Reach, Scratch, Through, Way, refine, scan, walk, way,
+};
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
-/// Filters that leave no more rows than this are answered by a scan, unless they leave most rows.
-const SCAN_UP_TO: u64 = 16_384;
-
-/// Rows that are scanned in the time that one is expanded. A width of this part of all rows is better spent on
-/// looking at each.
-const SCANNED: usize = 8;
+/// Neighbours that a walk through other rows looks for.
+const ENOUGH: usize = 64;
 
 /// An index of codes for approximate nearest neighbours.
 pub enum Ann {
@@ -67,29 +65,49 @@ impl Ann {
         if matching == 0 || reach.limit == 0 {
             return;
         }
-        let is_wide = reach.ef.max(reach.limit).saturating_mul(SCANNED) as u64 >= rows;
         if let Self::Graph(_, graph) = self
-            && !is_wide
-            && !is_selective(matching, rows)
+            && self.walks(graph, query, reach, (allow, matching), scratch)
         {
-            // Among the nearest rows, matches are as rare as elsewhere or rarer; a wider pool makes
-            // up for it.
-            let width = (reach.width() as f64 * (rows as f64 / matching as f64).sqrt()).ceil() as usize;
-            walk(graph, &Roughly { codes, query }, (reach, width), allow, scratch);
-            let Counters { hops, compared, .. } = scratch.counters();
-            scratch.count_bytes(compared * codes.rough_row_bytes(query) + hops * graph.list_bytes());
-            if scratch.found().len() as u64 >= matching.min(reach.limit as u64) {
-                if !codes.has_no_rough_keys(query) {
-                    refine(&Exactly { codes, query }, scratch);
-                    scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
-                }
-                self.candidates(query, reach.limit, scratch, found);
-                return;
+            if !codes.has_no_rough_keys(query) {
+                refine(&Exactly { codes, query }, scratch);
+                scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
             }
+            self.candidates(query, reach.limit, scratch, found);
+            return;
         }
         scan(rows as u32, &Exactly { codes, query }, reach.ef.max(reach.limit), allow, scratch);
         scratch.count_bytes(matching * codes.row_bytes());
         self.candidates(query, reach.limit, scratch, found);
+    }
+
+    /// Walks the graph, unless a scan is better; says whether that found enough.
+    fn walks(
+        &self,
+        graph: &FrozenGraph,
+        query: &Query,
+        reach: Reach,
+        (allow, matching): (Allow<'_>, u64),
+        scratch: &mut Scratch,
+    ) -> bool {
+        let (codes, goal) = (self.codes(), Roughly { codes: self.codes(), query });
+        let extent = |ef: usize, times: f64| {
+            let reach = Reach { ef, ..reach };
+            Extent { reach, width: (reach.width() as f64 * times).ceil() as usize, most: matching }
+        };
+        match way(codes.len() as u64, matching, reach) {
+            Way::Scan => return false,
+            Way::Along { times } => walk(graph, &goal, &extent(reach.ef, times), allow, scratch),
+            Way::Through { ef } => {
+                let mut bits = scratch.take_bits();
+                let members = Members::new(allow, (codes.len() as u32, matching), &mut bits);
+                let through = Through { graph, members, allow, enough: ENOUGH };
+                walk(&through, &goal, &extent(ef, 1.0), Allow::All, scratch);
+                scratch.give_bits(bits);
+            }
+        }
+        let Counters { hops, compared, .. } = scratch.counters();
+        scratch.count_bytes(compared * codes.rough_row_bytes(query) + hops * graph.list_bytes());
+        compared < matching && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
     }
 
     /// What was found and may belong to the nearest `limit`, nearest first.
@@ -235,12 +253,6 @@ impl Horizon for Roughly<'_> {
     fn doubtful(&self, key: i32) -> i32 {
         self.codes.doubtful_roughly(self.query, key)
     }
-}
-
-/// Whether a scan of the `matching` rows beats a walk over all `rows`.
-fn is_selective(matching: u64, rows: u64) -> bool {
-    let most = 5 * matching >= 2 * rows;
-    100 * matching < rows || (matching <= SCAN_UP_TO && !most)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
 use super::params::{BuildParams, Stop};
 use super::prune::{choose, order};
-use crate::search::{Allow, Links, Reach, Scratch, walk};
+use crate::search::{Allow, Extent, Links, Reach, Scratch, first, walk};
 use rayon::prelude::*;
 
 /// A batch is at most this part of the rows: rows of one batch do not see each other.
@@ -33,7 +33,7 @@ pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -
             }
             let goal = geometry.around(row);
             let width = params.ef_construction();
-            walk(&grown, &goal, (Reach { limit: width, ef: width }, width), Allow::All, scratch);
+            walk(&grown, &goal, &Extent::of(Reach { limit: width, ef: width }, width), Allow::All, scratch);
             let near = scratch.found().iter().map(|(to, key)| (f32::from_bits(key as u32), to)).collect();
             Some(choose(geometry, row, near, degree))
         });
@@ -55,8 +55,12 @@ impl Links for Grown<'_> {
         self.rows
     }
 
+    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
+        first(0..self.rows as u32, room)
+    }
+
     #[inline]
-    fn neighbours(&self, row: u32) -> &[u32] {
+    fn neighbours<'a>(&'a self, row: u32, _: &'a mut Vec<u32>) -> &'a [u32] {
         self.graph.neighbours(row)
     }
 

@@ -6,7 +6,7 @@
 
 use crate::arena::Arena;
 use crate::kernel;
-use crate::search::Links;
+use crate::search::{Links, first};
 use roaring::RoaringBitmap;
 
 /// A graph of rows, each with at most `degree` neighbours. Searches start near row 0.
@@ -95,8 +95,12 @@ impl Links for FrozenGraph {
         self.len()
     }
 
+    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
+        first(0..self.len() as u32, room)
+    }
+
     #[inline]
-    fn neighbours(&self, row: u32) -> &[u32] {
+    fn neighbours<'a>(&'a self, row: u32, _: &'a mut Vec<u32>) -> &'a [u32] {
         self.neighbours(row)
     }
 

@@ -13,18 +13,7 @@ const BATCH: usize = 64;
 /// Scans the allowed ones of `rows` positions and leaves the `ef` nearest in `scratch`.
 pub(crate) fn scan(rows: u32, goal: &impl Goal, ef: usize, allow: Allow<'_>, scratch: &mut Scratch) {
     scratch.found.reset(1, ef.min(rows as usize));
-    match allow {
-        Allow::All => each_batch(goal, 0..rows, scratch),
-        Allow::Except(bitmap) => {
-            let mut excluded = bitmap.iter().peekable();
-            let kept = (0..rows).filter(move |position| {
-                while excluded.next_if(|next| next < position).is_some() {}
-                excluded.peek() != Some(position)
-            });
-            each_batch(goal, kept, scratch);
-        }
-        Allow::Only(bitmap) => each_batch(goal, bitmap.range(..rows), scratch),
-    }
+    each_batch(goal, allow.positions(rows), scratch);
     scratch.found.settle(i32::MAX);
 }
 

@@ -7,7 +7,9 @@
 
 mod allow;
 mod candidate;
+mod filtered;
 mod flat;
+mod planner;
 mod pool;
 mod reach;
 mod refine;
@@ -23,7 +25,9 @@ pub use candidate::Candidate;
 pub use reach::Reach;
 pub use scratch::{Counters, Scratch};
 
+pub(crate) use filtered::{Members, Through};
 pub(crate) use flat::scan;
+pub(crate) use planner::{Way, way};
 pub(crate) use refine::refine;
-pub(crate) use traverse::walk;
-pub(crate) use walkable::{Goal, Horizon, Links};
+pub(crate) use traverse::{Extent, walk};
+pub(crate) use walkable::{Goal, Horizon, Links, first};

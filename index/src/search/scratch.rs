@@ -18,6 +18,10 @@ pub struct Scratch {
     pub(super) positions: Vec<u32>,
     /// Keys of the positions compared last.
     pub(super) keys: Vec<i32>,
+    /// A list of neighbours that no graph holds.
+    pub(super) links: Vec<u32>,
+    /// A bit for each position that matches a filter.
+    pub(super) matching: Vec<u64>,
     pub(super) counters: Counters,
 }
 
@@ -41,6 +45,15 @@ impl Scratch {
     /// What the last walk or scan found.
     pub(crate) fn found(&self) -> &Pool {
         &self.found
+    }
+
+    /// Lends the memory for the bits of a filter, until it is [given back](Self::give_bits).
+    pub(crate) fn take_bits(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.matching)
+    }
+
+    pub(crate) fn give_bits(&mut self, bits: Vec<u64>) {
+        self.matching = bits;
     }
 
     /// Sorts what was found, nearest first.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
-use super::{Allow, Goal, Horizon, Reach, Scratch, refine, scan, walk};
+use super::{Allow, Extent, Goal, Horizon, Members, Reach, Scratch, Through, refine, scan, walk};
 use crate::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::metric::Metric;
@@ -90,7 +90,13 @@ fn a_walk_as_wide_as_the_segment_finds_everything_in_order() {
         for vector in clusters(20, 20, 9) {
             let query = space.query(&vector);
             for allow in [Allow::All, Allow::Only(&odd), Allow::Except(&odd)] {
-                walk(&graph, &Sought(&codes, &query, false), (Reach { limit: 800, ef: 800 }, 800), allow, &mut scratch);
+                walk(
+                    &graph,
+                    &Sought(&codes, &query, false),
+                    &Extent::of(Reach { limit: 800, ef: 800 }, 800),
+                    allow,
+                    &mut scratch,
+                );
                 scratch.found.sort();
                 assert_eq!(found(&scratch), brute_force(&codes, &query, allow));
             }
@@ -113,7 +119,7 @@ fn a_rough_walk_refined_is_a_fine_walk() {
                 walk(
                     &graph,
                     &Sought(&codes, &query, true),
-                    (Reach { limit: 60, ef: 60 }, 60),
+                    &Extent::of(Reach { limit: 60, ef: 60 }, 60),
                     Allow::All,
                     &mut scratch,
                 );
@@ -141,7 +147,7 @@ fn a_walk_compares_few_and_counts_them() {
     let graph = build(&space, &codes, &BuildParams::default());
     let mut scratch = Scratch::new();
     let query = space.query(&clusters(1, 16, 77)[0]);
-    walk(&graph, &Sought(&codes, &query, true), (Reach { limit: 20, ef: 20 }, 20), Allow::All, &mut scratch);
+    walk(&graph, &Sought(&codes, &query, true), &Extent::of(Reach { limit: 20, ef: 20 }, 20), Allow::All, &mut scratch);
     let counters = scratch.counters();
     assert!((20..200).contains(&counters.hops) && (20..1500).contains(&counters.compared), "{counters:?}");
 }
@@ -161,7 +167,13 @@ fn easy_queries_are_answered_sooner() {
     let mut hops = |vector: &[f32], limit| {
         let query = space.query(vector);
         scratch.reset_counters();
-        walk(&graph, &Sought(&codes, &query, true), (Reach { limit, ef: 60 }, 240), Allow::All, &mut scratch);
+        walk(
+            &graph,
+            &Sought(&codes, &query, true),
+            &Extent::of(Reach { limit, ef: 60 }, 240),
+            Allow::All,
+            &mut scratch,
+        );
         scratch.counters().hops
     };
     // Half of the width is walked in any case; a walk that wants as many as it is wide expands them all, and one that
@@ -184,10 +196,50 @@ fn warm_searches_reuse_their_memory() {
     for round in 0..30 {
         let query = space.query(&clusters(1, 16, 100 + round % 10)[0]);
         for allow in [Allow::All, Allow::Only(&some)] {
-            walk(&graph, &Sought(&codes, &query, true), (Reach { limit: 10, ef: 50 }, 80), allow, &mut scratch);
+            walk(
+                &graph,
+                &Sought(&codes, &query, true),
+                &Extent::of(Reach { limit: 10, ef: 50 }, 80),
+                allow,
+                &mut scratch,
+            );
             scan(2000, &Sought(&codes, &query, false), 50, allow, &mut scratch);
         }
         held.push((scratch.positions.as_ptr(), scratch.keys.as_ptr(), scratch.positions.capacity()));
     }
     assert!(held[10..].iter().all(|memory| *memory == held[10]));
+}
+
+/// Seen through the rows that do not match, the graph leads to those that do, and to no others.
+#[test]
+fn a_walk_through_other_rows_finds_the_nearest_that_match() {
+    const ROWS: u32 = 4000;
+    let space = Space::new(Metric::L2, 24, &[2; 32]);
+    let codes = codes(&space, &clusters(ROWS as usize, 24, 8));
+    let graph = build(&space, &codes, &BuildParams::default());
+    let (mut scratch, mut bits) = (Scratch::new(), Vec::new());
+    for every in [3, 10, 30] {
+        let some: RoaringBitmap = (0..ROWS).filter(|row| (row / 7) % every == 0).collect();
+        let (mut right, mut wanted) = (0, 0);
+        let others = RoaringBitmap::from_iter(0..ROWS) - &some;
+        for (number, vector) in clusters(40, 24, 9).into_iter().enumerate() {
+            let query = space.query(&vector);
+            let allow = if number % 2 == 0 { Allow::Only(&some) } else { Allow::Except(&others) };
+            let matching = if number % 4 < 2 { some.len() } else { 0 };
+            let members = Members::new(allow, (ROWS, matching), &mut bits);
+            let through = Through { graph: &graph, members, allow, enough: 64 };
+            let ef = 80 + 20 * every.ilog2() as usize;
+            let extent = Extent::of(Reach { limit: 10, ef }, 4 * ef);
+            scratch.reset_counters();
+            walk(&through, &Sought(&codes, &query, false), &extent, Allow::All, &mut scratch);
+            scratch.found.sort();
+            let near = found(&scratch);
+            assert!(near.iter().all(|&row| some.contains(row)));
+            assert!(scratch.counters().compared < some.len());
+            let expected = brute_force(&codes, &query, allow);
+            right += near.iter().take(10).filter(|row| expected[..10].contains(row)).count();
+            wanted += 10;
+        }
+        assert!(right * 100 >= wanted * 95, "one in {every}: {right} of {wanted}");
+    }
 }

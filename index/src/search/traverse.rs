@@ -1,10 +1,6 @@
 //! The walk along the graph: outwards from the nearest row not yet expanded, until none is left
 //! among the best (Malkov and Yashunin, 2016, algorithm 2) or near enough.
 //!
-//! It starts from the first rows, all at once. Positions follow a keyed order, so these rows are a
-//! random sample, and they lie side by side in memory: comparing them costs less than one layer of
-//! a hierarchy would.
-//!
 //! Invariant: a row enters the pool once. Row 0 is always among the first, so that a graph in which
 //! it reaches everything yields `min(limit, rows)` results when everything is allowed.
 
@@ -13,26 +9,37 @@ use super::reach::Reach;
 use super::scratch::Scratch;
 use super::walkable::{Horizon, Links};
 
-/// Rows that a walk starts from.
-const STARTS: usize = 32;
+/// Where a walk ends.
+pub(crate) struct Extent {
+    pub reach: Reach,
+    /// Rows that the frontier holds at most.
+    pub width: usize,
+    /// Rows after which it is given up, with what was found so far.
+    pub most: u64,
+}
 
-/// Walks as far as `reach` says, with a frontier of `width` rows; leaves the best allowed ones of what
-/// it saw in `scratch`.
+impl Extent {
+    /// A walk that is not given up.
+    pub fn of(reach: Reach, width: usize) -> Self {
+        Self { reach, width, most: u64::MAX }
+    }
+}
+
+/// Walks as far as `extent` says; leaves the best allowed ones of what it saw in `scratch`.
 pub(crate) fn walk(
     graph: &impl Links,
     goal: &impl Horizon,
-    (reach, width): (Reach, usize),
+    &Extent { reach, width, most }: &Extent,
     allow: Allow<'_>,
     scratch: &mut Scratch,
 ) {
     let filtered = !matches!(allow, Allow::All);
-    let Scratch { visited, frontier, found, keys, counters, .. } = scratch;
+    let Scratch { visited, frontier, found, keys, links, counters, .. } = scratch;
     let (rows, slack) = (graph.rows(), reach.slack());
     visited.reset(rows);
     frontier.reset(reach.rank(), width.min(rows));
     found.reset(reach.rank(), reach.width().min(rows));
-    let starts: [u32; STARTS] = std::array::from_fn(|at| at as u32);
-    let mut fresh = visited.admit(&starts[..STARTS.min(rows)]);
+    let mut fresh = visited.admit(graph.starts(links));
     // Rows with greater keys are not expanded, and not kept.
     let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
     let mut farthest = None;
@@ -54,14 +61,14 @@ pub(crate) fn walk(
             last = wanted.map_or(i32::MAX, |key| goal.beyond(key, slack));
             kept = wanted.map_or(i32::MAX, |key| last.max(key));
         }
-        let Some(row) = frontier.expand(last) else {
+        let Some(row) = frontier.expand(last).filter(|_| counters.compared < most) else {
             break;
         };
         if let Some(next) = frontier.peek() {
             graph.prefetch(next);
         }
         hops += 1;
-        fresh = visited.admit(graph.neighbours(row));
+        fresh = visited.admit(graph.neighbours(row, links));
     }
     counters.hops += hops;
     if !filtered {

@@ -3,14 +3,28 @@
 //! Two kinds of walk share one loop: a search of a finished graph for a query, and a builder's
 //! search of its growing graph for a row.
 
+/// Rows that a walk starts from.
+const STARTS: usize = 32;
+
+/// The first of `rows`, in `room`. Positions follow a keyed order, so these rows are a random sample, and they lie side
+/// by side in memory: comparing them costs less than one layer of a hierarchy would.
+pub(crate) fn first(rows: impl Iterator<Item = u32>, room: &mut Vec<u32>) -> &[u32] {
+    room.clear();
+    room.extend(rows.take(STARTS));
+    room
+}
+
 /// A graph.
 pub(crate) trait Links {
     /// Number of rows.
     fn rows(&self) -> usize;
 
-    /// The neighbours of a row; where there are fewer than there is room for, the row itself fills
-    /// up.
-    fn neighbours(&self, row: u32) -> &[u32];
+    /// Rows to start from, written to `room` first if no list holds them.
+    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32];
+
+    /// The neighbours of a row, written to `room` first if no list holds them; where there are fewer than a
+    /// list has room for, the row itself fills up.
+    fn neighbours<'a>(&'a self, row: u32, room: &'a mut Vec<u32>) -> &'a [u32];
 
     /// Starts loading the neighbours of a row.
     fn prefetch(&self, row: u32);
