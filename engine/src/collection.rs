@@ -102,6 +102,17 @@ impl Collection {
         Ok(Deleted { count, as_of: self.stamp(sequence) })
     }
 
+    /// Deletes the records that match. It is as if their ids had been looked up first: what others write meanwhile is
+    /// not looked at again, and of very many records some may be deleted where an error ends it.
+    ///
+    /// # Errors
+    /// `Invalid` for an unusable filter; those of [`Collection::delete`].
+    pub fn delete_matching(&self, filter: &Filter) -> Result<Deleted> {
+        let (count, sequence) = write::delete_matching(&self.env, &self.state, &self.permit, filter)?;
+        self.bell.ring();
+        Ok(Deleted { count, as_of: self.stamp(sequence) })
+    }
+
     /// The record with this id, with vector and payload.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod clock;
 mod collection;
 mod condition;
@@ -49,11 +50,13 @@ mod rewrite;
 mod root_key;
 mod run;
 mod salvage;
+mod scan;
 mod schema;
 mod scrub;
 mod search;
 mod segment;
 mod segment_files;
+mod select;
 mod settings;
 mod snapshot;
 mod state;
@@ -70,13 +73,13 @@ pub use entropy::{Entropy, OsEntropy};
 pub use environment::{CollectionBuilder, Environment, Erase};
 pub use erase::Erasure;
 pub use error::{Error, ErrorKind, Result};
-pub use filter::Filter;
+pub use filter::{FILTER_FAULT, Filter, Operand};
 pub use health::Health;
 pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
-pub use query::{AsOf, Counted, Counters, Deleted, Hit, Hits, Page, Phases};
+pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases};
 pub use record::{Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
