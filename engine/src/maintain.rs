@@ -9,6 +9,8 @@ use std::time::Duration;
 use storage::compaction::{Policy, Size, pick};
 use storage::sync::lock_within;
 
+use crate::declare::lacks_fields;
+use crate::declared::Declared;
 use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +55,7 @@ fn urgent(env: &EnvironmentState) -> Result<Step> {
     }
     for state in env.all() {
         let (view, _) = state.view().served();
-        if let Some((chosen, done)) = choose(&view) {
+        if let Some((chosen, done)) = choose(&view, &state.declared()) {
             let rewritten = rewrite_sound(env, &state, &Input::of(&chosen))?;
             return Ok(rewritten.map_or(Step::Quarantined, |_| done));
         }
@@ -62,8 +64,9 @@ fn urgent(env: &EnvironmentState) -> Result<Step> {
 }
 
 /// What a collection should have rewritten next, and what that is called.
-fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
-    if let Some(stale) = view.segments.iter().find(|view| view.segment.condition().is_stale()) {
+fn choose(view: &View, declared: &Declared) -> Option<(Vec<SegmentView>, Step)> {
+    let is_stale = |view: &&SegmentView| view.segment.condition().is_stale() || lacks_fields(view, declared);
+    if let Some(stale) = view.segments.iter().find(is_stale) {
         return Some((vec![stale.clone()], Step::Mended));
     }
     let sizes: Vec<Size> = view.segments.iter().map(size).collect();
@@ -81,10 +84,13 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     for state in env.all() {
         loop {
             let (view, _) = state.view().served();
-            let waiting = rebuild::waiting(env);
+            let (waiting, declared) = (rebuild::waiting(env), state.declared());
             let is_due = |view: &SegmentView| {
                 let segment = &view.segment;
-                !view.dead.is_empty() || segment.condition().is_stale() || waiting.contains_key(&segment.id)
+                !view.dead.is_empty()
+                    || segment.condition().is_stale()
+                    || lacks_fields(view, &declared)
+                    || waiting.contains_key(&segment.id)
             };
             // Whatever is damaged is left out the next time around.
             if view.segments.len() < 2 && !view.segments.iter().any(is_due)

@@ -10,11 +10,12 @@ use privacy::EntityId;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
-use storage::segment::{EntityMap, IdMap};
+use storage::segment::{EntityMap, FieldMap, IdMap};
 
 use crate::bounds::Bounds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
+use crate::resolve::resolve;
 use crate::segment::Index;
 
 /// The codes of `records`, in their order.
@@ -44,7 +45,13 @@ impl Run {
         let odd = |e| Error::with(ErrorKind::Corrupt, "a batch of records names one of them twice", e);
         let (ids, entities) = (IdMap::build(ids).map_err(odd)?, EntityMap::build(&owners).map_err(odd)?);
         Ok(Self {
-            index: Arc::new(Index { ann: Ann::Flat(codes), ids, entities, erased: RoaringBitmap::new() }),
+            index: Arc::new(Index {
+                ann: Ann::Flat(codes),
+                ids,
+                entities,
+                fields: FieldMap::default(),
+                erased: RoaringBitmap::new(),
+            }),
             dead: Arc::default(),
         })
     }
@@ -117,7 +124,7 @@ impl Run {
         let mut live = RoaringBitmap::new();
         live.insert_range(0..self.index.ids.len() as u32);
         live -= &*self.dead;
-        Bounds::of(filter, &self.index, &live).0
+        resolve(filter, &self.index, &live).0
     }
 
     /// The live rows, those in `only` if that is given, with the `ef` smallest estimates of their distances.

@@ -12,6 +12,7 @@ use crate::bounds::Bounds;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Subject};
 use crate::query::Filtered;
+use crate::resolve::resolve;
 use crate::segment::Segment;
 use crate::snapshot::SegmentView;
 use crate::state::EnvironmentState;
@@ -65,7 +66,7 @@ impl<'a> Selection<'a> {
         live.insert_range(0..view.segment.len);
         live -= &*view.dead;
         live -= &index.erased;
-        let (bounds, answered) = Bounds::of(self.filter, index, &live);
+        let (bounds, answered) = resolve(self.filter, index, &live);
         self.cost.conditions = self.cost.conditions.max(answered.conditions);
         self.cost.unindexed = self.cost.unindexed.max(answered.unindexed);
         self.cost.estimated += bounds.possible.len();

@@ -193,6 +193,18 @@ fn validate(
     Ok(checked)
 }
 
+/// Lists and objects that a payload may hold in one another: what reads them back goes no deeper than 128.
+const PAYLOAD_DEPTH_MAX: usize = 100;
+
+fn is_deeper(value: &serde_json::Value, depth: usize) -> bool {
+    let below = |value| depth == 0 || is_deeper(value, depth - 1);
+    match value {
+        serde_json::Value::Array(items) => items.iter().any(below),
+        serde_json::Value::Object(members) => members.values().any(below),
+        _ => false,
+    }
+}
+
 fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize) -> Result<StoredRecord> {
     state
         .metric
@@ -211,6 +223,9 @@ fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize
         .map(serde_json::to_vec)
         .transpose()
         .map_err(|_| Error::invalid(format!("records[{at}]: the payload is not JSON")))?;
+    if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
+        return Err(Error::invalid(format!("records[{at}]: the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
+    }
     if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
         return Err(Error::invalid(format!("records[{at}]: the payload is over {} bytes", settings.payload_bytes_max)));
     }

@@ -63,5 +63,12 @@ pub use json::FILTER_FAULT;
 pub use node::Filter;
 pub use scalar::Operand;
 
-pub(crate) use matches::Subject;
+pub(crate) use instant::instant;
+pub(crate) use matches::{Subject, is_empty};
 pub(crate) use node::{Clauses, Node};
+pub(crate) use number::Number;
+pub(crate) use path::{Path, WRONG_PATH, write_key};
+pub(crate) use predicate::{Predicate, Words, count};
+pub(crate) use range::{Limits, Moment, Range};
+pub(crate) use scalar::Scalar;
+pub(crate) use tokens::tokens;

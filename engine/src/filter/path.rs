@@ -31,12 +31,6 @@ pub(crate) const WRONG_PATH: &str =
     "a key path such as a.b, a[].b, a[0] or \"odd.key\".b is expected, of at most 512 bytes";
 
 impl Path {
-    /// The path of the member `key` of the payload itself.
-    #[cfg(test)]
-    pub fn of_key(key: &str) -> Self {
-        Self(vec![Step::Key(key.to_owned())])
-    }
-
     /// Reads a path; `None` if it is none.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > BYTES_MAX {
@@ -60,18 +54,27 @@ impl Path {
         (steps.len() <= STEPS_MAX).then_some(Self(steps))
     }
 
-    /// This path and the step to the member `key` of what it finds.
-    #[cfg(test)]
-    pub fn member(&self, key: &str) -> Self {
-        Self(self.0.iter().cloned().chain([Step::Key(key.to_owned())]).collect())
-    }
-
     /// This path and the step to every element of what it finds, unless it ends with such a step.
     pub fn each(mut self) -> Self {
         if self.0.last() != Some(&Step::Each) {
             self.0.push(Step::Each);
         }
         self
+    }
+
+    /// This path, then `inner` in what it finds.
+    pub fn join(&self, inner: &Self) -> Self {
+        Self(self.0.iter().chain(&inner.0).cloned().collect())
+    }
+
+    /// Whether it names one element of a list by its number.
+    pub fn has_number(&self) -> bool {
+        self.0.iter().any(|step| matches!(step, Step::At(_)))
+    }
+
+    /// Whether it ends with all elements of a list.
+    pub fn is_of_elements(&self) -> bool {
+        self.0.last() == Some(&Step::Each)
     }
 
     /// Whether `test` holds for any value that the path finds in `root`.
@@ -139,7 +142,8 @@ impl fmt::Display for Path {
     }
 }
 
-fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
+/// Writes a key as a path has it: quoted where it would be read as something else.
+pub(crate) fn write_key(f: &mut impl Write, key: &str) -> fmt::Result {
     if !key.is_empty() && !key.contains(['.', '[', ']', '"']) {
         return f.write_str(key);
     }
@@ -231,7 +235,7 @@ mod tests {
 
         #[test]
         fn any_key_can_be_named(key in ".{0,20}") {
-            let path = Path::of_key(&key).member(&key);
+            let path = Path(vec![Step::Key(key.clone()), Step::Key(key)]);
             prop_assert!(Path::parse(&path.to_string()).as_ref() == Some(&path));
         }
     }
