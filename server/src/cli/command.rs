@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::failure::Failure;
-use super::{bench, demo, erase, import, salvage, search, serve, verify};
+use super::{bench, demo, erase, import, index, salvage, search, serve, verify};
 
 /// The vector database that can forget: encrypted, erasable, embedded.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Demo(demo::Args),
     /// Store the vectors of a file: hdf5, fvecs, bvecs, fbin, u8bin, npy or jsonl.
     Import(import::Args),
+    /// Index a field of payloads, or list those that are indexed.
+    Index(index::Args),
     /// Find the records nearest to a vector.
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
@@ -47,6 +49,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(context, args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
+        Command::Index(args) => index::run(&context, &args),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Verify(args) => verify::run(&context, &args),

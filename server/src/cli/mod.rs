@@ -10,6 +10,7 @@ mod demo;
 mod erase;
 mod failure;
 mod import;
+mod index;
 mod jsonl;
 mod salvage;
 mod search;

@@ -83,7 +83,7 @@ async fn every_described_route_exists_and_every_route_is_described() {
     let mut operations = BTreeSet::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let path = path.replace("{collection}", "docs").replace("{id}", "1");
+            let path = path.replace("{collection}", "docs").replace("{id}", "1").replace("{field}", "a");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let answer = server.ask(method.clone(), &path, json!({})).await.1;
             let code = answer["code"].as_str().unwrap_or_default();
@@ -95,7 +95,7 @@ async fn every_described_route_exists_and_every_route_is_described() {
         }
     }
     // All routes of `router` but the description itself.
-    assert_eq!(operations.len(), 14);
+    assert_eq!(operations.len(), 16);
 }
 
 #[tokio::test]
@@ -142,6 +142,24 @@ async fn records_come_back_as_they_went_in() {
     for body in [json!({}), json!({"ids": [1], "filter": {}})] {
         is_problem(&delete(body).await, 400, "invalid_body");
     }
+}
+
+#[tokio::test]
+async fn fields_are_indexed_and_no_longer() {
+    let server = Server::with_docs(Config::default()).await;
+    let path = "/v1/collections/docs/indexes";
+    let (status, answer) = server.ask(Method::PUT, path, json!({"field": "tags[].id", "type": "integer"})).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(answer, json!({"payload_indexes": [{"field": "tags[].id", "type": "integer"}]}));
+    let (_, info) = server.ask(Method::GET, "/v1/collections/docs", Value::Null).await;
+    assert_eq!(info["payload_indexes"], answer["payload_indexes"]);
+    let wrong = server.ask(Method::PUT, path, json!({"field": "s3cr3t[", "type": "integer"})).await;
+    is_problem(&wrong, 400, "invalid");
+    let wrong = server.ask(Method::PUT, path, json!({"field": "a", "type": "s3cr3t"})).await;
+    is_problem(&wrong, 400, "invalid_body");
+    let one = format!("{path}/tags%5B%5D.id");
+    assert_eq!(server.ask(Method::DELETE, &one, Value::Null).await.0, StatusCode::NO_CONTENT);
+    is_problem(&server.ask(Method::DELETE, &one, Value::Null).await, 404, "not_found");
 }
 
 #[tokio::test]
