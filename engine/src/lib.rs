@@ -3,8 +3,8 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite`, `erase`, `rebuild`, and
-//! `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
+//! Control stays in the walks, one file each: `write`, `search` (and `read`; both `select` what a filter leaves, which
+//! `resolve`s it by what indexes know), `rewrite`, `erase`, `rebuild`, `declare`, and `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
 

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use index::{Codes, Query, Scratch, Space};
 use privacy::EntityId;
+use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::memtable::{Memtable as Slots, Slot};
 use storage::record::Record as StoredRecord;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::filter::{Filter, Subject};
@@ -113,9 +115,10 @@ impl Memtable {
     }
 
     /// The live rows that match `filter`, run by run.
-    pub fn matching(&self, filter: &Filter) -> Result<Vec<RoaringBitmap>> {
+    pub fn matching(&self, filter: &Filter, pool: &ThreadPool) -> Result<Vec<RoaringBitmap>> {
         let rows = |run: &Run| {
-            let bounds = run.bounds(filter);
+            let text = |position| self.record(run, position).and_then(|record| record.payload.clone());
+            let bounds = run.bounds(filter, pool, &|position| Ok(text(position).map(Zeroizing::new)))?;
             let (doubtful, mut rows) = (bounds.doubtful(), bounds.certain);
             for position in doubtful {
                 if let Some(record) = self.record(run, position)
@@ -146,6 +149,14 @@ impl Memtable {
         }
         near.candidates.sort_unstable_by(|(a, ..), (b, ..)| a.total_cmp(b));
         near
+    }
+
+    /// The records in `only`, what [`Memtable::matching`] gave.
+    pub fn records(&self, only: Vec<RoaringBitmap>) -> impl Iterator<Item = &Arc<StoredRecord>> {
+        let of_run = move |(run, only): (_, RoaringBitmap)| {
+            only.into_iter().filter_map(move |position| self.record(run, position))
+        };
+        self.runs.iter().zip(only).flat_map(of_run)
     }
 
     /// The record at a position of a run.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
 use storage::id::RecordId;
 use storage::memtable::Slot;
 use storage::record::Record as StoredRecord;
@@ -105,10 +106,7 @@ pub(crate) fn count(
             None => view.live(),
             Some(filter) => {
                 let mut selection = Selection::new(env, filter)?;
-                let mut count = 0;
-                for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
-                    count += u64::from(selection.takes(record)?);
-                }
+                let mut count = selection.in_memtable(&view.memtable)?.iter().map(RoaringBitmap::len).sum::<u64>();
                 for segment in &view.segments {
                     count += selection.rows(segment)?.len();
                 }

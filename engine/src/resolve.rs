@@ -1,14 +1,22 @@
-//! RESOLVE: filter → what the index of a segment knows about it, without opening a row.
+//! RESOLVE: filter → what indexes know about it, without opening a row.
 //!
 //! Conditions on ids, entities and indexed fields are answered; the others leave every row possible. Invariant: the
 //! bounds hold for what [`Filter::matches`] says of the rows.
 
 use roaring::RoaringBitmap;
+use storage::segment::{EntityMap, FieldMap, IdMap};
 
 use crate::bounds::Bounds;
 use crate::fields::{absent, answer, nulls, unfilled};
 use crate::filter::{Clauses, Filter, Node, Path};
-use crate::segment::Index;
+
+/// What is known about some rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub ids: &'a IdMap,
+    pub entities: &'a EntityMap,
+    pub fields: &'a FieldMap,
+}
 
 /// How many conditions of a filter were answered.
 #[derive(Clone, Copy, Default)]
@@ -19,15 +27,15 @@ pub(crate) struct Answered {
     pub unindexed: u64,
 }
 
-/// What `index` knows about the rows in `all`.
-pub(crate) fn resolve(filter: &Filter, index: &Index, all: &RoaringBitmap) -> (Bounds, Answered) {
-    let mut walk = Walk { index, all, answered: Answered::default() };
+/// What follows from `known` for the rows in `all`.
+pub(crate) fn resolve(filter: &Filter, known: Known<'_>, all: &RoaringBitmap) -> (Bounds, Answered) {
+    let mut walk = Walk { known, all, answered: Answered::default() };
     let bounds = walk.filter(filter);
     (bounds.and(&Bounds::exact(all.clone())), walk.answered)
 }
 
 struct Walk<'a> {
-    index: &'a Index,
+    known: Known<'a>,
     all: &'a RoaringBitmap,
     answered: Answered,
 }
@@ -66,11 +74,11 @@ impl Walk<'_> {
     fn condition(&self, node: &Node, within: Option<&Path>) -> Bounds {
         let full = |path: &Path| within.map_or_else(|| path.clone(), |within| within.join(path));
         match node {
-            Node::HasId(ids) => Bounds::exact(ids.iter().filter_map(|id| self.index.ids.position(id)).collect()),
-            Node::Entity(ids) => Bounds::exact(ids.iter().flat_map(|id| self.index.entities.positions(id)).collect()),
+            Node::HasId(ids) => Bounds::exact(ids.iter().filter_map(|id| self.known.ids.position(id)).collect()),
+            Node::Entity(ids) => Bounds::exact(ids.iter().flat_map(|id| self.known.entities.positions(id)).collect()),
             Node::Field(path, predicate) => {
                 let path = full(path);
-                match self.index.fields.field(&path.to_string()) {
+                match self.known.fields.field(&path.to_string()) {
                     Some(field) => answer(field, predicate, self.all),
                     None if self.is_nowhere(&path) => absent(predicate, self.all),
                     None => Bounds::unknown(self.all),
@@ -78,13 +86,13 @@ impl Walk<'_> {
             }
             Node::IsNull(path) => {
                 let path = full(path);
-                match self.index.fields.field(&path.to_string()) {
+                match self.known.fields.field(&path.to_string()) {
                     Some(field) => Bounds::exact(nulls(field)),
                     None if self.is_nowhere(&path) => Bounds::exact(RoaringBitmap::new()),
                     None => Bounds::unknown(self.all),
                 }
             }
-            Node::IsEmpty(path) => match self.index.fields.field(&full(path).to_string()) {
+            Node::IsEmpty(path) => match self.known.fields.field(&full(path).to_string()) {
                 Some(field) => Bounds::exact(unfilled(field, self.all)),
                 None if self.is_nowhere(&full(path)) => Bounds::exact(self.all.clone()),
                 None => Bounds::unknown(self.all),
@@ -125,11 +133,11 @@ impl Walk<'_> {
     /// Whether the index knows that no row has anything at `path`.
     fn is_nowhere(&self, path: &Path) -> bool {
         // Elements of lists are no paths of their own there.
-        if !self.index.fields.is_complete() || path.has_number() || path.is_of_elements() {
+        if !self.known.fields.is_complete() || path.has_number() || path.is_of_elements() {
             return false;
         }
         let name = path.to_string();
-        let fields = self.index.fields.fields();
+        let fields = self.known.fields.fields();
         let first = fields.partition_point(|field| field.name < name);
         let behind = |other: &str| other.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['.', '[']));
         !fields.iter().skip(first).take_while(|field| field.name.starts_with(&name)).any(|field| behind(&field.name))

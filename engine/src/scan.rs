@@ -25,9 +25,11 @@ pub(crate) fn scan_memtable<'a>(
     selection: Option<&Selection<'_>>,
 ) -> Result<Nearest<'a>> {
     let mut nearest = Nearest::new(query.limit);
-    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
-        if selection.map_or(Ok(true), |selection| selection.takes(record))? {
-            consider(state, query, record, &mut nearest);
+    match selection.map(|selection| selection.in_memtable(&view.memtable)).transpose()? {
+        Some(only) => view.memtable.records(only).for_each(|record| consider(state, query, record, &mut nearest)),
+        None => {
+            let all = view.memtable.iter().filter_map(|(_, slot)| slot.live());
+            all.for_each(|record| consider(state, query, record, &mut nearest));
         }
     }
     Ok(nearest)

@@ -56,7 +56,7 @@ fn answer(
         (now(), nearest)
     } else {
         let prepared = state.space.query(query.vector);
-        let known = search_memtable(env, state, query, &prepared, view, &mut counters)?;
+        let known = search_memtable(env, state, query, &prepared, view, selection.as_ref(), &mut counters)?;
         let candidates = find_candidates(env, query, &prepared, view, selection.as_mut(), &mut counters)?;
         (now(), decide(env, state, query, known, &candidates, &mut counters)?)
     };
@@ -106,13 +106,14 @@ fn search_memtable<'a>(
     query: &SearchQuery<'_>,
     prepared: &Query,
     view: &'a View,
+    selection: Option<&Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Nearest<'a>> {
     let mut nearest = Nearest::new(query.limit);
     if view.memtable.live_len() == 0 {
         return Ok(nearest);
     }
-    let only = query.filter.as_ref().map(|filter| view.memtable.matching(filter)).transpose()?;
+    let only = selection.map(|selection| selection.in_memtable(&view.memtable)).transpose()?;
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let mut ef = ef_of_each(query, 1).max(query.limit);
     loop {

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::condition::Condition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::Keys;
+use crate::resolve::Known;
 
 /// Section codes inside an `.idx` file.
 pub(crate) mod section {
@@ -47,6 +48,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// What it knows about its rows beside where they lie.
+    pub fn known(&self) -> Known<'_> {
+        Known { ids: &self.ids, entities: &self.entities, fields: &self.fields }
+    }
+
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
         let maps = self.ids.resident_bytes() + self.entities.resident_bytes() + self.fields.resident_bytes();

@@ -11,6 +11,7 @@ use storage::record::Record as StoredRecord;
 use crate::bounds::Bounds;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Subject};
+use crate::memtable::Memtable;
 use crate::query::Filtered;
 use crate::resolve::resolve;
 use crate::segment::Segment;
@@ -35,6 +36,11 @@ impl<'a> Selection<'a> {
             Some(what) => Err(Error::invalid(format!("the filter is not usable: {what}"))),
             None => Ok(Self { env, filter, cost: Filtered::default() }),
         }
+    }
+
+    /// The records of the memtable that match, by its runs.
+    pub fn in_memtable(&self, memtable: &Memtable) -> Result<Vec<RoaringBitmap>> {
+        memtable.matching(self.filter, &self.env.shared.pool)
     }
 
     /// Whether a record of the memtable matches.
@@ -66,7 +72,7 @@ impl<'a> Selection<'a> {
         live.insert_range(0..view.segment.len);
         live -= &*view.dead;
         live -= &index.erased;
-        let (bounds, answered) = resolve(self.filter, index, &live);
+        let (bounds, answered) = resolve(self.filter, index.known(), &live);
         self.cost.conditions = self.cost.conditions.max(answered.conditions);
         self.cost.unindexed = self.cost.unindexed.max(answered.unindexed);
         self.cost.estimated += bounds.possible.len();

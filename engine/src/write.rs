@@ -103,12 +103,9 @@ pub(crate) fn delete_matching(
 }
 
 fn matching_ids(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<RecordId>> {
-    let (mut selection, mut ids) = (Selection::new(env, filter)?, Vec::new());
-    for (id, slot) in view.memtable.iter() {
-        if slot.live().map_or(Ok(false), |record| selection.takes(record))? {
-            ids.push(id);
-        }
-    }
+    let mut selection = Selection::new(env, filter)?;
+    let in_memtable = selection.in_memtable(&view.memtable)?;
+    let mut ids: Vec<RecordId> = view.memtable.records(in_memtable).map(|record| record.id).collect();
     for found in &view.segments {
         let names = &found.segment.index(&env.keys)?.ids;
         ids.extend(selection.rows(found)?.into_iter().filter_map(|position| names.id(position)));

@@ -9,4 +9,4 @@ mod columns;
 mod leaves;
 
 pub(crate) use answer::{absent, answer, nulls, unfilled};
-pub(crate) use build::build;
+pub(crate) use build::{Payload, build};

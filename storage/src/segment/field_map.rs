@@ -13,6 +13,8 @@ const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
 const ZSTD_LEVEL: i32 = 3;
+/// Shorter maps are not packed: it would save less than a chunk of sealing.
+const PACKED_FROM: usize = 512;
 /// Nothing is packed that inflates to more than so many times its length and [`INFLATED_FREE`] bytes.
 const INFLATED_RATIO: usize = 32;
 const INFLATED_FREE: usize = 1 << 16;
@@ -152,6 +154,9 @@ impl FieldMap {
 }
 
 fn pack(plain: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    if plain.len() < PACKED_FROM {
+        return None;
+    }
     let frame = Zeroizing::new(zstd::bulk::compress(plain, ZSTD_LEVEL).ok()?);
     let mut out = Zeroizing::new(Vec::with_capacity(frame.len() + 10));
     put_varint(&mut out, plain.len() as u64);

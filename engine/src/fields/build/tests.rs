@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use roaring::RoaringBitmap;
 use serde_json::json;
 use storage::id::RecordId;
@@ -155,4 +157,32 @@ fn the_words_of_a_text_are_found_whatever_its_length() {
     let Node::Field(_, predicate) = filter.node() else { panic!("a condition on a field") };
     let bounds = answer(map.field("a").unwrap(), predicate, &(0..2).collect());
     assert!(bounds.certain.iter().eq([0]) && bounds.possible.iter().eq([0, 1]), "the second is of two texts");
+}
+
+/// Eight fields as records have them, from one of two words to a text of its own.
+fn typical(n: u64) -> Value {
+    let mut rng = StdRng::seed_from_u64(n);
+    let mut below = |end: u64| rng.random_range(0..end);
+    json!({
+        "lang": if below(3) == 0 { "en" } else { "de" },
+        "category": format!("category-{:02}", below(40)),
+        "tags": [format!("tag-{}", below(200)), format!("tag-{}", below(170))],
+        "price": below(10_000) as f64 / 100.0,
+        "stock": below(500),
+        "active": below(10) > 0,
+        "created": format!("2026-{:02}-{:02}T{:02}:{:02}:00Z", 1 + below(12), 1 + below(28), below(24), below(60)),
+        "title": format!("title number {n}"),
+    })
+}
+
+/// What the index of payloads costs in memory and on disk; the bounds are a tenth over what was measured.
+#[test]
+fn a_record_of_eight_fields_costs_so_much_and_no_more() {
+    let payloads: Vec<Value> = (0..20_000).map(typical).collect();
+    let map = index(&payloads, &Declared::default(), 64);
+    let each = |bytes: usize| bytes as f64 / payloads.len() as f64;
+    let (memory, disk) = (each(map.resident_bytes()), each(map.encode().len()));
+    println!("{memory:.1} bytes of memory and {disk:.1} bytes on disk a record");
+    assert!(map.is_complete() && map.fields().len() == 8);
+    assert!(memory < 90.0 && disk < 20.0, "{memory} {disk}");
 }
