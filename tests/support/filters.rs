@@ -60,13 +60,15 @@ pub enum Tree {
 }
 
 /// Ways to write moments, and the minute that each means.
-pub const MOMENTS: [(&str, i64); 6] = [
+pub const MOMENTS: [(&str, i64); 7] = [
     ("2026-01-01T00:00:00Z", 0),
     ("2026-01-01T01:30:00+01:00", 30),
     ("2025-12-31T23:45:00-01:00", 45),
     ("2026-01-01t01:00:00.000z", 60),
     ("2026-01-01T00:00:00-02:00", 120),
     ("2026-01-02T00:00:00Z", 1440),
+    // Farther away than nanoseconds since 1970 count in 64 bits.
+    ("9999-01-01T00:00:00Z", 4_193_392_320),
 ];
 
 /// A way to misunderstand a filter: the suite must tell each from the right one.
