@@ -3,18 +3,22 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite` (and `aside`), `erase`, `rebuild`,
-//! and `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
+//! Control stays in the walks, one file each: `write`, `search` (and `read`; both `select` what a filter leaves, which
+//! `resolve`s it by what indexes know), `rewrite` (and `aside`), `erase`, `rebuild`, `declare`, and `recover` for opening;
+//! `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
 
 #![forbid(unsafe_code)]
 
 mod aside;
+mod bounds;
 mod clock;
 mod collection;
 mod condition;
 mod database;
+mod declare;
+mod declared;
 mod draft;
 mod drill;
 pub mod durability;
@@ -22,6 +26,7 @@ mod entropy;
 mod environment;
 mod erase;
 mod error;
+mod fields;
 mod files;
 mod filter;
 mod health;
@@ -46,15 +51,18 @@ mod relog;
 mod repair;
 mod rerank;
 mod reserve;
+mod resolve;
 mod rewrite;
 mod root_key;
 mod run;
 mod salvage;
+mod scan;
 mod schema;
 mod scrub;
 mod search;
 mod segment;
 mod segment_files;
+mod select;
 mod settings;
 mod snapshot;
 mod state;
@@ -64,20 +72,21 @@ mod worker;
 mod write;
 
 pub use clock::{Clock, SystemClock};
-pub use collection::{Collection, CollectionInfo, Count, Scroll, Search};
+pub use collection::{Collection, CollectionInfo, Count, PayloadIndex, Scroll, Search};
 pub use database::{Builder, Database};
+pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
 pub use entropy::{Entropy, OsEntropy};
 pub use environment::{CollectionBuilder, Environment, Erase};
 pub use erase::Erasure;
 pub use error::{Error, ErrorKind, Result};
-pub use filter::Filter;
+pub use filter::{FILTER_FAULT, Filter, Operand};
 pub use health::Health;
 pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
-pub use query::{AsOf, Counted, Counters, Deleted, Hit, Hits, Page, Phases};
+pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases};
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};

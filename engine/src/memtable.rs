@@ -10,11 +10,15 @@ use std::sync::Arc;
 
 use index::{Codes, Query, Scratch, Space};
 use privacy::EntityId;
+use rayon::ThreadPool;
+use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::memtable::{Memtable as Slots, Slot};
 use storage::record::Record as StoredRecord;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
+use crate::filter::{Filter, Subject};
 use crate::run::Run;
 
 /// The newest writes; a clone is a snapshot. Read like the slots it consists of.
@@ -110,12 +114,32 @@ impl Memtable {
         Ok(removed)
     }
 
-    /// The records whose codes are nearest to `query`, the `ef` nearest of every run; only those of `entity` if
-    /// one is named.
-    pub fn near(&self, query: &Query, ef: usize, entity: Option<&EntityId>, scratch: &mut Scratch) -> Near<'_> {
+    /// The live rows that match `filter`, run by run.
+    pub fn matching(&self, filter: &Filter, pool: &ThreadPool) -> Result<Vec<RoaringBitmap>> {
+        let rows = |run: &Run| {
+            let text = |position| self.record(run, position).and_then(|record| record.payload.clone());
+            let bounds = run.bounds(filter, pool, &|position| Ok(text(position).map(Zeroizing::new)))?;
+            let (doubtful, mut rows) = (bounds.doubtful(), bounds.certain);
+            for position in doubtful {
+                if let Some(record) = self.record(run, position)
+                    && filter.matches(&Subject::of(record))?
+                {
+                    rows.insert(position);
+                }
+            }
+            Ok(rows)
+        };
+        self.runs.iter().map(rows).collect()
+    }
+
+    /// The records whose codes are nearest to `query`, the `ef` nearest of every run; only those in `only`, what
+    /// [`Memtable::matching`] gave, if that is given.
+    pub fn near(&self, query: &Query, ef: usize, only: Option<&[RoaringBitmap]>, scratch: &mut Scratch) -> Near<'_> {
         let mut near = Near { candidates: Vec::new(), horizon: f32::INFINITY, compared: 0, bytes: 0 };
-        for run in &self.runs {
-            let found = run.search(query, ef, entity, scratch);
+        let nothing = RoaringBitmap::new();
+        for (at, run) in self.runs.iter().enumerate() {
+            let only = only.map(|only| only.get(at).unwrap_or(&nothing));
+            let found = run.search(query, ef, only, scratch);
             near.compared += scratch.counters().compared;
             near.bytes += scratch.counters().bytes;
             if let Some(last) = found.last().filter(|_| found.len() >= ef) {
@@ -125,6 +149,14 @@ impl Memtable {
         }
         near.candidates.sort_unstable_by(|(a, ..), (b, ..)| a.total_cmp(b));
         near
+    }
+
+    /// The records in `only`, what [`Memtable::matching`] gave.
+    pub fn records(&self, only: Vec<RoaringBitmap>) -> impl Iterator<Item = &Arc<StoredRecord>> {
+        let of_run = move |(run, only): (_, RoaringBitmap)| {
+            only.into_iter().filter_map(move |position| self.record(run, position))
+        };
+        self.runs.iter().zip(only).flat_map(of_run)
     }
 
     /// The record at a position of a run.

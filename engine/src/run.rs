@@ -3,16 +3,22 @@
 //! Invariant: rows never change; which of them are dead is a bitmap beside them, so that a clone is a
 //! snapshot that costs nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use index::{Allow, Ann, Candidate, Codes, Query, Reach, Scratch, Space};
 use privacy::EntityId;
+use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
-use storage::segment::{EntityMap, IdMap};
+use storage::segment::{EntityMap, FieldMap, IdMap};
 
+use crate::bounds::Bounds;
+use crate::declared::Declared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fields::{self, Payload};
+use crate::filter::Filter;
+use crate::resolve::{Known, resolve};
 use crate::segment::Index;
 
 /// The codes of `records`, in their order.
@@ -22,12 +28,19 @@ pub(crate) fn encode(space: &Space, records: &[StoredRecord]) -> Codes {
     codes
 }
 
+/// Payloads are gathered to decide so many rows; fewer are read one by one.
+const GATHERED_FROM: u64 = 16;
+/// Fields that are gathered, the commonest.
+const AUTOMATIC: usize = 64;
+
 /// Records with their codes.
 #[derive(Clone)]
 pub(crate) struct Run {
     index: Arc<Index>,
     /// Positions of records that were replaced, deleted, masked or flushed.
     dead: Arc<RoaringBitmap>,
+    /// What the payloads say, gathered for the first filter that asks.
+    fields: Arc<OnceLock<FieldMap>>,
 }
 
 impl Run {
@@ -42,8 +55,15 @@ impl Run {
         let odd = |e| Error::with(ErrorKind::Corrupt, "a batch of records names one of them twice", e);
         let (ids, entities) = (IdMap::build(ids).map_err(odd)?, EntityMap::build(&owners).map_err(odd)?);
         Ok(Self {
-            index: Arc::new(Index { ann: Ann::Flat(codes), ids, entities, erased: RoaringBitmap::new() }),
+            index: Arc::new(Index {
+                ann: Ann::Flat(codes),
+                ids,
+                entities,
+                fields: FieldMap::default(),
+                erased: RoaringBitmap::new(),
+            }),
             dead: Arc::default(),
+            fields: Arc::default(),
         })
     }
 
@@ -70,7 +90,7 @@ impl Run {
         if its.is_empty() {
             return Ok(None);
         }
-        let rest = Self { index: Arc::clone(&self.index), dead: Arc::new(its | &*self.dead) };
+        let rest = Self { index: Arc::clone(&self.index), dead: Arc::new(its | &*self.dead), fields: Arc::default() };
         Self::merged(&[rest], space).map(Some)
     }
 
@@ -110,10 +130,32 @@ impl Run {
         self.dead = Arc::new(died | &*self.dead);
     }
 
-    /// The live rows, those of `entity` if one is named, with the `ef` smallest estimates of their distances.
-    pub fn search(&self, query: &Query, ef: usize, entity: Option<&EntityId>, scratch: &mut Scratch) -> Vec<Candidate> {
-        let only = entity.map(|entity| self.index.entities.bitmap(entity) - &*self.dead);
-        let allow = match &only {
+    /// What is known about which live rows match `filter`. Where ids and owners do not decide, the payloads are gathered,
+    /// which `payload` gives by position.
+    pub fn bounds(&self, filter: &Filter, pool: &ThreadPool, payload: &Payload<'_>) -> Result<Bounds> {
+        let rows = self.index.ids.len() as u32;
+        let mut live = RoaringBitmap::new();
+        live.insert_range(0..rows);
+        live -= &*self.dead;
+        let known = Known { fields: self.fields.get().unwrap_or(&self.index.fields), ..self.index.known() };
+        let bounds = resolve(filter, known, &live).0;
+        if self.fields.get().is_some() || bounds.doubtful().len() < GATHERED_FROM {
+            return Ok(bounds);
+        }
+        let gathered = pool.install(|| fields::build(rows, &Declared::default(), AUTOMATIC, payload))?;
+        let fields = self.fields.get_or_init(|| gathered);
+        Ok(resolve(filter, Known { fields, ..self.index.known() }, &live).0)
+    }
+
+    /// The live rows, those in `only` if that is given, with the `ef` smallest estimates of their distances.
+    pub fn search(
+        &self,
+        query: &Query,
+        ef: usize,
+        only: Option<&RoaringBitmap>,
+        scratch: &mut Scratch,
+    ) -> Vec<Candidate> {
+        let allow = match only {
             Some(only) => Allow::Only(only),
             None if self.dead.is_empty() => Allow::All,
             None => Allow::Except(&self.dead),
@@ -139,6 +181,6 @@ impl Run {
 
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
-        self.index.resident_bytes()
+        self.index.resident_bytes() + self.fields.get().map_or(0, FieldMap::resident_bytes)
     }
 }

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::failure::Failure;
-use super::{bench, demo, erase, export, import, salvage, search, serve, verify};
+use super::{bench, demo, erase, export, import, index, salvage, search, serve, verify};
 
 /// The vector database that can forget: encrypted, erasable, embedded.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Import(import::Args),
     /// Write the records of a collection to a file, in the clear: jsonl, parquet, npy or fbin.
     Export(export::Args),
+    /// Index a field of payloads, or list those that are indexed.
+    Index(index::Args),
     /// Find the records nearest to a vector.
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
@@ -50,6 +52,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),
+        Command::Index(args) => index::run(&context, &args),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Verify(args) => verify::run(&context, &args),

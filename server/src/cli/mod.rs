@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod format;
 mod import;
+mod index;
 mod salvage;
 mod search;
 mod serve;

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::body::{Body, answer};
 use super::error::{Problem, Refusal, Refused};
+use super::indexes::IndexAnswer;
 use super::state::App;
 use super::tenant::{Header, Tenant};
 
@@ -61,6 +62,8 @@ pub struct CollectionAnswer {
     /// Damaged segments, which every answer leaves out, as paths inside the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<String>,
+    /// Fields of payloads that are indexed because somebody said so.
+    payload_indexes: Vec<IndexAnswer>,
 }
 
 impl From<CollectionInfo> for CollectionAnswer {
@@ -77,6 +80,7 @@ impl From<CollectionInfo> for CollectionAnswer {
             is_locked: info.is_locked,
             repaired_segments: info.repaired_segments,
             damaged: info.damaged,
+            payload_indexes: info.payload_indexes.into_iter().map(IndexAnswer::from).collect(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`records`], [`search`], [`admin`]; the [`router`]
+//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`indexes`], [`records`], [`search`], [`admin`]; the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -10,9 +10,11 @@ mod body;
 mod collections;
 mod connections;
 mod error;
+mod filter;
 #[cfg(test)]
 mod fuzz;
 mod health;
+mod indexes;
 mod records;
 mod router;
 mod search;

@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, collections, health, records, search};
+use super::{admin, collections, health, indexes, records, search};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,8 @@ use super::{admin, collections, health, records, search};
         collections::put,
         collections::get,
         collections::delete,
+        indexes::put,
+        indexes::delete,
         records::put,
         records::get,
         records::delete,
@@ -51,6 +53,8 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(|| async { Json(Description::openapi()) }))
         .route("/v1/collections", get(collections::list))
         .route("/v1/collections/{collection}", put(collections::put).get(collections::get).delete(collections::delete))
+        .route("/v1/collections/{collection}/indexes", put(indexes::put))
+        .route("/v1/collections/{collection}/indexes/{field}", delete(indexes::delete))
         .route("/v1/collections/{collection}/records", put(records::put))
         .route("/v1/collections/{collection}/records/{id}", get(records::get))
         .route("/v1/collections/{collection}/records/delete", post(records::delete))
