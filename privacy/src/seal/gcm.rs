@@ -1,15 +1,22 @@
 //! AES-256-GCM (NIST SP 800-38D) with a single-use key: the one cipher under both sealings.
 //!
-//! Invariant: the tag is checked before a byte is decrypted, so a failed opening writes no plaintext. The rest of
-//! the crate sees this type only; a faster backend would replace this file.
+//! Invariant: what does not authenticate leaves no plaintext. The rest of the crate sees this type only, and here alone
+//! is chosen what computes it: `assembly`, which falls back by itself on processors without AES instructions, or without
+//! the feature `ring` `portable`. Their bytes are the same.
 
-use aes::cipher::consts::U12;
+#[cfg(feature = "ring")]
+mod assembly;
+#[cfg(any(test, not(feature = "ring")))]
+mod portable;
+
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, AesGcm};
 use zeroize::Zeroize;
 
+#[cfg(feature = "ring")]
+use self::assembly::Cipher;
+#[cfg(not(feature = "ring"))]
+use self::portable::Cipher;
 use super::open_error::OpenError;
 
 /// Bytes of an authentication tag.
@@ -18,13 +25,12 @@ pub(super) const TAG: usize = 16;
 /// Bytes of the nonce that [`Gcm::extended`] takes.
 pub(super) const EXTENDED_NONCE: usize = 24;
 
-/// A cipher whose key seals one message. Only the encrypting half of the AES key schedule is computed: counter mode
-/// needs no other.
-pub(super) struct Gcm(AesGcm<Aes256Enc, U12>);
+/// A cipher whose key seals one message.
+pub(super) struct Gcm(Cipher);
 
 impl Gcm {
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(AesGcm::new(key.into()))
+        Self(Cipher::new(key))
     }
 
     /// The cipher of one message under a key of many, and its nonce: the key derivation of XAES-256-GCM, step by step.
@@ -61,20 +67,24 @@ impl Gcm {
     /// Encrypts `buffer` in place and returns its tag. GCM ends at 64 GiB, far above any limit of this engine; a
     /// longer buffer is wiped and gets a tag that will not verify, so that no plaintext can pass for ciphertext.
     pub(super) fn encrypt(&self, nonce: &[u8; 12], aad: &[u8], buffer: &mut [u8]) -> [u8; TAG] {
-        match self.0.encrypt_inout_detached(nonce.into(), aad, InOutBuf::from(&mut *buffer)) {
-            Ok(tag) => tag.into(),
-            Err(_) => {
-                buffer.zeroize();
-                [0; TAG]
-            }
-        }
+        let tag = self.0.encrypt(nonce, aad, buffer);
+        tag.unwrap_or_else(|| {
+            buffer.zeroize();
+            [0; TAG]
+        })
     }
 
-    /// Checks the tag at the end of `sealed`, then decrypts into `out`, which must be [`TAG`] bytes shorter. On an
-    /// error `out` is untouched.
+    /// Decrypts `sealed` but for the tag at its end, which must be that of the rest, into `out`, which must be [`TAG`]
+    /// bytes shorter. On an error `out` is all zero.
     pub(super) fn decrypt(&self, nonce: &[u8; 12], aad: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<(), OpenError> {
-        let (ciphertext, tag) = sealed.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
-        let buffer = InOutBuf::new(ciphertext, out).map_err(|_| OpenError::Damaged)?;
-        self.0.decrypt_inout_detached(nonce.into(), aad, buffer, tag.into()).map_err(|_| OpenError::Damaged)
+        let opened = match sealed.split_last_chunk::<TAG>() {
+            None => Err(OpenError::TooShort),
+            Some((ciphertext, _)) if ciphertext.len() != out.len() => Err(OpenError::Damaged),
+            Some((ciphertext, tag)) => self.0.decrypt(nonce, aad, ciphertext, tag, out).ok_or(OpenError::Damaged),
+        };
+        opened.inspect_err(|_| out.zeroize())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ impl Gcm {
     ) -> Result<(), OpenError> {
         let (bytes, tag) = sealed.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
         if *tag != [0; TAG] || bytes.len() != out.len() {
+            out.fill(0);
             return Err(OpenError::Damaged);
         }
         out.copy_from_slice(bytes);

@@ -36,11 +36,11 @@ pub fn open_row_into(dek: &Dek, context: &RowContext, blob: &[u8], out: &mut Vec
 }
 
 fn seal(dek: &Dek, nonce: &[u8; NONCE], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-    let (cipher, nonce_x) = Gcm::extended(dek.expose(), nonce);
+    let message = Gcm::extended(dek.expose(), nonce);
     let mut blob = Vec::with_capacity(plaintext.len() + ROW_OVERHEAD);
     blob.extend_from_slice(nonce);
     blob.extend_from_slice(plaintext);
-    let tag = cipher.encrypt(&nonce_x, aad, &mut blob[NONCE..]);
+    let tag = message.0.encrypt(&message.1, aad, &mut blob[NONCE..]);
     blob.extend_from_slice(&tag);
     blob
 }
@@ -55,8 +55,9 @@ fn open(dek: &Dek, aad: &[u8], blob: &[u8], out: &mut Vec<u8>) -> Result<(), Ope
         out.reserve_exact(length);
     }
     out.resize(length, 0);
-    let (cipher, nonce_x) = Gcm::extended(dek.expose(), nonce);
-    cipher.decrypt(&nonce_x, aad, sealed, out).inspect_err(|_| out.clear())
+    // Not taken apart, here and above: moving the cipher would leave a copy of its key that nothing wipes.
+    let message = Gcm::extended(dek.expose(), nonce);
+    message.0.decrypt(&message.1, aad, sealed, out).inspect_err(|_| out.clear())
 }
 
 #[cfg(test)]

@@ -97,8 +97,8 @@ impl<'a> SectionReader<'a> {
     /// each has opened, the whole is authentic.
     ///
     /// # Errors
-    /// [`OpenError::TooShort`] if `out` is not as long as the chunk, or there is none; [`OpenError::Damaged`]. `out` is
-    /// then as it was.
+    /// [`OpenError::TooShort`] if `out` is not as long as the chunk, or there is none: `out` is then as it was.
+    /// [`OpenError::Damaged`]: it is all zero.
     pub fn chunk_into(&self, index: usize, out: &mut [u8]) -> Result<(), OpenError> {
         self.0.chunk_into(index, out)
     }

@@ -113,7 +113,7 @@ fn swapped_chunks_are_refused_and_leave_nothing() {
     let reader = SectionReader::open(&key, &CONTEXT, &swapped).unwrap();
     let mut chunk = [1; CHUNK];
     assert_eq!(reader.chunk_into(1, &mut chunk), Err(OpenError::Damaged));
-    assert_eq!(chunk, [1; CHUNK], "a chunk that does not open writes nothing");
+    assert_eq!(chunk, [0; CHUNK], "a chunk that does not open leaves nothing");
     reader.chunk_into(0, &mut chunk).unwrap();
     assert_eq!(chunk, plaintext[..CHUNK]);
 }
