@@ -99,7 +99,7 @@ impl World {
     }
 
     /// The plaintext of every index, section by section, segments in the order of their ids' bytes.
-    fn indexes(&self) -> Vec<[Vec<u8>; 4]> {
+    fn indexes(&self) -> Vec<[Vec<u8>; 5]> {
         let indexes = autopsy(&self.disk.medium()).unwrap().indexes;
         let mut sections: Vec<_> = indexes.into_iter().map(|index| index.sections).collect();
         sections.sort_unstable_by(|a, b| a[2].cmp(&b[2]));
@@ -142,9 +142,9 @@ proptest! {
         prop_assert_eq!((last.indexes_rebuilt, last.indexes_repaired), if is_small { (1, 0) } else { (0, 1) });
         prop_assert_eq!((world.waits(), last.rebuilt_at.is_some()), (u64::from(!is_small), is_small));
         world.finds_all(left.iter().copied());
-        // Codes, ids and entities are gone already; the graph alone may still show who was there.
+        // Codes, ids, entities and payloads are gone already; the graph alone may still show who was there.
         let (repaired, never_knew) = (world.indexes(), twin.indexes());
-        for section in [0, 2, 3] {
+        for section in [0, 2, 3, 4] {
             prop_assert!(repaired[0][section] == never_knew[0][section], "section {}", section);
         }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use index::Metric;
 use serde::Serialize;
 
+use crate::declare;
+use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::permit::Permit;
@@ -54,6 +56,18 @@ pub struct CollectionInfo {
     pub repaired_segments: u64,
     /// Segments that are damaged and left out of every answer, as paths inside the environment.
     pub damaged: Vec<String>,
+    /// Fields of payloads that are indexed because somebody said so, in the order of their names.
+    pub payload_indexes: Vec<PayloadIndex>,
+}
+
+/// A field of payloads that is indexed because somebody said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PayloadIndex {
+    /// Its key path.
+    pub field: String,
+    /// As what it is indexed.
+    #[serde(rename = "type")]
+    pub kind: FieldType,
 }
 
 impl Collection {
@@ -82,7 +96,42 @@ impl Collection {
             is_locked: loaded().all(Index::is_locked) && view.memtable.is_locked(),
             repaired_segments: segments.iter().filter(|segment| segment.repaired_at.is_some()).count() as u64,
             damaged: paths(&hidden),
+            payload_indexes: self.payload_indexes(),
         }
+    }
+
+    /// The fields of payloads that are indexed because somebody said so. Beside them every segment indexes by itself the
+    /// fields that most of its records have, see [`Settings::automatic_fields`](crate::Settings::automatic_fields).
+    pub fn payload_indexes(&self) -> Vec<PayloadIndex> {
+        let index = |(field, kind): (&str, FieldType)| PayloadIndex { field: field.to_owned(), kind };
+        self.state.declared().iter().map(index).collect()
+    }
+
+    /// Has a field of payloads indexed in every segment: a key path as in filters. Segments that are there get it when
+    /// upkeep rewrites them; until then, as always, filters open the records that no index knows. For a field that is
+    /// indexed already this changes as what.
+    ///
+    /// # Errors
+    /// `Invalid` for a field that is no path, or the 65th.
+    pub fn create_payload_index(&self, field: &str, kind: FieldType) -> Result<()> {
+        declare::declare(&self.env, &self.state, &self.permit, |declared| declared.with(field, kind))?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Has a field indexed no longer because somebody said so; `false` if it was not.
+    ///
+    /// # Errors
+    /// `Invalid` for a field that is no path.
+    pub fn drop_payload_index(&self, field: &str) -> Result<bool> {
+        let mut was_there = false;
+        declare::declare(&self.env, &self.state, &self.permit, |declared| {
+            let rest = declared.without(field)?;
+            was_there = rest.is_some();
+            Ok(rest.unwrap_or_else(|| declared.clone()))
+        })?;
+        self.bell.ring();
+        Ok(was_there)
     }
 
     /// Stores records as one batch, all or nothing, replacing those with the same ids. Durable and visible
@@ -103,6 +152,17 @@ impl Collection {
     pub fn delete(&self, ids: impl IntoIterator<Item = impl Into<RecordId>>) -> Result<Deleted> {
         let ids = ids.into_iter().map(Into::into).collect();
         let (count, sequence) = write::delete(&self.env, &self.state, &self.permit, ids)?;
+        self.bell.ring();
+        Ok(Deleted { count, as_of: self.stamp(sequence) })
+    }
+
+    /// Deletes the records that match. It is as if their ids had been looked up first: what others write meanwhile is
+    /// not looked at again, and of very many records some may be deleted where an error ends it.
+    ///
+    /// # Errors
+    /// `Invalid` for an unusable filter; those of [`Collection::delete`].
+    pub fn delete_matching(&self, filter: &Filter) -> Result<Deleted> {
+        let (count, sequence) = write::delete_matching(&self.env, &self.state, &self.permit, filter)?;
         self.bell.ring();
         Ok(Deleted { count, as_of: self.stamp(sequence) })
     }

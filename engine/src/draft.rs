@@ -12,10 +12,11 @@ use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::memtable::Memtable;
 use storage::record::Record as StoredRecord;
-use storage::segment::{EntityMap, IdMap};
+use storage::segment::{EntityMap, FieldMap, IdMap};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fields;
 use crate::repair::repaired;
 use crate::segment::{Index, Segment};
 use crate::snapshot::SegmentView;
@@ -160,11 +161,32 @@ fn build_index(
     let too_large = |e| Error::with(ErrorKind::Unsupported, "the segment has more rows than a segment can hold", e);
     let index = Index {
         ann,
+        fields: index_payloads(env, state, input, rows)?,
         ids: IdMap::build(rows.iter().map(|row| (row.id, row.sequence))).map_err(too_large)?,
         entities: EntityMap::build(&entities).map_err(too_large)?,
         erased: RoaringBitmap::new(),
     };
     Ok((index, is_repaired))
+}
+
+fn index_payloads(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    input: &Input<'_>,
+    rows: &[Row],
+) -> Result<FieldMap> {
+    let payload = |position: u32| -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let Some(row) = rows.get(position as usize) else { return Ok(None) };
+        Ok(match &row.origin {
+            Origin::Memtable(record) => record.payload.clone().map(Zeroizing::new),
+            Origin::Segment(source, at) => {
+                let body = source_of(input, *source)?.segment.body(*at, &env.keys)?;
+                body.ok_or_else(destroyed)?.payload.take().map(Zeroizing::new)
+            }
+        })
+    };
+    let others = env.shared.settings.automatic_fields;
+    env.shared.pool.install(|| fields::build(rows.len() as u32, &state.declared(), others, &payload))
 }
 
 fn repair(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Option<Ann> {

@@ -11,6 +11,7 @@ use storage::manifest::CollectionEntry;
 use storage::recovery::{LOGS, SEGMENTS};
 
 use crate::collection::{Collection, CollectionInfo};
+use crate::declared::Declared;
 use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erase::{self, Erasure};
@@ -260,7 +261,7 @@ impl CollectionBuilder {
             segments: Vec::new(),
         };
         env.commit(|manifest| manifest.collections.push(entry))?;
-        let state = Arc::new(CollectionState::new(id, self.name.clone(), space, View::default()));
+        let state = Arc::new(CollectionState::new(id, self.name.clone(), space, Declared::default(), View::default()));
         env.collections.write().insert(self.name, Arc::clone(&state));
         Ok(self.env.handle(state))
     }

@@ -12,6 +12,8 @@ use storage::compaction::{Policy, Size, pick};
 use storage::sync::lock_within;
 
 use crate::aside::{Ended, rewrite_aside, rewrite_at_last};
+use crate::declare::lacks_fields;
+use crate::declared::Declared;
 use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,7 +68,7 @@ pub(crate) fn flush_due(env: &EnvironmentState) -> Result<bool> {
 fn compact_next(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
     for state in env.all() {
         let (view, _) = state.view().served();
-        if let Some((chosen, done)) = choose(&view) {
+        if let Some((chosen, done)) = choose(&view, &state.declared()) {
             return Ok(rewrite_aside(env, &(state, chosen), stop)?.step(done));
         }
     }
@@ -74,8 +76,9 @@ fn compact_next(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
 }
 
 /// What a collection should have rewritten next, and what that is called.
-fn choose(view: &View) -> Option<(Vec<SegmentView>, Step)> {
-    if let Some(stale) = view.segments.iter().find(|view| view.segment.condition().is_stale()) {
+fn choose(view: &View, declared: &Declared) -> Option<(Vec<SegmentView>, Step)> {
+    let is_stale = |view: &&SegmentView| view.segment.condition().is_stale() || lacks_fields(view, declared);
+    if let Some(stale) = view.segments.iter().find(is_stale) {
         return Some((vec![stale.clone()], Step::Mended));
     }
     let sizes: Vec<Size> = view.segments.iter().map(size).collect();
@@ -92,10 +95,13 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
     for state in env.all() {
         let choose = || {
             let (view, _) = state.view().served();
-            let waiting = rebuild::waiting(env);
+            let (waiting, declared) = (rebuild::waiting(env), state.declared());
             let is_due = |view: &SegmentView| {
                 let segment = &view.segment;
-                !view.dead.is_empty() || segment.condition().is_stale() || waiting.contains_key(&segment.id)
+                !view.dead.is_empty()
+                    || segment.condition().is_stale()
+                    || lacks_fields(view, &declared)
+                    || waiting.contains_key(&segment.id)
             };
             let is_whole = view.segments.len() < 2 && !view.segments.iter().any(is_due);
             (!is_whole).then(|| (Arc::clone(&state), view.segments.clone()))

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use index::{Codes, Query, Scratch, Space};
 use privacy::EntityId;
+use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::memtable::{Memtable as Slots, Slot};
 use storage::record::Record as StoredRecord;
 
 use crate::error::Result;
+use crate::filter::{Filter, Subject};
 use crate::run::Run;
 
 /// The newest writes; a clone is a snapshot. Read like the slots it consists of.
@@ -110,12 +112,31 @@ impl Memtable {
         Ok(removed)
     }
 
-    /// The records whose codes are nearest to `query`, the `ef` nearest of every run; only those of `entity` if
-    /// one is named.
-    pub fn near(&self, query: &Query, ef: usize, entity: Option<&EntityId>, scratch: &mut Scratch) -> Near<'_> {
+    /// The live rows that match `filter`, run by run.
+    pub fn matching(&self, filter: &Filter) -> Result<Vec<RoaringBitmap>> {
+        let rows = |run: &Run| {
+            let bounds = run.bounds(filter);
+            let (doubtful, mut rows) = (bounds.doubtful(), bounds.certain);
+            for position in doubtful {
+                if let Some(record) = self.record(run, position)
+                    && filter.matches(&Subject::of(record))?
+                {
+                    rows.insert(position);
+                }
+            }
+            Ok(rows)
+        };
+        self.runs.iter().map(rows).collect()
+    }
+
+    /// The records whose codes are nearest to `query`, the `ef` nearest of every run; only those in `only`, what
+    /// [`Memtable::matching`] gave, if that is given.
+    pub fn near(&self, query: &Query, ef: usize, only: Option<&[RoaringBitmap]>, scratch: &mut Scratch) -> Near<'_> {
         let mut near = Near { candidates: Vec::new(), horizon: f32::INFINITY, compared: 0, bytes: 0 };
-        for run in &self.runs {
-            let found = run.search(query, ef, entity, scratch);
+        let nothing = RoaringBitmap::new();
+        for (at, run) in self.runs.iter().enumerate() {
+            let only = only.map(|only| only.get(at).unwrap_or(&nothing));
+            let found = run.search(query, ef, only, scratch);
             near.compared += scratch.counters().compared;
             near.bytes += scratch.counters().bytes;
             if let Some(last) = found.last().filter(|_| found.len() >= ef) {

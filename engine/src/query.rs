@@ -33,6 +33,24 @@ pub struct Counters {
     pub bytes: u64,
     /// Segments searched.
     pub segments: u64,
+    /// What its filter cost; nothing without one.
+    pub filter: Filtered,
+}
+
+/// What applying a filter to the segments cost. Records that are in no segment yet are in the clear and looked at
+/// themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Filtered {
+    /// Conditions in it, as far as they were looked at.
+    pub conditions: u64,
+    /// Those that no index answers in some segment.
+    pub unindexed: u64,
+    /// Rows that may match by what indexes know.
+    pub estimated: u64,
+    /// Rows that were opened to find out.
+    pub opened: u64,
+    /// Rows that match.
+    pub matched: u64,
 }
 
 /// How long the phases of one search took.
@@ -158,4 +176,11 @@ pub(crate) struct ScrollQuery {
     pub limit: usize,
     pub with_payload: bool,
     pub with_vector: bool,
+}
+
+impl ScrollQuery {
+    /// Whether `id` comes after the cursor.
+    pub fn is_ahead(&self, id: &RecordId) -> bool {
+        self.after.is_none_or(|cursor| *id > cursor)
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use privacy::EntityId;
 use storage::id::RecordId;
 use storage::memtable::Slot;
 use storage::record::Record as StoredRecord;
@@ -14,6 +13,7 @@ use crate::permit::{Action, Permit};
 use crate::query::{AsOf, Counted, Page, ScrollQuery};
 use crate::record::Record;
 use crate::segment::Segment;
+use crate::select::Selection;
 use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -100,14 +100,17 @@ pub(crate) fn count(
     filter: Option<&Filter>,
 ) -> Result<Counted> {
     permit.check(Action::Read)?;
-    let entity = filter.map(Filter::resolve).transpose()?;
     on_stable_view(env, state, |view, hidden| {
-        let count = match &entity {
+        let count = match filter {
             None => view.live(),
-            Some(entity) => {
-                let mut count = view.memtable.of_entity(entity).count() as u64;
+            Some(filter) => {
+                let mut selection = Selection::new(env, filter)?;
+                let mut count = 0;
+                for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
+                    count += u64::from(selection.takes(record)?);
+                }
                 for segment in &view.segments {
-                    count += segment.of_entity(entity, &env.keys)?.len();
+                    count += selection.rows(segment)?.len();
                 }
                 count
             }
@@ -134,18 +137,11 @@ pub(crate) fn scroll(
     if query.limit == 0 || query.limit > max {
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));
     }
-    let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
-    on_stable_view(env, state, |view, hidden| page(env, view, hidden, query, entity.as_ref()))
+    on_stable_view(env, state, |view, hidden| page(env, view, hidden, query))
 }
 
-fn page(
-    env: &EnvironmentState,
-    view: &View,
-    hidden: &[SegmentView],
-    query: &ScrollQuery,
-    entity: Option<&EntityId>,
-) -> Result<Page> {
-    let mut places = first_places(env, view, query, entity)?;
+fn page(env: &EnvironmentState, view: &View, hidden: &[SegmentView], query: &ScrollQuery) -> Result<Page> {
+    let mut places = first_places(env, view, query)?;
     let more = places.len() > query.limit;
     places.truncate(query.limit);
     let next = places.last().filter(|_| more).map(|(id, _)| *id);
@@ -162,28 +158,41 @@ fn page(
 }
 
 /// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.
-fn first_places(
-    env: &EnvironmentState,
-    view: &View,
-    query: &ScrollQuery,
-    entity: Option<&EntityId>,
-) -> Result<Vec<(RecordId, Place)>> {
+fn first_places(env: &EnvironmentState, view: &View, query: &ScrollQuery) -> Result<Vec<(RecordId, Place)>> {
     let wanted = query.limit + 1;
-    let after = |id: &RecordId| query.after.is_none_or(|cursor| *id > cursor);
+    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
+    let mut places: Vec<(RecordId, Place)> = Vec::new();
     let start = query.after.unwrap_or(RecordId::Num(0));
-    let in_memtable = view.memtable.range(start).filter(|(id, _)| after(id)).filter_map(|(id, slot)| {
-        let record = slot.live()?;
-        let matches = entity.is_none_or(|entity| record.entity.as_ref() == Some(entity));
-        matches.then(|| (id, Place::Memtable(Arc::clone(record))))
-    });
-    let mut places: Vec<(RecordId, Place)> = in_memtable.take(wanted).collect();
+    for (id, slot) in view.memtable.range(start).filter(|(id, _)| query.is_ahead(id)) {
+        let Some(record) = slot.live() else { continue };
+        if selection.as_ref().map_or(Ok(true), |selection| selection.takes(record))? {
+            places.push((id, Place::Memtable(Arc::clone(record))));
+        }
+        if places.len() == wanted {
+            break;
+        }
+    }
     for found in &view.segments {
-        let index = found.segment.index(&env.keys)?;
-        let matches = |position: u32| {
-            !found.dead.contains(position) && entity.is_none_or(|entity| index.entities.of(position) == Some(entity))
-        };
-        let rows = index.ids.iter_sorted(query.after.as_ref()).filter(|(id, at)| after(id) && matches(*at));
-        places.extend(rows.take(wanted).map(|(id, at)| (id, Place::Segment(Arc::clone(&found.segment), at))));
+        let mut left = wanted;
+        let bounds = selection.as_mut().map(|selection| selection.bounds(found)).transpose()?;
+        let ids = &found.segment.index(&env.keys)?.ids;
+        for (id, at) in ids.iter_sorted(query.after.as_ref()).filter(|(id, _)| query.is_ahead(id)) {
+            let matches = match (&bounds, &mut selection) {
+                (Some(bounds), Some(selection)) => {
+                    // Rows are opened as they come, since the page may be full before most of them do.
+                    bounds.certain.contains(at)
+                        || (bounds.possible.contains(at) && selection.opens(&found.segment, at)?)
+                }
+                _ => !found.dead.contains(at),
+            };
+            if matches {
+                places.push((id, Place::Segment(Arc::clone(&found.segment), at)));
+                left -= 1;
+            }
+            if left == 0 {
+                break;
+            }
+        }
     }
     places.sort_unstable_by_key(|(id, _)| *id);
     places.truncate(wanted);

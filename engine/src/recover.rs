@@ -17,6 +17,7 @@ use storage::segment::layout::rows_name;
 use storage::segment::read_tombstones;
 use storage::wal::{Loss, Salvaged, replay, salvage};
 
+use crate::declared::Declared;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::erase;
@@ -154,7 +155,7 @@ fn load(
     let load = |segment| load_segment(place, keys, entry, &space, segment, findings);
     let segments = entry.segments.iter().map(load).collect::<Result<_>>()?;
     let view = View { sequence: entry.flushed, segments, memtable: Default::default() };
-    Ok(CollectionState::new(entry.id, entry.name.clone(), space, view))
+    Ok(CollectionState::new(entry.id, entry.name.clone(), space, Declared::decode(&entry.schema)?, view))
 }
 
 /// A segment as the manifest names it; one with damaged or missing files is in quarantine.

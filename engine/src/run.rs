@@ -10,9 +10,12 @@ use privacy::EntityId;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
-use storage::segment::{EntityMap, IdMap};
+use storage::segment::{EntityMap, FieldMap, IdMap};
 
+use crate::bounds::Bounds;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Filter;
+use crate::resolve::resolve;
 use crate::segment::Index;
 
 /// The codes of `records`, in their order.
@@ -42,7 +45,13 @@ impl Run {
         let odd = |e| Error::with(ErrorKind::Corrupt, "a batch of records names one of them twice", e);
         let (ids, entities) = (IdMap::build(ids).map_err(odd)?, EntityMap::build(&owners).map_err(odd)?);
         Ok(Self {
-            index: Arc::new(Index { ann: Ann::Flat(codes), ids, entities, erased: RoaringBitmap::new() }),
+            index: Arc::new(Index {
+                ann: Ann::Flat(codes),
+                ids,
+                entities,
+                fields: FieldMap::default(),
+                erased: RoaringBitmap::new(),
+            }),
             dead: Arc::default(),
         })
     }
@@ -110,10 +119,23 @@ impl Run {
         self.dead = Arc::new(died | &*self.dead);
     }
 
-    /// The live rows, those of `entity` if one is named, with the `ef` smallest estimates of their distances.
-    pub fn search(&self, query: &Query, ef: usize, entity: Option<&EntityId>, scratch: &mut Scratch) -> Vec<Candidate> {
-        let only = entity.map(|entity| self.index.entities.bitmap(entity) - &*self.dead);
-        let allow = match &only {
+    /// What its index knows about which live rows match `filter`.
+    pub fn bounds(&self, filter: &Filter) -> Bounds {
+        let mut live = RoaringBitmap::new();
+        live.insert_range(0..self.index.ids.len() as u32);
+        live -= &*self.dead;
+        resolve(filter, &self.index, &live).0
+    }
+
+    /// The live rows, those in `only` if that is given, with the `ef` smallest estimates of their distances.
+    pub fn search(
+        &self,
+        query: &Query,
+        ef: usize,
+        only: Option<&RoaringBitmap>,
+        scratch: &mut Scratch,
+    ) -> Vec<Candidate> {
+        let allow = match only {
             Some(only) => Allow::Only(only),
             None if self.dead.is_empty() => Allow::All,
             None => Allow::Except(&self.dead),

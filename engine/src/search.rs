@@ -5,24 +5,19 @@
 //! candidates that `rerank` cannot tell by their error bounds. A row whose key was destroyed is no candidate: it
 //! was masked before, in every view that is taken afterwards, and an answer from an older view is thrown away.
 
-use std::hint::black_box;
-use std::sync::Arc;
-
 use index::{Allow, Candidate, Query, Reach};
 use privacy::EntityId;
-use rayon::prelude::*;
-use roaring::RoaringBitmap;
-use storage::id::RecordId;
-use storage::record::Record as StoredRecord;
+use std::hint::black_box;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::Filter;
 use crate::nearest::{Nearest, Place, Ranked};
 use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, Phases, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::rerank::{Interval, Judge, Rerank, Verdict};
+use crate::scan::{consider, id_of, scan_memtable, scan_segments};
+use crate::select::Selection;
 use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -39,8 +34,10 @@ pub(crate) fn search(
 ) -> Result<Hits> {
     permit.check(Action::Read)?;
     check(env, state, query)?;
-    let entity = query.filter.as_ref().map(Filter::resolve).transpose()?;
-    on_stable_view(env, state, |view, hidden| answer(env, state, query, view, hidden, entity.as_ref()))
+    on_stable_view(env, state, |view, hidden| {
+        let selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
+        answer(env, state, query, view, hidden, selection)
+    })
 }
 
 fn answer(
@@ -49,22 +46,23 @@ fn answer(
     query: &SearchQuery<'_>,
     view: &View,
     hidden: &[SegmentView],
-    entity: Option<&EntityId>,
+    mut selection: Option<Selection<'_>>,
 ) -> Result<Hits> {
     let mut counters = Counters { segments: view.segments.len() as u64, ..Counters::default() };
     let now = || if query.explain { env.shared.clock.now_us() } else { 0 };
     let started_at = now();
     let (found_at, nearest) = if query.exact {
-        let known = scan_memtable(state, query, view, entity);
-        let nearest = known.merge(scan_segments(env, state, query, view, entity, &mut counters)?);
+        let known = scan_memtable(state, query, view, selection.as_ref())?;
+        let nearest = known.merge(scan_segments(env, state, query, view, selection.as_mut(), &mut counters)?);
         (now(), nearest)
     } else {
         let prepared = state.space.query(query.vector);
-        let known = search_memtable(env, state, query, &prepared, view, entity, &mut counters);
-        let candidates = find_candidates(env, query, &prepared, view, entity, &mut counters)?;
+        let known = search_memtable(env, state, query, &prepared, view, &mut counters)?;
+        let candidates = find_candidates(env, query, &prepared, view, selection.as_mut(), &mut counters)?;
         (now(), decide(env, state, query, known, &candidates, &mut counters)?)
     };
     counters.bytes += counters.reranked * size_of_val(query.vector) as u64;
+    counters.filter = selection.map(|selection| selection.cost).unwrap_or_default();
     let decided_at = now();
     let nearest = nearest.into_sorted();
     let owners: Vec<Option<&EntityId>> = nearest.iter().map(owner).collect();
@@ -101,22 +99,6 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
         .map_err(|e| Error::with(ErrorKind::Invalid, "the query vector is not usable", e))
 }
 
-/// Exact distances to all of the memtable.
-fn scan_memtable<'a>(
-    state: &CollectionState,
-    query: &SearchQuery<'_>,
-    view: &'a View,
-    entity: Option<&EntityId>,
-) -> Nearest<'a> {
-    let mut nearest = Nearest::new(query.limit);
-    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
-        if entity.is_none_or(|entity| record.entity.as_ref() == Some(entity)) {
-            consider(state, query, record, &mut nearest);
-        }
-    }
-    nearest
-}
-
 /// Codes say which records of the memtable may be near. It is in the clear, so that exact distances, which decide,
 /// cost next to nothing.
 fn search_memtable<'a>(
@@ -125,17 +107,17 @@ fn search_memtable<'a>(
     query: &SearchQuery<'_>,
     prepared: &Query,
     view: &'a View,
-    entity: Option<&EntityId>,
     counters: &mut Counters,
-) -> Nearest<'a> {
+) -> Result<Nearest<'a>> {
     let mut nearest = Nearest::new(query.limit);
     if view.memtable.live_len() == 0 {
-        return nearest;
+        return Ok(nearest);
     }
+    let only = query.filter.as_ref().map(|filter| view.memtable.matching(filter)).transpose()?;
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let mut ef = ef_of_each(env, query, 1).max(query.limit);
     loop {
-        let near = view.memtable.near(prepared, ef, entity, &mut scratch);
+        let near = view.memtable.near(prepared, ef, only.as_deref(), &mut scratch);
         counters.compared += near.compared;
         counters.bytes += near.bytes;
         for &(least, run, position) in &near.candidates {
@@ -153,24 +135,7 @@ fn search_memtable<'a>(
         nearest = Nearest::new(query.limit);
     }
     env.shared.scratch.lock().push(scratch);
-    nearest
-}
-
-fn consider<'a>(
-    state: &CollectionState,
-    query: &SearchQuery<'_>,
-    record: &'a Arc<StoredRecord>,
-    nearest: &mut Nearest<'a>,
-) {
-    let distance = state.metric.distance(query.vector, &record.vector);
-    if !nearest.is_closed_at(distance) {
-        nearest.push(Ranked { distance, error: 0.0, id: record.id, place: Place::Memtable(record) });
-    }
-}
-
-/// Positions that a filter leaves in one segment; `None` for all that are not dead.
-fn matching(env: &EnvironmentState, view: &SegmentView, entity: Option<&EntityId>) -> Result<Option<RoaringBitmap>> {
-    entity.map(|entity| view.of_entity(entity, &env.keys)).transpose()
+    Ok(nearest)
 }
 
 /// Doubtful rows that are opened under one hold of the keyring.
@@ -185,14 +150,14 @@ fn find_candidates<'a>(
     query: &SearchQuery<'_>,
     prepared: &Query,
     view: &'a View,
-    entity: Option<&EntityId>,
+    mut selection: Option<&mut Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Vec<Found<'a>>> {
     let reach = Reach { limit: query.limit, ef: ef_of_each(env, query, view.segments.len()) };
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let (mut candidates, mut of_segment) = (Vec::new(), Vec::new());
     for found in &view.segments {
-        let only = matching(env, found, entity)?;
+        let only = selection.as_mut().map(|selection| selection.rows(found)).transpose()?;
         let index = found.segment.index(&env.keys)?;
         let unreadable = (!index.erased.is_empty()).then(|| &*found.dead | &index.erased);
         let dead = unreadable.as_ref().unwrap_or(&found.dead);
@@ -285,13 +250,6 @@ fn open<'a>(
     Ok(())
 }
 
-/// The id of a row that a search of the index named; takes no lock.
-fn id_of(view: &SegmentView, position: u32) -> Result<RecordId> {
-    let segment = &view.segment;
-    let id = segment.resident().and_then(|index| index.ids.id(position));
-    id.ok_or_else(|| Error::corrupt(format!("the index of segment {} names a row it does not have", segment.id)))
-}
-
 fn interval(candidate: &Candidate) -> Interval {
     Interval { lower: candidate.distance - candidate.error, upper: candidate.distance + candidate.error }
 }
@@ -301,55 +259,6 @@ fn ef_of_each(env: &EnvironmentState, query: &SearchQuery<'_>, segments: usize) 
     let usual = || EF_DEFAULT.max(query.limit.saturating_mul(2)).min(env.shared.settings.ef_max);
     let ef = query.ef.unwrap_or_else(usual);
     (ef as f64 / (segments.max(1) as f64).sqrt()).ceil() as usize
-}
-
-/// Rows that one task of an exact scan opens.
-const SCAN_ROWS: u32 = 2048;
-
-/// Opens every matching vector of every segment, in parallel.
-fn scan_segments<'a>(
-    env: &EnvironmentState,
-    state: &CollectionState,
-    query: &SearchQuery<'_>,
-    view: &'a View,
-    entity: Option<&EntityId>,
-    counters: &mut Counters,
-) -> Result<Nearest<'a>> {
-    let mut nearest = Nearest::new(query.limit);
-    for found in &view.segments {
-        // Names the rows; and work in the pool must not be the first to ask for it.
-        found.segment.index(&env.keys)?;
-        let only = matching(env, found, entity)?;
-        let allowed = |position: &u32| match &only {
-            Some(only) => only.contains(*position),
-            None => !found.dead.contains(*position),
-        };
-        let rows = found.segment.len;
-        let scan = |task: u32| -> Result<(Nearest<'a>, u64)> {
-            let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
-            let mut best = Nearest::new(query.limit);
-            let start = task * SCAN_ROWS;
-            let mut reranked = 0;
-            for position in (start..rows.min(start.saturating_add(SCAN_ROWS))).filter(allowed) {
-                reranked += 1;
-                if found.segment.vector(position, &env.keys, &mut opened, &mut vector)? {
-                    let distance = state.metric.distance(query.vector, &vector);
-                    let (id, place) = (id_of(found, position)?, Place::Segment(&found.segment, position));
-                    best.push(Ranked { distance, error: 0.0, id, place });
-                }
-            }
-            Ok((best, reranked))
-        };
-        let tasks = rows.div_ceil(SCAN_ROWS);
-        let parts: Vec<Result<(Nearest<'a>, u64)>> =
-            env.shared.pool.install(|| (0..tasks).into_par_iter().map(scan).collect());
-        for part in parts {
-            let (best, reranked) = part?;
-            nearest = nearest.merge(best);
-            counters.reranked += reranked;
-        }
-    }
-    Ok(nearest)
 }
 
 /// Whose a record is, by what is in memory.

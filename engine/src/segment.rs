@@ -18,7 +18,7 @@ use storage::id::{CollectionId, RecordId, SegmentId, Sequence};
 use storage::manifest::SegmentEntry;
 use storage::recovery::SEGMENTS;
 use storage::segment::layout::index_name;
-use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile};
+use storage::segment::{EntityMap, FieldMap, IdMap, IndexFile, RowsFile};
 use storage::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -32,6 +32,7 @@ pub(crate) mod section {
     pub const GRAPH: u8 = 2;
     pub const IDS: u8 = 3;
     pub const ENTITIES: u8 = 4;
+    pub const FIELDS: u8 = 5;
 }
 
 /// The derived half of a segment, in memory.
@@ -39,6 +40,7 @@ pub(crate) struct Index {
     pub ann: Ann,
     pub ids: IdMap,
     pub entities: EntityMap,
+    pub fields: FieldMap,
     /// Rows that nobody can open any more and no view marks: an index that had to be made from the rows found them
     /// without a key. They have neither code nor name.
     pub erased: RoaringBitmap,
@@ -52,7 +54,8 @@ impl Index {
 
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
-        self.ann.resident_bytes() + self.ids.resident_bytes() + self.entities.resident_bytes()
+        let maps = self.ids.resident_bytes() + self.entities.resident_bytes() + self.fields.resident_bytes();
+        self.ann.resident_bytes() + maps
     }
 }
 
@@ -248,7 +251,8 @@ impl Segment {
         ))
     }
 
-    /// An index made from the rows alone, without a graph, for a segment whose own is gone.
+    /// An index made from the rows alone, without a graph and without payloads, for a segment whose own is gone and that
+    /// waits to be written anew.
     pub fn derive(&self, keys: &Keys) -> Result<Index> {
         let mut codes = Codes::with_capacity(&self.space, self.len as usize);
         let (mut names, mut owners, mut erased) = (Vec::new(), Vec::new(), RoaringBitmap::new());
@@ -276,6 +280,7 @@ impl Segment {
             ann: Ann::Flat(codes),
             ids: IdMap::build(names).map_err(corrupt)?,
             entities: EntityMap::build(&owners).map_err(corrupt)?,
+            fields: FieldMap::default(),
             erased,
         })
     }

@@ -33,9 +33,14 @@ pub(crate) fn write_index_file(env: &EnvironmentState, id: SegmentId, index: &In
     let key = env.keys.read().index_key(id.0).ok_or_else(|| Error::corrupt("a new index key is missing"))?;
     let codes = Zeroizing::new(index.ann.encode_codes());
     let graph = Zeroizing::new(index.ann.encode_graph());
-    let (ids, entities) = (index.ids.encode(), index.entities.encode());
-    let sections: [(u8, &[u8]); 4] =
-        [(section::CODES, &codes), (section::GRAPH, &graph), (section::IDS, &ids), (section::ENTITIES, &entities)];
+    let (ids, entities, fields) = (index.ids.encode(), index.entities.encode(), index.fields.encode());
+    let sections: [(u8, &[u8]); 5] = [
+        (section::CODES, &codes),
+        (section::GRAPH, &graph),
+        (section::IDS, &ids),
+        (section::ENTITIES, &entities),
+        (section::FIELDS, &fields),
+    ];
     let mut rng = generator(&*env.shared.entropy)?;
     write_index(&env.segments_dir(), id, &sections, &key, env.scope, &mut rng)
         .map(|_| ())

@@ -22,6 +22,12 @@ pub struct Settings {
     pub batch_bytes_max: usize,
     /// Largest `limit` of a search or scroll.
     pub limit_max: usize,
+    /// Fields of payloads that every segment indexes by itself, those that most of its records have; 0 leaves it at the
+    /// fields that a collection declares. A value takes about 8 bytes of memory and the text of each distinct one.
+    pub automatic_fields: usize,
+    /// Records that one read opens at most to find out which match a filter, where no index of payloads knows. Opening
+    /// one takes some microseconds.
+    pub unindexed_filter_limit: u64,
     /// Largest `ef` of a search.
     pub ef_max: usize,
     /// Bytes of one payload as JSON text.
@@ -60,6 +66,8 @@ impl Default for Settings {
             batch_records_max: 10_000,
             batch_bytes_max: 64 << 20,
             limit_max: 10_000,
+            automatic_fields: 64,
+            unindexed_filter_limit: 100_000,
             ef_max: 10_000,
             payload_bytes_max: 64 << 10,
             dimension_max: 4096,

@@ -23,6 +23,7 @@ use storage::sync::{Mutex, RwLock};
 use storage::wal::{Entry, WalWriter, wal_name};
 
 use crate::clock::Clock;
+use crate::declared::Declared;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
@@ -57,12 +58,24 @@ pub(crate) struct CollectionState {
     pub name: String,
     pub metric: Metric,
     pub space: Arc<Space>,
+    declared: RwLock<Arc<Declared>>,
     view: RwLock<Arc<View>>,
 }
 
 impl CollectionState {
-    pub fn new(id: CollectionId, name: String, space: Arc<Space>, view: View) -> Self {
-        Self { id, name, metric: space.metric(), space, view: RwLock::new(Arc::new(view)) }
+    pub fn new(id: CollectionId, name: String, space: Arc<Space>, declared: Declared, view: View) -> Self {
+        let (declared, view) = (RwLock::new(Arc::new(declared)), RwLock::new(Arc::new(view)));
+        Self { id, name, metric: space.metric(), space, declared, view }
+    }
+
+    /// The fields of payloads that are indexed because somebody said so.
+    pub fn declared(&self) -> Arc<Declared> {
+        Arc::clone(&self.declared.read())
+    }
+
+    /// Declares other fields, for the segments that are written from now on; the caller holds `structure`.
+    pub fn declare(&self, declared: Declared) {
+        *self.declared.write() = Arc::new(declared);
     }
 
     /// The newest picture.

@@ -9,11 +9,14 @@ use serde::Serialize;
 use storage::id::{RecordId, RowId, Sequence};
 use storage::manifest::read_newest;
 use storage::recovery::{LOGS, SEGMENTS, examine, list};
+use storage::segment::FieldMap;
 use storage::segment::layout::index_name;
 use storage::wal::{replay, wal_name};
 use zeroize::Zeroizing;
 
+use crate::declared::Declared;
 use crate::error::{Error, Result};
+use crate::fields;
 use crate::inspect::{Inspection, Problem};
 use crate::keys::KEYRING;
 use crate::permit::{Action, Permit};
@@ -137,11 +140,15 @@ fn compare(env: &EnvironmentState, state: &CollectionState, segment: &Segment, i
     let mut code = Zeroizing::new(vec![0; state.space.stride()]);
     let mut stored = code.clone();
     let mut names: HashSet<RowId> = HashSet::new();
+    let mut is_whole = true;
     for position in 0..segment.len {
         if !names.insert(segment.rows(&env.keys)?.row(position)?.row) {
             return differs("two rows of one name");
         }
-        let Some(body) = segment.body(position, &env.keys)? else { continue };
+        let Some(body) = segment.body(position, &env.keys)? else {
+            is_whole = false;
+            continue;
+        };
         let agrees = index.ids.id(position) == Some(body.id)
             && index.ids.sequence(position) == Some(body.sequence)
             && index.entities.of(position) == body.entity.as_ref();
@@ -157,10 +164,24 @@ fn compare(env: &EnvironmentState, state: &CollectionState, segment: &Segment, i
             }
         }
     }
+    // What erased rows had there nobody can say any more.
+    if is_whole && fields_of(env, segment, index)?.encode() != index.fields.encode() {
+        return differs("other fields of payloads than its rows");
+    }
     if index.ann.graph().is_some_and(|graph| graph.reached() != graph.len()) {
         return differs("rows that its graph does not lead to");
     }
     Ok(())
+}
+
+/// The index of payloads that the rows make.
+fn fields_of(env: &EnvironmentState, segment: &Segment, index: &Index) -> Result<FieldMap> {
+    let payload = |position: u32| {
+        let body = segment.body(position, &env.keys)?;
+        Ok(body.and_then(|mut body| body.payload.take()).map(Zeroizing::new))
+    };
+    let others = index.fields.fields().iter().filter(|field| field.kind == 0).count();
+    env.shared.pool.install(|| fields::build(segment.len, &Declared::of(&index.fields), others, &payload))
 }
 
 /// Whether no live id of this segment is live elsewhere.

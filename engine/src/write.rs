@@ -13,12 +13,15 @@ use storage::wal::Entry;
 
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filter::Filter;
 use crate::maintain;
 use crate::permit::{Action, Permit};
 use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
 use crate::run::encode;
+use crate::select::Selection;
 use crate::settings::Settings;
+use crate::snapshot::View;
 use crate::state::{CollectionState, EnvironmentState, Write};
 
 /// Stores `records` as one batch, all or nothing; the last of several with one id wins.
@@ -72,6 +75,45 @@ pub(crate) fn delete(
     let collection = state.id;
     let no_codes = encode(&state.space, &[]);
     Ok((count, log(env, state, no_codes, |_| Entry::Delete { collection, ids: present })?))
+}
+
+/// Deletes the records that match, as they are when it begins; returns how many, and the sequence. Only their ids are
+/// logged, in as many batches as they need.
+///
+/// # Errors
+/// Those of reading; `Corrupt` where a segment is damaged, so that nobody can say what matches in it.
+pub(crate) fn delete_matching(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    filter: &Filter,
+) -> Result<(u64, Sequence)> {
+    permit.check(Action::Write)?;
+    let ids = on_stable_view(env, state, |view, hidden| match hidden {
+        [] => matching_ids(env, view, filter),
+        [damaged, ..] => Err(damaged.segment.damaged()),
+    })?;
+    let (mut count, mut sequence) = (0, *env.apply.lock());
+    for batch in ids.chunks(env.shared.settings.batch_records_max.max(1)) {
+        let (deleted, last) = delete(env, state, permit, batch.to_vec())?;
+        count += deleted;
+        sequence = last;
+    }
+    Ok((count, sequence))
+}
+
+fn matching_ids(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<RecordId>> {
+    let (mut selection, mut ids) = (Selection::new(env, filter)?, Vec::new());
+    for (id, slot) in view.memtable.iter() {
+        if slot.live().map_or(Ok(false), |record| selection.takes(record))? {
+            ids.push(id);
+        }
+    }
+    for found in &view.segments {
+        let names = &found.segment.index(&env.keys)?.ids;
+        ids.extend(selection.rows(found)?.into_iter().filter_map(|position| names.id(position)));
+    }
+    Ok(ids)
 }
 
 fn log(
@@ -151,6 +193,18 @@ fn validate(
     Ok(checked)
 }
 
+/// Lists and objects that a payload may hold in one another: what reads them back goes no deeper than 128.
+const PAYLOAD_DEPTH_MAX: usize = 100;
+
+fn is_deeper(value: &serde_json::Value, depth: usize) -> bool {
+    let below = |value| depth == 0 || is_deeper(value, depth - 1);
+    match value {
+        serde_json::Value::Array(items) => items.iter().any(below),
+        serde_json::Value::Object(members) => members.values().any(below),
+        _ => false,
+    }
+}
+
 fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize) -> Result<StoredRecord> {
     state
         .metric
@@ -169,6 +223,9 @@ fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize
         .map(serde_json::to_vec)
         .transpose()
         .map_err(|_| Error::invalid(format!("records[{at}]: the payload is not JSON")))?;
+    if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
+        return Err(Error::invalid(format!("records[{at}]: the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
+    }
     if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
         return Err(Error::invalid(format!("records[{at}]: the payload is over {} bytes", settings.payload_bytes_max)));
     }

@@ -16,12 +16,13 @@ use privacy::{
 use storage::anchor_dir::AnchorDir;
 use storage::backend::faulty::Medium;
 use storage::backend::{Dir, Faulty};
+use storage::codec::Malformed;
 use storage::frame_log::{LogKind, read_frames};
 use storage::id::{RecordId, SegmentId};
 use storage::manifest::{self, CollectionEntry, Manifest};
 use storage::record::decode_body;
 use storage::recovery::{LOGS, SEGMENTS, examine, list};
-use storage::segment::{IdMap, IndexFile, RowsFile};
+use storage::segment::{FieldMap, IdMap, IndexFile, RowsFile};
 use storage::wal::{Entry, replay, wal_number};
 
 use crate::workload::ENVIRONMENT;
@@ -29,8 +30,8 @@ use crate::world::{ROOT_KEY, small_settings};
 
 /// The index of a segment, opened.
 pub struct Indexed {
-    /// Codes, graph, ids and entities.
-    pub sections: [Vec<u8>; 4],
+    /// Codes, graph, ids, entities and the fields of payloads.
+    pub sections: [Vec<u8>; 5],
     /// Whether the manifest says that its graph waits to be built.
     pub waits: bool,
     /// Whether its graph is the one that its codes alone decide.
@@ -176,17 +177,31 @@ fn segments(
         rows(&files, segment.id, collection.id.0, keyring, scope, found)?;
         let Some(key) = keyring.index_key(segment.id.0) else { continue };
         let index = said("index", IndexFile::open(&files, segment.id, key, scope))?;
-        let mut sections = [const { Vec::new() }; 4];
+        let mut sections = [const { Vec::new() }; 5];
         for (code, plain) in (1..).zip(&mut sections) {
             *plain = said("index", index.section(code))?.ok_or("a section is missing")?.to_vec();
             found.plain.extend_from_slice(plain);
         }
-        let [codes, graph, ids, _] = &sections;
+        let [codes, graph, ids, _, fields] = &sections;
+        said("fields", plain_fields(fields, segment.rows, &mut found.plain))?;
         said("ids", IdMap::decode(ids))?.iter_sorted(None).for_each(|(id, _)| found.id(id));
         let is_canonical = canonical_graph(collection, keyring, codes)? == *graph;
         found.indexes.push(Indexed { waits: segment.repaired_at.is_some(), is_canonical, sections });
         let name = format!("{}.idx", segment.id);
         found.sealed(said(&name, files.read(&name))?.get(24..).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Every text and name in the index of payloads, which may be packed.
+fn plain_fields(bytes: &[u8], rows: u64, plain: &mut Vec<u8>) -> Result<(), Malformed> {
+    let map = FieldMap::decode(bytes, u32::try_from(rows).unwrap_or(u32::MAX))?;
+    for field in map.fields() {
+        plain.extend_from_slice(field.name.as_bytes());
+        for (_, column) in &field.columns {
+            let texts = (0..column.len()).filter_map(|at| column.text(at));
+            texts.for_each(|text| plain.extend_from_slice(text.as_bytes()));
+        }
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! panics, and memory and work stay in proportion. Some of the files are put into a whole store, which is then opened,
 //! asked, written to and erased from: there any answer or error will do.
 //!
-//! Two encodings are not the only one of their value: a compressed payload, and a bitmap of dead rows. There the value
+//! Three encodings are not the only one of their value: a compressed payload, a packed index of payloads, and a bitmap of
+//! dead rows. There the value
 //! must survive its own encoding. The pages of the keyring have no public encoder: what opens must take every change.
 
 use index::{Allow, Ann, Reach, Scratch};
@@ -14,7 +15,7 @@ use storage::backend::Dir;
 use storage::frame_log::{LogKind, read_frames};
 use storage::manifest::read_newest;
 use storage::record::{decode_body, decode_vector, encode_body, encode_vector};
-use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile, read_tombstones};
+use storage::segment::{EntityMap, FieldMap, IdMap, IndexFile, RowsFile, read_tombstones};
 use storage::wal::{Entry, WalWriter, replay as replay_log, wal_name};
 
 use crate::case::{Counts, Outcome, Violation, add};
@@ -119,7 +120,7 @@ fn sealed(forge: &Forge, target: Target, plain: &[u8], at: (&str, &Dir), files: 
         }
         Target::LogEntry => log_entry(forge, at, plain),
         Target::RowTable => row_table(forge, at),
-        Target::Directory | Target::Codes | Target::Graph | Target::Ids | Target::Entities => {
+        Target::Directory | Target::Codes | Target::Graph | Target::Ids | Target::Entities | Target::Fields => {
             index(forge, target, at, plain)
         }
         Target::Tombstones => {
@@ -195,7 +196,7 @@ fn row_table(forge: &Forge, (path, at): (&str, &Dir)) -> Result<bool, String> {
     if rows.sealed_row(rows.len()).is_ok() { Err("a row behind the last".into()) } else { Ok(true) }
 }
 
-/// Decodes the four sections as the engine does, and searches what comes of them.
+/// Decodes the five sections as the engine does, and searches what comes of them.
 fn index(forge: &Forge, target: Target, (path, at): (&str, &Dir), plain: &[u8]) -> Result<bool, String> {
     let reader = &forge.reader;
     let (collection, segment) = reader.segment(path);
@@ -211,6 +212,7 @@ fn index(forge: &Forge, target: Target, (path, at): (&str, &Dir), plain: &[u8]) 
     match target {
         Target::Ids => same(IdMap::decode(&ids).ok().map(|map| map.encode()), plain),
         Target::Entities => same(EntityMap::decode(&entities).ok().map(|map| map.encode()), plain),
+        Target::Fields => fields(plain, segment.rows),
         _ => {
             let Ok(ann) = Ann::decode(&space, &codes, &graph) else {
                 return Ok(false);
@@ -227,6 +229,17 @@ fn index(forge: &Forge, target: Target, (path, at): (&str, &Dir), plain: &[u8]) 
             if target == Target::Directory { Ok(true) } else { same(Some(own), plain) }
         }
     }
+}
+
+/// An index of payloads must survive its own encoding, which may be packed otherwise.
+fn fields(plain: &[u8], rows: u64) -> Result<bool, String> {
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    let Ok(map) = FieldMap::decode(plain, rows) else {
+        return Ok(false);
+    };
+    let own = map.encode();
+    let again = FieldMap::decode(&own, rows).map_err(|error| format!("its own encoding is refused: {error}"))?;
+    same(Some(again.encode()), &own)
 }
 
 /// Whether a keyring opens from forged pages. If so it takes an extension and an epoch that removes everything.

@@ -34,6 +34,7 @@ pub enum Target {
     Graph,
     Ids,
     Entities,
+    Fields,
     Directory,
     Tombstones,
     RootPage,
@@ -44,7 +45,7 @@ pub enum Target {
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Manifest,
         Self::LogEntry,
         Self::RowTable,
@@ -54,6 +55,7 @@ impl Target {
         Self::Graph,
         Self::Ids,
         Self::Entities,
+        Self::Fields,
         Self::Directory,
         Self::Tombstones,
         Self::RootPage,
@@ -65,7 +67,7 @@ impl Target {
     /// The code of the section that a target is, if it is one of an index file.
     #[must_use]
     pub fn section(self) -> Option<u8> {
-        let codes = [(Self::Codes, 1), (Self::Graph, 2), (Self::Ids, 3), (Self::Entities, 4)];
+        let codes = [(Self::Codes, 1), (Self::Graph, 2), (Self::Ids, 3), (Self::Entities, 4), (Self::Fields, 5)];
         codes.into_iter().find_map(|(target, code)| (target == self).then_some(code))
     }
 
@@ -75,7 +77,7 @@ impl Target {
             Self::Manifest => "MANIFEST-",
             Self::LogEntry => "wal/",
             Self::RowTable | Self::Vector | Self::Body => ".rec",
-            Self::Codes | Self::Graph | Self::Ids | Self::Entities | Self::Directory => ".idx",
+            Self::Codes | Self::Graph | Self::Ids | Self::Entities | Self::Fields | Self::Directory => ".idx",
             Self::Tombstones => ".del",
             Self::RootPage => "keyring/root-",
             Self::Bucket => "keyring/buckets-",
@@ -98,7 +100,12 @@ impl Forge {
     /// The store of `seed`, in the middle of an erasure.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let files = Furnished::new(seed, true).files;
+        Self::of(Furnished::new(seed, true).files)
+    }
+
+    /// A furnished store.
+    #[must_use]
+    pub fn of(files: Tree) -> Self {
         let reader = Reader::new(&files);
         let (path, page) = find(&files, "keyring/root-");
         let epoch = decimal(path);
@@ -117,6 +124,12 @@ impl Forge {
     pub fn path(&self, target: Target) -> &str {
         let prefix = format!("env/{ENVIRONMENT}/");
         self.files.keys().find(|path| path.starts_with(&prefix) && path.contains(target.place())).unwrap()
+    }
+
+    /// How many rows the segment has whose file holds `target`.
+    #[must_use]
+    pub fn row_count(&self, target: Target) -> u32 {
+        u32::try_from(self.reader.segment(self.path(target)).1.rows).unwrap()
     }
 
     /// The real plaintexts of `target`.
@@ -157,7 +170,7 @@ impl Forge {
                 let key = self.reader.keyring.job_key(decimal(path)).unwrap();
                 vec![open(&key, self.context(target, 0), bytes)]
             }
-            Target::Codes | Target::Graph | Target::Ids | Target::Entities => self.sections(target),
+            Target::Codes | Target::Graph | Target::Ids | Target::Entities | Target::Fields => self.sections(target),
         }
     }
 
@@ -195,7 +208,9 @@ impl Forge {
                 log(Header { kind: LogKind::NewKeys, number: decimal(&path), base: 0 }, &[&seal(&key, 0)])
             }
             Target::Job => seal(&self.reader.keyring.job_key(decimal(&path)).unwrap(), 0),
-            Target::Codes | Target::Graph | Target::Ids | Target::Entities => self.index(target, plain),
+            Target::Codes | Target::Graph | Target::Ids | Target::Entities | Target::Fields => {
+                self.index(target, plain)
+            }
         };
         Tree::from([(path, bytes)])
     }
@@ -241,7 +256,7 @@ impl Forge {
 
     fn index(&self, target: Target, plain: &[u8]) -> Vec<u8> {
         let path = self.path(target);
-        let mut sections: Vec<(u8, Vec<u8>)> = (1..=4).map(|code| (code, self.section(path, code))).collect();
+        let mut sections: Vec<(u8, Vec<u8>)> = (1..=5).map(|code| (code, self.section(path, code))).collect();
         sections
             .iter_mut()
             .filter(|(code, _)| target.section() == Some(*code))

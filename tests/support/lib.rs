@@ -11,6 +11,7 @@ pub mod damage;
 pub mod damage_seen;
 pub mod decode;
 pub mod errors;
+pub mod filters;
 pub mod forge;
 pub mod full;
 pub mod furnished;

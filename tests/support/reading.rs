@@ -17,7 +17,7 @@ use storage::frame_log::{LogKind, read_frames};
 use storage::id::SegmentId;
 use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::record::{Record, decode_body, decode_vector};
-use storage::segment::{EntityMap, IdMap, IndexFile, RowsFile, read_tombstones};
+use storage::segment::{EntityMap, FieldMap, IdMap, IndexFile, RowsFile, read_tombstones};
 use storage::wal::{Entry, replay};
 
 use crate::furnished::{COLLECTIONS, ENTITIES, ENVIRONMENT, Tree};
@@ -201,7 +201,10 @@ impl Reader {
         let ann = Ann::decode(&space, &section(1)?, &section(2)?).map_err(text)?;
         let ids = IdMap::decode(&section(3)?).map_err(text)?;
         let entities = EntityMap::decode(&section(4)?).map_err(text)?;
-        Ok([&ann.encode_codes()[..], &ann.encode_graph(), &ids.encode(), &entities.encode()].concat())
+        let rows = u32::try_from(segment.rows).unwrap();
+        let fields = FieldMap::decode(&section(5)?, rows).map_err(text)?;
+        let maps = [&ids.encode()[..], &entities.encode(), &fields.encode()].concat();
+        Ok([&ann.encode_codes()[..], &ann.encode_graph(), &maps].concat())
     }
 
     pub(crate) fn space(&self, collection: &CollectionEntry) -> Space {

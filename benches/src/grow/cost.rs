@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn means_are_of_all_queries() {
-        let counters = Counters { hops: 8, compared: 100, reranked: 2, bytes: 4000, segments: 4 };
+        let counters =
+            Counters { hops: 8, compared: 100, reranked: 2, bytes: 4000, segments: 4, ..Counters::default() };
         let cost = Cost::mean(16, 0.5, &counters, 4, 7.0);
         let expected = Cost { ef: 16.0, recall: 0.5, compared: 25.0, hops: 2.0, opened: 0.5, bytes: 1000.0, us: 7.0 };
         assert_eq!(cost, expected);

@@ -85,7 +85,8 @@ fn take(step: &Step, sequence: Sequence, table: &mut Memtable, slots: &mut Slots
 
 /// What a search can find, by id.
 fn found(table: &Memtable, entity: Option<&EntityId>, query: &Query) -> BTreeMap<RecordId, (Sequence, u32)> {
-    let near = table.near(query, 1000, entity, &mut Scratch::new());
+    let only = entity.map(|entity| table.matching(&Filter::entity(entity.as_str())).unwrap());
+    let near = table.near(query, 1000, only.as_deref(), &mut Scratch::new());
     assert!(near.horizon.is_infinite() && near.candidates.is_sorted_by(|a, b| a.0 <= b.0));
     let row = |&(least, run, position): &(f32, &Run, u32)| {
         let record = table.record(run, position).unwrap();

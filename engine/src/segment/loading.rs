@@ -8,7 +8,7 @@ use index::{Ann, Image};
 use privacy::{SECTION_CHUNK, SectionReader};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
-use storage::segment::{EntityMap, IdMap, IndexFile};
+use storage::segment::{EntityMap, FieldMap, IdMap, IndexFile};
 use zeroize::Zeroizing;
 
 use super::{Index, Segment, section};
@@ -19,14 +19,16 @@ impl Segment {
     pub fn decode_index(&self, file: &IndexFile) -> Result<Index> {
         let ids = || IdMap::decode(&self.opened(file, section::IDS)?).map_err(|e| self.damaged_index(e));
         let entities = || EntityMap::decode(&self.opened(file, section::ENTITIES)?).map_err(|e| self.damaged_index(e));
-        let load = || rayon::join(|| self.ann(file), || rayon::join(ids, entities));
-        let (ann, (ids, entities)) = self.pool.install(load);
-        let (ann, ids, entities) = (ann?, ids?, entities?);
+        let fields =
+            || FieldMap::decode(&self.opened(file, section::FIELDS)?, self.len).map_err(|e| self.damaged_index(e));
+        let maps = || rayon::join(|| rayon::join(ids, entities), fields);
+        let (ann, ((ids, entities), fields)) = self.pool.install(|| rayon::join(|| self.ann(file), maps));
+        let (ann, ids, entities, fields) = (ann?, ids?, entities?, fields?);
         let rows = self.len as usize;
         if ann.codes().len() != rows || ids.len() != rows || entities.len() != rows {
             return Err(Error::corrupt(format!("the index of segment {} has another number of rows", self.id)));
         }
-        Ok(Index { ann, ids, entities, erased: RoaringBitmap::new() })
+        Ok(Index { ann, ids, entities, fields, erased: RoaringBitmap::new() })
     }
 
     fn ann(&self, file: &IndexFile) -> Result<Ann> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
-use crate::json::{self, ExplainAnswer, HitAnswer};
+use crate::json::{self, ExplainAnswer, HitAnswer, Object};
 
 /// Arguments of `search`.
 #[derive(clap::Args)]
@@ -33,6 +33,9 @@ pub struct Args {
     /// Only records of this data subject.
     #[arg(long)]
     entity: Option<String>,
+    /// Only records that match, as a JSON filter: `{"key": "lang", "match": {"value": "en"}}`.
+    #[arg(long, value_name = "JSON")]
+    filter: Option<String>,
     /// Also tell what the search did and how long it took.
     #[arg(long)]
     explain: bool,
@@ -47,8 +50,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if let Some(ef) = args.ef {
         search = search.ef(ef);
     }
-    if let Some(entity) = &args.entity {
-        search = search.filter(Filter::entity(entity));
+    if let Some(filter) = filter(args)? {
+        search = search.filter(filter);
     }
     let found = search.run()?;
     let explain = ExplainAnswer::of(&found);
@@ -83,6 +86,15 @@ fn query(collection: &Collection, args: &Args) -> Result<Vec<f32>, Failure> {
     }
     let text = args.vector.as_deref().unwrap_or_default();
     json::parse(text.as_bytes()).map_err(|error| Failure::Usage(format!("--vector: {error}")))
+}
+
+/// What both arguments ask for together.
+fn filter(args: &Args) -> Result<Option<Filter>, Failure> {
+    let read = |text: &String| json::parse::<Object<Filter>>(text.as_bytes()).map(|filter| filter.0);
+    let asked = args.filter.as_ref().map(read).transpose();
+    let asked = asked.map_err(|error| Failure::Usage(format!("--filter: {error}")))?;
+    let mut filters: Vec<Filter> = asked.into_iter().chain(args.entity.as_ref().map(Filter::entity)).collect();
+    Ok(if filters.len() > 1 { Some(Filter::all(filters)) } else { filters.pop() })
 }
 
 fn row(hit: &HitAnswer) -> [String; 4] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::Hits;
+use engine::{Filtered, Hits};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,12 +19,37 @@ pub struct ExplainAnswer {
     reranked: u64,
     /// Bytes of codes, lists and opened vectors that this took.
     bytes: u64,
+    /// What the filter cost; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<FilterAnswer>,
     /// Microseconds of looking for candidates.
     find_us: u64,
     /// Microseconds of opening those that codes cannot tell apart.
     decide_us: u64,
     /// Microseconds of putting the hits together.
     answer_us: u64,
+}
+
+/// What applying the filter to the segments cost. Records that are in no segment yet are looked at themselves.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+pub struct FilterAnswer {
+    /// Conditions in it, as far as they were looked at.
+    conditions: u64,
+    /// Those that no index answers in some segment.
+    unindexed: u64,
+    /// Records that may match by what indexes know.
+    estimated: u64,
+    /// Records that were opened to find out.
+    opened: u64,
+    /// Records that match.
+    matched: u64,
+}
+
+impl From<Filtered> for FilterAnswer {
+    fn from(cost: Filtered) -> Self {
+        let Filtered { conditions, unindexed, estimated, opened, matched } = cost;
+        Self { conditions, unindexed, estimated, opened, matched }
+    }
 }
 
 impl ExplainAnswer {
@@ -37,6 +62,7 @@ impl ExplainAnswer {
             compared: counters.compared,
             reranked: counters.reranked,
             bytes: counters.bytes,
+            filter: (counters.filter != Filtered::default()).then(|| counters.filter.into()),
             find_us: phases.find_us,
             decide_us: phases.decide_us,
             answer_us: phases.answer_us,
@@ -46,7 +72,11 @@ impl ExplainAnswer {
 
 impl fmt::Display for ExplainAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { segments, hops, compared, reranked, bytes, find_us, decide_us, answer_us } = self;
+        let Self { segments, hops, compared, reranked, bytes, filter, find_us, decide_us, answer_us } = self;
+        if let Some(FilterAnswer { conditions, unindexed, estimated, opened, matched }) = filter {
+            write!(f, "{conditions} condition(s), {unindexed} without an index: {estimated} records may match, ")?;
+            writeln!(f, "{opened} were opened, {matched} do")?;
+        }
         writeln!(f, "{segments} segment(s): {hops} lists read, {compared} codes compared, {reranked} vectors opened")?;
         write!(f, "{bytes} bytes read; {find_us} µs to find, {decide_us} to decide, {answer_us} to answer")
     }

@@ -7,6 +7,7 @@
 use std::fmt::{self, Write};
 use std::marker::PhantomData;
 
+use engine::FILTER_FAULT;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
@@ -136,6 +137,11 @@ fn place(path: &serde_path_to_error::Path) -> String {
 /// ours, and the expectation behind the last `, expected `, which our types wrote, whatever a caller sent before it.
 fn fault(place: &str, message: &str) -> String {
     let member = message.split('`').nth(1).filter(|name| MEMBERS.contains(name));
+    if message.starts_with(FILTER_FAULT) {
+        // The engine's own words, with a place inside the filter.
+        let words = message.rsplit_once(" at line").map_or(message, |(words, _)| words);
+        return format!("{words}{}", Place(place));
+    }
     let at = Place(place);
     if message.starts_with("unknown field") {
         return format!("an unknown member{at}");

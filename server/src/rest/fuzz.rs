@@ -20,7 +20,7 @@ use crate::json::{Object, parse};
 const SECRET: &str = "s3cr3t";
 
 /// Valid bodies of every kind, full of secrets.
-const CORPUS: [&str; 9] = [
+const CORPUS: [&str; 11] = [
     r#"{"dimension": 384, "metric": "cosine"}"#,
     r#"{"records": [{"id": 1, "entity": "s3cr3t", "vector": [1, -0.5e3], "payload": {"s3cr3t": ["s3cr3t", null, 1e9]}}]}"#,
     r#"{"records": [{"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": []}, {"id": 2, "vector": [0.25]}]}"#,
@@ -28,6 +28,8 @@ const CORPUS: [&str; 9] = [
     r#"{"vector": [1, 0], "limit": 10, "filter": {"entity": "s3cr3t"}, "ef": 64, "exact": true, "rerank": "all", "with_payload": false}"#,
     r#"{"after": 12, "limit": 2, "with_vector": true}"#,
     r#"{"filter": {"entity": "s3cr3t"}}"#,
+    r#"{"filter": {"must": [{"key": "s3cr3t[].x", "match": {"any": ["s3cr3t", 1]}}, {"key": "a", "range": {"gte": "2026-01-01T00:00:00Z", "lt": "2026-01-02T00:00:00Z"}}], "must_not": {"nested": {"key": "s3cr3t", "filter": {"key": "s3cr3t", "values_count": {"gt": 1}}}}}}"#,
+    r#"{"filter": {"should": [{"is_null": {"key": "s3cr3t"}}, {"has_id": [1, "67e55044-10b1-426f-9247-bb680e5fe0c8"]}, {"entity": {"any": ["s3cr3t"]}}], "min_should": {"conditions": [{"key": "s3cr3t", "match": {"text": "s3cr3t"}}], "min_count": 0}}}"#,
     r#"{"entity": "s3cr3t", "reason": "\u0073\ud83d\ude00 s3cr3t"}"#,
     r"{}",
 ];

@@ -10,6 +10,7 @@ mod body;
 mod collections;
 mod connections;
 mod error;
+mod filter;
 #[cfg(test)]
 mod fuzz;
 mod health;

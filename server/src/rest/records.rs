@@ -4,12 +4,13 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Record, RecordId};
+use engine::{Filter, Record, RecordId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
 use super::error::{Problem, Refusal, Refused};
+use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
 use crate::json::{AsOfAnswer, Id, Object, RecordAnswer, RecordBody};
@@ -31,19 +32,22 @@ pub struct UpsertAnswer {
     as_of: AsOfAnswer,
 }
 
-/// Records to delete.
+/// Records to delete: exactly one of the members.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteBody {
     /// Ids that do not exist are passed over.
-    #[schema(value_type = Vec<Id>)]
-    ids: Vec<RecordId>,
+    #[schema(value_type = Option<Vec<Id>>)]
+    ids: Option<Vec<RecordId>>,
+    /// All records that match.
+    #[schema(value_type = Option<FilterBody>)]
+    filter: Option<Object<Filter>>,
 }
 
 /// What was deleted.
 #[derive(Serialize, ToSchema)]
 pub struct DeleteAnswer {
-    /// How many of the ids existed.
+    /// How many of the ids existed, or how many records matched.
     deleted: u64,
     as_of: AsOfAnswer,
 }
@@ -89,7 +93,7 @@ pub async fn get(
     .await
 }
 
-/// Deletes records by id. Their bytes go when their segments are rewritten; to erase a person, erase the entity.
+/// Deletes records by id or by filter. Their bytes go when their segments are rewritten; to erase a person, erase the entity.
 #[utoipa::path(post, operation_id = "delete_records", path = "/v1/collections/{collection}/records/delete", tag = "records",
     params(("collection" = String, Path), Header), request_body = DeleteBody,
     responses((status = 200, description = "deleted", body = DeleteAnswer), Refused))]
@@ -101,7 +105,12 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.run(move |database| {
-        let deleted = tenant.open(database)?.open_collection(&collection)?.delete(body.ids)?;
+        let collection = tenant.open(database)?.open_collection(&collection)?;
+        let deleted = match (body.ids, body.filter) {
+            (Some(ids), None) => collection.delete(ids)?,
+            (None, Some(filter)) => collection.delete_matching(&filter.0)?,
+            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
+        };
         Ok(answer(StatusCode::OK, &DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() }))
     })
     .await

@@ -12,18 +12,10 @@ use utoipa::ToSchema;
 
 use super::body::{Body, answer};
 use super::error::{Problem, Refused};
+use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
 use crate::json::{AsOfAnswer, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
-
-/// How the schema shows a filter.
-#[derive(ToSchema)]
-#[schema(as = Filter)]
-#[allow(dead_code, reason = "read by the schema alone")]
-pub struct FilterBody {
-    /// Records of this data subject.
-    entity: String,
-}
 
 /// What to search for.
 #[derive(Deserialize, ToSchema)]

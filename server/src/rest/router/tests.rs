@@ -117,6 +117,13 @@ async fn records_come_back_as_they_went_in() {
     assert_eq!(found["hits"][0]["id"], u64::MAX);
     assert_eq!(found["hits"][0]["vector"], json!([-1.0, 0.25]));
 
+    let filter = json!({"must": [{"key": "n", "range": {"gte": 1}}], "must_not": {"entity": "bob"}});
+    let body = json!({"vector": [1, 0], "filter": filter, "explain": true});
+    let (_, found) = server.search(&body.to_string()).await;
+    assert_eq!((found["hits"].as_array().unwrap().len(), &found["hits"][0]["id"]), (1, &json!(1)), "{found}");
+    let (_, answer) = server.ask(Method::POST, "/v1/collections/docs/count", json!({ "filter": filter })).await;
+    assert_eq!(answer["count"], 1);
+
     let (_, page) = server.ask(Method::POST, "/v1/collections/docs/scroll", json!({"limit": 2})).await;
     assert_eq!((page["records"].as_array().unwrap().len(), &page["next"]), (2, &json!(u64::MAX)), "{page}");
     let (_, page) = server.ask(Method::POST, "/v1/collections/docs/scroll", json!({"after": page["next"]})).await;
@@ -126,6 +133,27 @@ async fn records_come_back_as_they_went_in() {
     assert_eq!(answer["deleted"], 1);
     let gone = server.ask(Method::GET, "/v1/collections/docs/records/1", Value::Null).await;
     is_problem(&gone, 404, "not_found");
+
+    let delete = async |body| server.ask(Method::POST, "/v1/collections/docs/records/delete", body).await;
+    let answer = delete(json!({"filter": {"must_not": {"has_id": [1, 5]}, "entity": "bob"}})).await;
+    is_problem(&answer, 400, "invalid_body");
+    let (_, answer) = delete(json!({"filter": {"must_not": {"has_id": [u64::MAX]}}})).await;
+    assert_eq!(answer["deleted"], 1);
+    for body in [json!({}), json!({"ids": [1], "filter": {}})] {
+        is_problem(&delete(body).await, 400, "invalid_body");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_filter_is_told_where() {
+    let server = Server::with_docs(Config::default()).await;
+    let filter = json!({"must": [{}, {"key": "s3cr3t", "range": {"gte": "s3cr3t"}}]});
+    let answer = server.ask(Method::POST, "/v1/collections/docs/count", json!({ "filter": filter })).await;
+    is_problem(&answer, 400, "invalid_body");
+    let detail = answer.1["detail"].as_str().unwrap();
+    let expected =
+        "a wrong filter at `must[1].range.gte`: a number or an RFC 3339 time with its offset is expected in `filter`";
+    assert!(detail.starts_with(expected), "{detail}");
 }
 
 #[tokio::test]
@@ -191,6 +219,9 @@ async fn bad_bodies_are_problems_that_echo_nothing() {
         (r#"{"vector": [1, 0], "limit": "s3cr3t"}"#, "invalid_body"),
         (r#"{"vector": [1, 0], "s3cr3t": 1}"#, "invalid_body"),
         (r#"{"vector": [1, 0], "filter": {"s3cr3t": 1}}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "filter": [{"entity": "s3cr3t"}]}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "filter": {"key": "s3cr3t[", "match": {"value": 1}}}"#, "invalid_body"),
+        (r#"{"vector": [1, 0], "filter": {"must": [{"key": "s3cr3t", "range": {"gte": "s3cr3t"}}]}}"#, "invalid_body"),
         (r#"{"vector": [1, 0], "vector": [1, 0]}"#, "invalid_body"),
         (r#"["s3cr3t"]"#, "invalid_body"),
         (deep.as_str(), "invalid_body"),

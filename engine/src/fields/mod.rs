@@ -1,0 +1,12 @@
+//! The index of payloads: what the rows of a segment say, field by field, and what follows from that for a condition.
+//!
+//! [`leaves`] finds the paths at which payloads have values, [`build`] gathers the values of the commonest of them and of
+//! declared fields into columns, whose meaning is in [`columns`], and [`answer`] turns a condition into rows.
+
+mod answer;
+mod build;
+mod columns;
+mod leaves;
+
+pub(crate) use answer::{absent, answer, nulls, unfilled};
+pub(crate) use build::build;

@@ -1,0 +1,113 @@
+//! A filter: conditions on a record, and how they are combined.
+//!
+//! Invariant: no filter is deeper than [`DEPTH_MAX`] or has more than [`CLAUSES_MAX`] clauses, however it was put
+//! together: what would be is replaced by [`Node::Wrong`], which whoever runs it is told. So nothing that walks a
+//! filter can exhaust a stack. `Debug` prints nothing of it, because values in filters are people's data.
+
+use std::fmt;
+
+use privacy::EntityId;
+use storage::id::RecordId;
+
+use super::path::Path;
+use super::predicate::Predicate;
+
+/// How deep filters may be nested in one another.
+pub(crate) const DEPTH_MAX: usize = 16;
+/// How many conditions and combinations a filter may have.
+pub(crate) const CLAUSES_MAX: usize = 1024;
+
+/// Which records a read may return. See the module's page for what conditions mean.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Filter {
+    node: Node,
+    depth: usize,
+    clauses: usize,
+}
+
+/// One condition or combination.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    Clauses(Clauses),
+    /// Any value at the path is so.
+    Field(Path, Predicate),
+    /// Nothing but nulls and empty lists is at the path.
+    IsEmpty(Path),
+    /// A null is at the path.
+    IsNull(Path),
+    HasId(Vec<RecordId>),
+    /// It belongs to one of these.
+    Entity(Vec<EntityId>),
+    /// One element of the list at the path matches all of the filter.
+    Nested(Path, Box<Filter>),
+    /// It cannot be used, for this reason.
+    Wrong(&'static str),
+}
+
+/// Filters that are combined: all parts must hold.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Clauses {
+    /// All of these.
+    pub must: Vec<Filter>,
+    /// Any of these, unless there are none.
+    pub should: Vec<Filter>,
+    /// None of these.
+    pub must_not: Vec<Filter>,
+    /// So many of these.
+    pub min_should: Option<(Vec<Filter>, u64)>,
+}
+
+impl Clauses {
+    /// Every filter in it.
+    pub fn children(&self) -> impl Iterator<Item = &Filter> {
+        let counted = self.min_should.iter().flat_map(|(filters, _)| filters);
+        self.must.iter().chain(&self.should).chain(&self.must_not).chain(counted)
+    }
+}
+
+impl Node {
+    /// The filters right below it.
+    pub fn children(&self) -> Vec<&Filter> {
+        match self {
+            Self::Clauses(clauses) => clauses.children().collect(),
+            Self::Nested(_, inner) => vec![inner],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Filter {
+    /// The filter of `node`, unless that is too deep or too large.
+    pub(crate) fn of(node: Node) -> Self {
+        let children = node.children();
+        let depth = 1 + children.iter().map(|child| child.depth).max().unwrap_or_default();
+        let clauses = children.iter().fold(1_usize, |sum, child| sum.saturating_add(child.clauses));
+        let wrong = |what| Self { node: Node::Wrong(what), depth: 1, clauses: 1 };
+        if depth > DEPTH_MAX {
+            return wrong("filters may be nested at most 16 deep");
+        }
+        if clauses > CLAUSES_MAX {
+            return wrong("a filter may have at most 1024 clauses");
+        }
+        Self { node, depth, clauses }
+    }
+
+    /// What it says.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Why it cannot be used, if it cannot.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        match &self.node {
+            Node::Wrong(what) => Some(what),
+            node => node.children().into_iter().find_map(Self::fault),
+        }
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Filter(..)")
+    }
+}

@@ -1,0 +1,76 @@
+//! What a condition compares with: a string, a number, true or false.
+
+use serde_json::Value;
+
+use super::number::Number;
+
+/// A single value.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scalar {
+    Flag(bool),
+    Number(Number),
+    Text(String),
+}
+
+impl Scalar {
+    /// The value as JSON.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Flag(flag) => (*flag).into(),
+            Self::Number(number) => number.to_json(),
+            Self::Text(text) => text.as_str().into(),
+        }
+    }
+
+    /// Whether `value` is this one.
+    pub fn is(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Flag(flag), Value::Bool(other)) => flag == other,
+            (Self::Number(number), Value::Number(other)) => Number::of_json(other).as_ref() == Some(number),
+            (Self::Text(text), Value::String(other)) => text == other,
+            _ => false,
+        }
+    }
+}
+
+/// What a filter compares with, in Rust: a string, a number, true or false.
+///
+/// A float that is infinite or not a number makes the filter unusable, which whoever runs it is told.
+#[derive(Clone)]
+pub struct Operand(pub(super) Option<Scalar>);
+
+impl From<bool> for Operand {
+    fn from(flag: bool) -> Self {
+        Self(Some(Scalar::Flag(flag)))
+    }
+}
+
+impl From<&str> for Operand {
+    fn from(text: &str) -> Self {
+        Self(Some(Scalar::Text(text.to_owned())))
+    }
+}
+
+impl From<String> for Operand {
+    fn from(text: String) -> Self {
+        Self(Some(Scalar::Text(text)))
+    }
+}
+
+impl From<f64> for Operand {
+    fn from(float: f64) -> Self {
+        Self(Number::of_float(float).map(Scalar::Number))
+    }
+}
+
+macro_rules! from_integers {
+    ($($integer:ty),*) => {
+        $(impl From<$integer> for Operand {
+            fn from(integer: $integer) -> Self {
+                Self(Some(Scalar::Number(Number::Integer(integer.into()))))
+            }
+        })*
+    };
+}
+
+from_integers!(i32, i64, u32, u64);

@@ -1,0 +1,102 @@
+//! SELECT: filter → what indexes know → the rows in between opened → exactly the rows that match.
+//!
+//! Invariant: an answer is what [`Filter::matches`] says of every record, whichever conditions indexes answered. One
+//! read opens at most [`Settings::unindexed_filter_limit`](crate::Settings::unindexed_filter_limit) rows for its
+//! filter; a filter that needs more is refused, so that nobody reads a whole collection unawares.
+
+use rayon::prelude::*;
+use roaring::RoaringBitmap;
+use storage::record::Record as StoredRecord;
+
+use crate::bounds::Bounds;
+use crate::error::{Error, Result};
+use crate::filter::{Filter, Subject};
+use crate::query::Filtered;
+use crate::resolve::resolve;
+use crate::segment::Segment;
+use crate::snapshot::SegmentView;
+use crate::state::EnvironmentState;
+
+/// A filter that one read applies.
+pub(crate) struct Selection<'a> {
+    env: &'a EnvironmentState,
+    filter: &'a Filter,
+    /// What it cost so far.
+    pub cost: Filtered,
+}
+
+impl<'a> Selection<'a> {
+    /// Checks the filter.
+    ///
+    /// # Errors
+    /// `Invalid` if it was built from something that is not usable.
+    pub fn new(env: &'a EnvironmentState, filter: &'a Filter) -> Result<Self> {
+        match filter.fault() {
+            Some(what) => Err(Error::invalid(format!("the filter is not usable: {what}"))),
+            None => Ok(Self { env, filter, cost: Filtered::default() }),
+        }
+    }
+
+    /// Whether a record of the memtable matches.
+    pub fn takes(&self, record: &StoredRecord) -> Result<bool> {
+        self.filter.matches(&Subject::of(record))
+    }
+
+    /// The live rows of a segment that match.
+    ///
+    /// # Errors
+    /// `Invalid` if too many rows would have to be opened; those of opening them.
+    pub fn rows(&mut self, view: &SegmentView) -> Result<RoaringBitmap> {
+        let Bounds { certain, possible } = self.bounds(view)?;
+        let doubtful: Vec<u32> = (possible - &certain).into_iter().collect();
+        self.spend(doubtful.len() as u64)?;
+        let (segment, filter) = (&*view.segment, self.filter);
+        let opened = |position: &u32| Ok(opens(self.env, segment, *position, filter)?.then_some(*position));
+        let one_by_one = || doubtful.par_iter().map(opened).collect::<Result<Vec<Option<u32>>>>();
+        let found = if doubtful.is_empty() { Vec::new() } else { self.env.shared.pool.install(one_by_one)? };
+        let rows = certain | RoaringBitmap::from_iter(found.into_iter().flatten());
+        self.cost.matched += rows.len();
+        Ok(rows)
+    }
+
+    /// What the index of a segment says of its live rows.
+    pub fn bounds(&mut self, view: &SegmentView) -> Result<Bounds> {
+        let index = view.segment.index(&self.env.keys)?;
+        let mut live = RoaringBitmap::new();
+        live.insert_range(0..view.segment.len);
+        live -= &*view.dead;
+        live -= &index.erased;
+        let (bounds, answered) = resolve(self.filter, index, &live);
+        self.cost.conditions = self.cost.conditions.max(answered.conditions);
+        self.cost.unindexed = self.cost.unindexed.max(answered.unindexed);
+        self.cost.estimated += bounds.possible.len();
+        Ok(bounds)
+    }
+
+    /// Whether the row at `position` matches, by opening it.
+    ///
+    /// # Errors
+    /// `Invalid` if that is one too many; those of opening it.
+    pub fn opens(&mut self, segment: &Segment, position: u32) -> Result<bool> {
+        self.spend(1)?;
+        opens(self.env, segment, position, self.filter)
+    }
+
+    fn spend(&mut self, rows: u64) -> Result<()> {
+        self.cost.opened += rows;
+        let limit = self.env.shared.settings.unindexed_filter_limit;
+        if self.cost.opened <= limit {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the filter has conditions that no payload index answers, and would open over {limit} records to find out; \
+             index their fields, narrow the filter, or raise unindexed_filter_limit"
+        )))
+    }
+}
+
+fn opens(env: &EnvironmentState, segment: &Segment, position: u32, filter: &Filter) -> Result<bool> {
+    // The row of an erased entity is gone.
+    let Some(body) = segment.body(position, &env.keys)? else { return Ok(false) };
+    filter.matches(&Subject::new(body.id, body.entity.as_ref(), body.payload.as_deref()))
+}
