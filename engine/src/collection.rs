@@ -10,7 +10,7 @@ use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::permit::Permit;
-use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery};
+use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
@@ -138,13 +138,24 @@ impl Collection {
     /// when this returns.
     ///
     /// # Errors
-    /// `Invalid` naming the record's place in the batch, from 0; `Full`, `Poisoned` from the log; `Busy` where
+    /// `Invalid` naming the record's place in the batch, from 0; `Conflict` naming that of one whose
+    /// [`Record::if_absent`] or [`Record::if_version`] does not hold; `Full`, `Poisoned` from the log; `Busy` where
     /// writes come faster than segments are built; `Corrupt` where a damaged segment has lost its ids, so that
     /// nobody can say what a write would replace.
     pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Result<AsOf> {
         let sequence = write::upsert(&self.env, &self.state, &self.permit, records)?;
         self.bell.ring();
         Ok(self.stamp(sequence))
+    }
+
+    /// Stores those of the records that can be stored, as one batch, and tells what was wrong with the others.
+    ///
+    /// # Errors
+    /// What concerns no single record: `Invalid` for a batch that is too large, and those of the log.
+    pub fn upsert_each(&self, records: impl IntoIterator<Item = Record>) -> Result<Upserted> {
+        let (written, errors, sequence) = write::upsert_each(&self.env, &self.state, &self.permit, records)?;
+        self.bell.ring();
+        Ok(Upserted { written: written as u64, errors, as_of: self.stamp(sequence) })
     }
 
     /// Deletes records by id; unknown ids are no error. The bytes go when their segment is rewritten; to

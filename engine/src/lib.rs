@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+mod batch;
 mod bounds;
 mod clock;
 mod collection;
@@ -85,7 +86,7 @@ pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
-pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases};
+pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases, Upserted};
 pub use record::{Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};

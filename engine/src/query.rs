@@ -7,6 +7,7 @@ use std::ops::Deref;
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::filter::Filter;
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
@@ -145,6 +146,18 @@ pub struct Counted {
     pub partial: bool,
     /// The segments that are damaged, as paths inside the environment; none of their records is counted.
     pub damaged: Vec<String>,
+}
+
+/// The answer of an upsert of each record by itself.
+#[derive(Debug)]
+pub struct Upserted {
+    /// Records that were stored.
+    pub written: u64,
+    /// What was wrong with the others, by their places in the batch from 0, ascending. Of several records with one id
+    /// the last counts, and the others are neither stored nor here.
+    pub errors: Vec<(usize, Error)>,
+    /// The state after the write.
+    pub as_of: AsOf,
 }
 
 /// The answer of a delete.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::permit::{Action, Permit};
 use crate::query::{AsOf, Counted, Page, ScrollQuery};
-use crate::record::Record;
+use crate::record::{Expected, Record};
 use crate::segment::Segment;
 use crate::select::Selection;
 use crate::snapshot::{SegmentView, View, paths};
@@ -213,6 +213,7 @@ fn from_stored(record: &StoredRecord, with_payload: bool, with_vector: bool) -> 
         entity: record.entity.as_ref().map(|entity| entity.as_str().to_owned()),
         payload: if with_payload { payload(record.payload.as_ref())? } else { None },
         sequence: record.sequence,
+        expected: Expected::Anything,
     })
 }
 
@@ -235,5 +236,6 @@ pub(crate) fn from_segment(
         entity: body.entity.as_ref().map(|entity| entity.as_str().to_owned()),
         payload: if with_payload { payload(body.payload.as_ref())? } else { None },
         sequence: body.sequence,
+        expected: Expected::Anything,
     }))
 }

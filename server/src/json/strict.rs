@@ -18,6 +18,7 @@ use super::payload::REPEATED;
 /// The members whose names may appear in an error: those that our own bodies define.
 const MEMBERS: &[&str] = &[
     "after",
+    "all_or_nothing",
     "dimension",
     "ef",
     "entity",
@@ -25,6 +26,8 @@ const MEMBERS: &[&str] = &[
     "filter",
     "id",
     "ids",
+    "if_absent",
+    "if_version",
     "limit",
     "metric",
     "payload",

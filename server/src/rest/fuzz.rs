@@ -23,7 +23,7 @@ const SECRET: &str = "s3cr3t";
 const CORPUS: [&str; 11] = [
     r#"{"dimension": 384, "metric": "cosine"}"#,
     r#"{"records": [{"id": 1, "entity": "s3cr3t", "vector": [1, -0.5e3], "payload": {"s3cr3t": ["s3cr3t", null, 1e9]}}]}"#,
-    r#"{"records": [{"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": []}, {"id": 2, "vector": [0.25]}]}"#,
+    r#"{"records": [{"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": []}, {"id": 2, "vector": [0.25], "if_version": 7}], "all_or_nothing": false}"#,
     r#"{"ids": [1, 18446744073709551615, "67e55044-10b1-426f-9247-bb680e5fe0c8"]}"#,
     r#"{"vector": [1, 0], "limit": 10, "filter": {"entity": "s3cr3t"}, "ef": 64, "exact": true, "rerank": "all", "with_payload": false}"#,
     r#"{"after": 12, "limit": 2, "with_vector": true}"#,

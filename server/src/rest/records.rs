@@ -19,17 +19,39 @@ use crate::json::{AsOfAnswer, Id, Object, RecordAnswer, RecordBody};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpsertBody {
-    /// Stored together or not at all; each replaces the record of the same id.
+    /// Each replaces the record of the same id; of several with one id the last counts.
     #[schema(value_type = Vec<RecordBody>)]
     records: Vec<Object<RecordBody>>,
+    /// Whether all are stored or none; true if absent. If false, the answer tells which could not be stored.
+    all_or_nothing: Option<bool>,
 }
 
 /// What was stored.
 #[derive(Serialize, ToSchema)]
 pub struct UpsertAnswer {
-    /// How many records the request held.
-    upserted: usize,
+    /// How many records were stored.
+    upserted: u64,
+    /// Those that were not, where others are stored all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<RecordProblem>,
     as_of: AsOfAnswer,
+}
+
+/// Why a record was not stored.
+#[derive(Serialize, ToSchema)]
+pub struct RecordProblem {
+    /// Its place in the request, from 0.
+    at: usize,
+    /// As in problems: `invalid` or `conflict`.
+    code: &'static str,
+    /// What is wrong with it.
+    detail: String,
+}
+
+impl From<(usize, engine::Error)> for RecordProblem {
+    fn from((at, error): (usize, engine::Error)) -> Self {
+        Self { at, code: error.kind().as_str(), detail: error.to_string() }
+    }
 }
 
 /// Records to delete: exactly one of the members.
@@ -64,10 +86,17 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.run(move |database| {
-        let upserted = body.records.len();
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let as_of = collection.upsert(body.records.into_iter().map(|record| Record::from(record.0)))?;
-        Ok(answer(StatusCode::OK, &UpsertAnswer { upserted, as_of: as_of.into() }))
+        let upserted = body.records.len() as u64;
+        let records = body.records.into_iter().map(|record| Record::from(record.0));
+        let stored = if body.all_or_nothing.unwrap_or(true) {
+            UpsertAnswer { upserted, errors: Vec::new(), as_of: collection.upsert(records)?.into() }
+        } else {
+            let stored = collection.upsert_each(records)?;
+            let errors = stored.errors.into_iter().map(RecordProblem::from).collect();
+            UpsertAnswer { upserted: stored.written, errors, as_of: stored.as_of.into() }
+        };
+        Ok(answer(StatusCode::OK, &stored))
     })
     .await
 }
@@ -88,7 +117,7 @@ pub async fn get(
     app.run(move |database| {
         let found = tenant.open(database)?.open_collection(&collection)?.get(id)?;
         let record = found.ok_or_else(|| Problem::new(Refusal::NotFound, "there is no such record"))?;
-        Ok(answer(StatusCode::OK, &RecordAnswer::from(record)))
+        Ok(answer(StatusCode::OK, &RecordAnswer::versioned(record)))
     })
     .await
 }

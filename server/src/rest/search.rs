@@ -189,7 +189,7 @@ pub async fn scroll(
         let scroll = scroll.with_payload(body.with_payload.unwrap_or(true));
         let page = scroll.with_vector(body.with_vector.unwrap_or(false)).run()?;
         let Page { records, next, as_of, partial, damaged } = page;
-        let records = records.into_iter().map(RecordAnswer::from).collect();
+        let records = records.into_iter().map(RecordAnswer::versioned).collect();
         Ok(answer(StatusCode::OK, &ScrollAnswer { records, next, as_of: as_of.into(), partial, damaged }))
     })
     .await
