@@ -1,4 +1,4 @@
-//! Writes that depend on what is there: random histories of conditional upserts, deletes, erasures, flushes, compactions
+//! Writes that depend on what is there: random histories of conditional upserts, updates, deletes, erasures, flushes, compactions
 //! and reopens against a naive map of records and versions. What a write must not touch keeps its version.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
-use engine::{Collection, Database, Environment, ErrorKind, Metric, Record};
+use engine::{Collection, Database, Environment, ErrorKind, Filter, Metric, Record};
 use lethedb_tests::world::in_memory;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -44,9 +44,29 @@ struct Stored {
 type Model = BTreeMap<u64, Stored>;
 
 #[derive(Clone, Debug)]
+enum Which {
+    Ids(Vec<u64>),
+    /// Those whose payload has this number at `a`.
+    Number(i64),
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Set(Value),
+    /// At a path of members alone.
+    SetAt(&'static [&'static str], Value),
+    Overwrite(Value),
+    /// A member, perhaps inside of another.
+    Delete(Vec<&'static [&'static str]>),
+    Clear,
+    Vector(Vec<f32>),
+}
+
+#[derive(Clone, Debug)]
 enum Op {
     Upsert(Vec<(u64, Entry, Expect)>),
     UpsertEach(Vec<(u64, Entry, Expect)>),
+    Update(Which, Vec<Change>),
     Delete(Vec<u64>),
     Erase(u64),
     Flush,
@@ -88,10 +108,39 @@ fn batch() -> impl Strategy<Value = Vec<(u64, Entry, Expect)>> {
     prop::collection::vec((0..IDS, entry(), expect), 0..6)
 }
 
+fn members() -> impl Strategy<Value = Value> {
+    let value = prop_oneof![(0..4_i64).prop_map(Value::from), Just(json!({ "b": 9 })), Just(Value::Null)];
+    prop::collection::btree_map(prop::sample::select(&["a", "b", "d"][..]), value, 0..3).prop_map(|all| json!(all))
+}
+
+const PATHS: [&[&str]; 5] = [&["a"], &["b"], &["a", "b"], &["c", "a", "b"], &["d"]];
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let path = || prop::sample::select(&PATHS[..]);
+    let change = prop_oneof![
+        4 => members().prop_map(Change::Set),
+        3 => (path(), members()).prop_map(|(path, members)| Change::SetAt(path, members)),
+        1 => payloads().prop_map(Change::Overwrite),
+        3 => prop::collection::vec(path(), 1..3).prop_map(Change::Delete),
+        1 => Just(Change::Clear),
+        2 => prop::collection::vec((-6..7_i32).prop_map(|x| x as f32), DIMENSION).prop_map(Change::Vector),
+    ];
+    prop::collection::vec(change, 1..4)
+}
+
+fn update() -> impl Strategy<Value = Op> {
+    let which = prop_oneof![
+        2 => prop::collection::vec(0..IDS, 0..6).prop_map(Which::Ids),
+        1 => (0..4_i64).prop_map(Which::Number),
+    ];
+    (which, changes()).prop_map(|(which, changes)| Op::Update(which, changes))
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         5 => batch().prop_map(Op::Upsert),
         4 => batch().prop_map(Op::UpsertEach),
+        6 => update(),
         1 => prop::collection::vec(0..IDS, 1..6).prop_map(Op::Delete),
         1 => (0..OWNERS).prop_map(Op::Erase),
         2 => Just(Op::Flush),
@@ -99,6 +148,40 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Step),
         1 => Just(Op::Reopen),
     ]
+}
+
+impl Change {
+    /// What the change makes of an entry, said another way than the engine says it.
+    fn make(&self, entry: &mut Entry) {
+        let object = |value: &mut Value| {
+            if !value.is_object() {
+                *value = json!({});
+            }
+        };
+        match self {
+            Self::Set(members) => Self::SetAt(&[], members.clone()).make(entry),
+            Self::SetAt(path, members) => {
+                let mut value = entry.payload.get_or_insert(Value::Null);
+                for key in *path {
+                    object(value);
+                    value = &mut value[*key];
+                }
+                object(value);
+                members.as_object().unwrap().iter().for_each(|(key, member)| value[key] = member.clone());
+            }
+            Self::Overwrite(payload) => entry.payload = Some(payload.clone()),
+            Self::Delete(paths) => {
+                for path in paths {
+                    let (last, before) = path.split_last().unwrap();
+                    let pointer: String = before.iter().map(|key| format!("/{key}")).collect();
+                    let parent = entry.payload.as_mut().and_then(|payload| payload.pointer_mut(&pointer));
+                    drop(parent.and_then(Value::as_object_mut).and_then(|members| members.remove(*last)));
+                }
+            }
+            Self::Clear => entry.payload = None,
+            Self::Vector(vector) => entry.vector.clone_from(vector),
+        }
+    }
 }
 
 struct World {
@@ -169,11 +252,43 @@ impl World {
         }
     }
 
+    fn update(&mut self, docs: &Collection, which: &Which, changes: &[Change]) {
+        let (update, ids): (_, BTreeSet<u64>) = match which {
+            Which::Ids(ids) => (docs.update(ids.iter().copied()), ids.iter().copied().collect()),
+            Which::Number(number) => {
+                let has = |stored: &Stored| {
+                    let value = stored.entry.payload.as_ref().map(|payload| &payload["a"]);
+                    value == Some(&json!(number))
+                };
+                let ids = self.model.iter().filter(|(_, stored)| has(stored)).map(|(id, _)| *id).collect();
+                (docs.update_matching(Filter::eq("a", *number)), ids)
+            }
+        };
+        let path = |path: &[&str]| path.join(".");
+        let update = changes.iter().fold(update, |update, change| match change {
+            Change::Set(members) => update.set(members.clone()),
+            Change::SetAt(at, members) => update.set_at(&path(at), members.clone()),
+            Change::Overwrite(payload) => update.overwrite(payload.clone()),
+            Change::Delete(paths) => update.delete_keys(paths.iter().map(|at| path(at))),
+            Change::Clear => update.clear(),
+            Change::Vector(vector) => update.vector(vector.clone()),
+        });
+        let updated = update.run().unwrap();
+        let there: Vec<u64> = ids.into_iter().filter(|id| self.model.contains_key(id)).collect();
+        assert_eq!(updated.count, there.len() as u64);
+        for id in there {
+            let stored = self.model.get_mut(&id).unwrap();
+            changes.iter().for_each(|change| change.make(&mut stored.entry));
+            stored.version = updated.as_of.sequence;
+        }
+    }
+
     fn run(&mut self, op: Op) {
         let (env, docs) = self.open();
         match op {
             Op::Upsert(batch) => self.upsert(&docs, &batch, false),
             Op::UpsertEach(batch) => self.upsert(&docs, &batch, true),
+            Op::Update(which, changes) => self.update(&docs, &which, &changes),
             Op::Delete(ids) => {
                 let distinct: BTreeSet<u64> = ids.iter().copied().collect();
                 let expected = distinct.iter().filter(|id| self.model.remove(id).is_some()).count();
@@ -270,4 +385,54 @@ fn no_write_under_a_version_is_lost() {
     };
     thread::scope(|scope| (0..WRITERS).for_each(|_| drop(scope.spawn(count_all))));
     assert_eq!(docs.get(1).unwrap().unwrap().payload_json(), Some(&json!(WRITERS * ROUNDS)));
+}
+
+/// Writers of different members meet in the same records: each finds all that it wrote. Whoever was erased stays away.
+#[test]
+fn updates_that_meet_undo_nothing() {
+    const RECORDS: u64 = 6;
+    let db = in_memory(&Memory::new(), 5).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.collection("docs").dimension(1).metric(Metric::L2).open_or_create().unwrap();
+    docs.upsert((0..RECORDS).map(|id| Record::new(id, vec![0.0]).entity(owner(id % 2)))).unwrap();
+    let write = |writer: u64| {
+        for round in 0..ROUNDS {
+            docs.update(0..RECORDS).set(json!({ format!("w{writer}"): round })).run().unwrap();
+            docs.update_matching(Filter::eq("nothing", 1)).clear().run().unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        (0..WRITERS).for_each(|writer| drop(scope.spawn(move || write(writer))));
+        scope.spawn(|| env.flush().unwrap());
+        scope.spawn(|| env.erase(owner(1)).run().unwrap());
+    });
+    let expected: BTreeMap<String, u64> = (0..WRITERS).map(|writer| (format!("w{writer}"), ROUNDS - 1)).collect();
+    for id in 0..RECORDS {
+        let found = docs.get(id).unwrap();
+        let payload = found.as_ref().and_then(Record::payload_json);
+        assert_eq!(payload, (id % 2 == 0).then(|| json!(expected)).as_ref(), "record {id}");
+    }
+}
+
+#[test]
+fn an_update_that_is_not_usable_changes_nothing() {
+    let db = in_memory(&Memory::new(), 5).open().unwrap();
+    let docs = db.environment("acme").unwrap().collection("docs").dimension(1).open_or_create().unwrap();
+    docs.upsert((0..3).map(|id| Record::new(id, vec![1.0]).payload(json!({ "a": 1 })))).unwrap();
+    let all = || docs.update([0_u64, 1, 2]);
+    for update in [
+        all(),
+        all().set(json!(["s3cret"])),
+        all().set_at("s3cret[", json!({})),
+        all().delete_keys(["a", ""]),
+        all().vector(vec![1.0, 2.0]),
+        all().clear().vector(vec![0.0]),
+        all().set(json!({ "s3cret": "x".repeat(70_000) })),
+        docs.update_matching(Filter::eq("s3cret[", 1)).clear(),
+    ] {
+        let error = update.run().unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && !error.to_string().contains("s3cret"), "{error}");
+    }
+    let found = docs.scroll().run().unwrap().records;
+    assert!(found.iter().all(|record| record.payload_json() == Some(&json!({ "a": 1 })) && record.sequence() == 1));
 }

@@ -53,7 +53,7 @@ impl Batch {
                 return Err(too_many(settings));
             }
             let expected = record.expected;
-            match check(settings, state, record, at) {
+            match check(settings, state, record) {
                 Ok(record) => {
                     bytes = bytes.saturating_add(record.bytes());
                     candidates.push(Candidate { at, expected, record });
@@ -84,7 +84,7 @@ impl Batch {
     pub fn refuse(&mut self, conditions: &Conditions) -> Errors {
         let is_met = |at: &usize| conditions.unmet.binary_search_by_key(at, |(unmet, _)| *unmet).is_err();
         self.candidates.retain(|candidate| is_met(&candidate.at));
-        conditions.unmet.iter().map(|(at, expected)| (*at, conflict(*at, *expected))).collect()
+        conditions.unmet.iter().map(|(at, expected)| (*at, conflict(*expected))).collect()
     }
 
     /// Takes out all records, as the write `sequence` stores them.
@@ -143,16 +143,23 @@ impl Conditions {
             }
         }
         self.unmet.sort_unstable_by_key(|(at, _)| *at);
-        self.unmet.first().map_or(Ok(()), |(at, expected)| Err(conflict(*at, *expected)))
+        self.unmet.first().map_or(Ok(()), |(at, expected)| Err(of_record(*at, conflict(*expected))))
     }
 }
 
-fn conflict(at: usize, expected: Expected) -> Error {
-    let what = match expected {
-        Expected::Absent => "a record of this id is there",
-        _ => "the record is not there in this version; read it again",
-    };
-    Error::new(ErrorKind::Conflict, format!("records[{at}]: {what}"))
+fn conflict(expected: Expected) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        match expected {
+            Expected::Absent => "a record of this id is there",
+            _ => "the record is not there in this version; read it again",
+        },
+    )
+}
+
+/// The error about the record at a place of the batch, saying so.
+pub(crate) fn of_record(at: usize, error: Error) -> Error {
+    error.within(&format!("records[{at}]"))
 }
 
 /// What a batch of too many is told.
@@ -173,29 +180,26 @@ fn is_deeper(value: &Value, depth: usize) -> bool {
     }
 }
 
-fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize) -> Result<StoredRecord> {
+fn check(settings: &Settings, state: &CollectionState, record: Record) -> Result<StoredRecord> {
     state
         .metric
         .check(&record.vector, state.space.dimension())
-        .map_err(|e| Error::with(ErrorKind::Invalid, format!("records[{at}]: the vector is not usable"), e))?;
+        .map_err(|e| Error::with(ErrorKind::Invalid, "the vector is not usable", e))?;
     let entity = record
         .entity
-        .map(|id| {
-            EntityId::new(id)
-                .map_err(|e| Error::with(ErrorKind::Invalid, format!("records[{at}]: the entity is not usable"), e))
-        })
+        .map(|id| EntityId::new(id).map_err(|e| Error::with(ErrorKind::Invalid, "the entity is not usable", e)))
         .transpose()?;
     let payload = record
         .payload
         .as_ref()
         .map(serde_json::to_vec)
         .transpose()
-        .map_err(|_| Error::invalid(format!("records[{at}]: the payload is not JSON")))?;
+        .map_err(|_| Error::invalid("the payload is not JSON"))?;
     if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
-        return Err(Error::invalid(format!("records[{at}]: the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
+        return Err(Error::invalid(format!("the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
     }
     if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
-        return Err(Error::invalid(format!("records[{at}]: the payload is over {} bytes", settings.payload_bytes_max)));
+        return Err(Error::invalid(format!("the payload is over {} bytes", settings.payload_bytes_max)));
     }
     Ok(StoredRecord { id: record.id, sequence: 0, entity, vector: record.vector, payload })
 }

@@ -1,5 +1,7 @@
 //! The handle of a collection: it forwards to the walks and holds no logic of its own.
 
+pub(crate) mod update;
+
 use std::sync::Arc;
 
 use index::Metric;

@@ -3,7 +3,7 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write`, `search` (and `read`), `rewrite` (and `aside`), `erase`, `rebuild`,
+//! Control stays in the walks, one file each: `write` (and `update`), `search` (and `read`), `rewrite` (and `aside`), `erase`, `rebuild`,
 //! and `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -13,6 +13,7 @@
 mod aside;
 mod batch;
 mod bounds;
+mod change;
 mod clock;
 mod collection;
 mod condition;
@@ -67,11 +68,13 @@ mod settings;
 mod snapshot;
 mod state;
 mod step;
+mod update;
 mod verify;
 mod worker;
 mod write;
 
 pub use clock::{Clock, SystemClock};
+pub use collection::update::Update;
 pub use collection::{Collection, CollectionInfo, Count, PayloadIndex, Scroll, Search};
 pub use database::{Builder, Database};
 pub use declared::FieldType;
@@ -86,7 +89,7 @@ pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
-pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases, Upserted};
+pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases, Updated, Upserted};
 pub use record::{Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};

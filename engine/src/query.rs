@@ -169,6 +169,15 @@ pub struct Deleted {
     pub as_of: AsOf,
 }
 
+/// The answer of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Updated {
+    /// Records that were changed.
+    pub count: u64,
+    /// The state after the update.
+    pub as_of: AsOf,
+}
+
 /// A search as the walk sees it.
 pub(crate) struct SearchQuery<'a> {
     pub vector: &'a [f32],

@@ -64,14 +64,27 @@ pub(crate) fn get(
     id: RecordId,
 ) -> Result<Option<Record>> {
     permit.check(Action::Read)?;
-    on_stable_view(env, state, |view, hidden| match view.memtable.get(&id) {
+    on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id))
+}
+
+/// The record `id` in a view, with vector and payload.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) fn find(
+    env: &EnvironmentState,
+    view: &View,
+    hidden: &[SegmentView],
+    id: &RecordId,
+) -> Result<Option<Record>> {
+    match view.memtable.get(id) {
         Some(Slot::Live(record)) => from_stored(record, true, true).map(Some),
         Some(Slot::Deleted(_)) => Ok(None),
-        None => match view.locate(&id, &env.keys)? {
+        None => match view.locate(id, &env.keys)? {
             Some((found, position)) => from_segment(env, &found.segment, position, true, true),
-            None => hiding(env, hidden, &id)?.map_or(Ok(None), |view| Err(view.segment.damaged())),
+            None => hiding(env, hidden, id)?.map_or(Ok(None), |view| Err(view.segment.damaged())),
         },
-    })
+    }
 }
 
 /// The segment in quarantine that holds the live version of a record.

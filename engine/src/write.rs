@@ -9,7 +9,7 @@ use index::Codes;
 use storage::id::{RecordId, Sequence};
 use storage::wal::Entry;
 
-use crate::batch::{Batch, Conditions, Errors, too_many};
+use crate::batch::{Batch, Conditions, Errors, of_record, too_many};
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
@@ -34,8 +34,8 @@ pub(crate) fn upsert(
 ) -> Result<Sequence> {
     permit.check(Action::Write)?;
     let (mut batch, errors) = Batch::gather(&env.shared.settings, state, records)?;
-    if let Some((_, error)) = errors.into_iter().next() {
-        return Err(error);
+    if let Some((at, error)) = errors.into_iter().next() {
+        return Err(of_record(at, error));
     }
     let mut conditions = batch.conditions();
     put(env, state, &mut batch, &mut conditions)
@@ -51,10 +51,23 @@ pub(crate) fn upsert_each(
 ) -> Result<(usize, Errors, Sequence)> {
     permit.check(Action::Write)?;
     let (mut batch, mut errors) = Batch::gather(&env.shared.settings, state, records)?;
+    let (count, unmet, sequence) = store(env, state, &mut batch)?;
+    errors.extend(unmet);
+    errors.sort_unstable_by_key(|(at, _)| *at);
+    Ok((count, errors, sequence))
+}
+
+/// Stores what finds the record that it expects; returns how many these are, what is wrong with the others by their
+/// places, ascending, and the sequence.
+pub(crate) fn store(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    batch: &mut Batch,
+) -> Result<(usize, Errors, Sequence)> {
+    let mut errors = Errors::new();
     loop {
-        let count = batch.candidates.len();
-        let mut conditions = batch.conditions();
-        match put(env, state, &mut batch, &mut conditions) {
+        let (count, mut conditions) = (batch.candidates.len(), batch.conditions());
+        match put(env, state, batch, &mut conditions) {
             // Fewer every time.
             Err(_) if conditions.are_unmet() => errors.extend(batch.refuse(&conditions)),
             done => {
@@ -124,10 +137,7 @@ pub(crate) fn delete_matching(
     filter: &Filter,
 ) -> Result<(u64, Sequence)> {
     permit.check(Action::Write)?;
-    let ids = on_stable_view(env, state, |view, hidden| match hidden {
-        [] => matching_ids(env, view, filter),
-        [damaged, ..] => Err(damaged.segment.damaged()),
-    })?;
+    let ids = ids_matching(env, state, filter)?;
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for batch in ids.chunks(env.shared.settings.batch_records_max.max(1)) {
         let (deleted, last) = delete(env, state, permit, batch.to_vec())?;
@@ -137,7 +147,18 @@ pub(crate) fn delete_matching(
     Ok((count, sequence))
 }
 
-fn matching_ids(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<RecordId>> {
+/// The records that match now.
+///
+/// # Errors
+/// Those of reading; `Corrupt` where a segment is damaged, so that nobody can say what matches in it.
+pub(crate) fn ids_matching(env: &EnvironmentState, state: &CollectionState, filter: &Filter) -> Result<Vec<RecordId>> {
+    on_stable_view(env, state, |view, hidden| match hidden {
+        [] => matching(env, view, filter),
+        [damaged, ..] => Err(damaged.segment.damaged()),
+    })
+}
+
+fn matching(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<RecordId>> {
     let (mut selection, mut ids) = (Selection::new(env, filter)?, Vec::new());
     for (id, slot) in view.memtable.iter() {
         if slot.live().map_or(Ok(false), |record| selection.takes(record))? {

@@ -12,6 +12,7 @@ mod time;
 
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;
+pub use payload::Payload;
 pub use record::{HitAnswer, Id, RecordAnswer, RecordBody};
 pub use strict::{JsonError, Object, parse};
 pub use time::AsOfAnswer;

@@ -1,4 +1,4 @@
-//! Records: store, get, delete.
+//! Records: store, get, change, delete.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -13,7 +13,7 @@ use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{AsOfAnswer, Id, Object, RecordAnswer, RecordBody};
+use crate::json::{AsOfAnswer, Id, Object, Payload, RecordAnswer, RecordBody};
 
 /// Records to store.
 #[derive(Deserialize, ToSchema)]
@@ -71,6 +71,41 @@ pub struct DeleteBody {
 pub struct DeleteAnswer {
     /// How many of the ids existed, or how many records matched.
     deleted: u64,
+    as_of: AsOfAnswer,
+}
+
+/// Changes to make, in this order, and to which records: exactly one of `ids` and `filter`, and at least one change.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateBody {
+    /// Ids that do not exist are passed over.
+    #[schema(value_type = Option<Vec<Id>>)]
+    ids: Option<Vec<RecordId>>,
+    /// All records that match.
+    #[schema(value_type = Option<FilterBody>)]
+    filter: Option<Object<Filter>>,
+    /// The new vector.
+    vector: Option<Vec<f32>>,
+    /// The new payload.
+    #[schema(value_type = Option<serde_json::Value>)]
+    overwrite: Option<Payload>,
+    /// Whether the payload goes; false if absent.
+    #[serde(default)]
+    clear: bool,
+    /// Key paths whose values go.
+    delete_keys: Option<Vec<String>>,
+    /// Members to set; the others stay.
+    #[schema(value_type = Option<serde_json::Value>)]
+    set: Option<Payload>,
+    /// Where to set them: the key path of an object, made if it is missing; the payload itself if absent.
+    key: Option<String>,
+}
+
+/// What was changed.
+#[derive(Serialize, ToSchema)]
+pub struct UpdateAnswer {
+    /// How many of the ids existed, or how many records matched.
+    updated: u64,
     as_of: AsOfAnswer,
 }
 
@@ -141,6 +176,48 @@ pub async fn delete(
             _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
         };
         Ok(answer(StatusCode::OK, &DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() }))
+    })
+    .await
+}
+
+/// Changes payloads or vectors of records. Each is changed as a whole; very many are written in several batches.
+#[utoipa::path(post, operation_id = "update_records", path = "/v1/collections/{collection}/records/update", tag = "records",
+    params(("collection" = String, Path), Header), request_body = UpdateBody,
+    responses((status = 200, description = "changed", body = UpdateAnswer), Refused))]
+pub async fn update(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+    Body(body): Body<UpdateBody>,
+) -> Result<Response, Problem> {
+    let Path(collection) = path?;
+    app.run(move |database| {
+        let collection = tenant.open(database)?.open_collection(&collection)?;
+        let mut update = match (body.ids, body.filter) {
+            (Some(ids), None) => collection.update(ids),
+            (None, Some(filter)) => collection.update_matching(filter.0),
+            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
+        };
+        if let Some(vector) = body.vector {
+            update = update.vector(vector);
+        }
+        if let Some(payload) = body.overwrite {
+            update = update.overwrite(payload.0);
+        }
+        if body.clear {
+            update = update.clear();
+        }
+        if let Some(keys) = body.delete_keys {
+            update = update.delete_keys(keys);
+        }
+        update = match (body.set, body.key) {
+            (Some(members), Some(key)) => update.set_at(&key, members.0),
+            (Some(members), None) => update.set(members.0),
+            (None, Some(_)) => return Err(Problem::new(Refusal::InvalidBody, "`key` needs `set`")),
+            (None, None) => update,
+        };
+        let updated = update.run()?;
+        Ok(answer(StatusCode::OK, &UpdateAnswer { updated: updated.count, as_of: updated.as_of.into() }))
     })
     .await
 }

@@ -33,6 +33,7 @@ use super::{admin, collections, health, records, search};
         records::put,
         records::get,
         records::delete,
+        records::update,
         search::search,
         search::scroll,
         search::count,
@@ -54,6 +55,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/records", put(records::put))
         .route("/v1/collections/{collection}/records/{id}", get(records::get))
         .route("/v1/collections/{collection}/records/delete", post(records::delete))
+        .route("/v1/collections/{collection}/records/update", post(records::update))
         .route("/v1/collections/{collection}/search", post(search::search))
         .route("/v1/collections/{collection}/scroll", post(search::scroll))
         .route("/v1/collections/{collection}/count", post(search::count))

@@ -97,7 +97,7 @@ async fn every_described_route_exists_and_every_route_is_described() {
         }
     }
     // All routes of `router` but the description itself.
-    assert_eq!(operations.len(), 14);
+    assert_eq!(operations.len(), 15);
 }
 
 #[tokio::test]
