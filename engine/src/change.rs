@@ -62,7 +62,7 @@ impl Change {
             Self::Set(path, members) => set(path.as_ref(), members, &mut record.payload),
             Self::Overwrite(payload) => record.payload = Some(payload.clone()),
             Self::Delete(paths) => {
-                for payload in &mut record.payload {
+                if let Some(payload) = &mut record.payload {
                     paths.iter().for_each(|path| path.remove(payload));
                 }
             }

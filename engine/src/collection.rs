@@ -1,5 +1,6 @@
 //! The handle of a collection: it forwards to the walks and holds no logic of its own.
 
+pub(crate) mod search;
 pub(crate) mod update;
 
 use std::sync::Arc;
@@ -12,11 +13,9 @@ use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::permit::Permit;
-use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery, Upserted};
+use crate::query::{AsOf, Counted, Deleted, Page, ScrollQuery, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
-use crate::rerank::Rerank;
-use crate::search;
 use crate::segment::Index;
 use crate::snapshot::paths;
 use crate::state::{CollectionState, EnvironmentState};
@@ -188,22 +187,6 @@ impl Collection {
         read::get(&self.env, &self.state, &self.permit, id.into())
     }
 
-    /// Looks for the records nearest to `vector`.
-    pub fn search<'a>(&self, vector: &'a [f32]) -> Search<'a> {
-        let query = SearchQuery {
-            vector,
-            filter: None,
-            limit: 10,
-            ef: None,
-            exact: false,
-            rerank: Rerank::default(),
-            with_payload: true,
-            with_vector: false,
-            explain: false,
-        };
-        Search { collection: self.clone(), query }
-    }
-
     /// Counts records.
     pub fn count(&self) -> Count {
         Count { collection: self.clone(), filter: None }
@@ -217,75 +200,6 @@ impl Collection {
 
     fn stamp(&self, sequence: u64) -> AsOf {
         AsOf { sequence, time_ms: self.env.shared.clock.now_ms() }
-    }
-}
-
-/// A search being put together.
-#[must_use = "call run()"]
-pub struct Search<'a> {
-    collection: Collection,
-    query: SearchQuery<'a>,
-}
-
-impl Search<'_> {
-    /// Only records that match.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.query.filter = Some(filter);
-        self
-    }
-
-    /// How many hits at most; 10 unless said otherwise.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.query.limit = limit;
-        self
-    }
-
-    /// Width of the graph search, about how many rows it expands: more finds more of the true neighbours and costs
-    /// more. Searches whose neighbours stand out end sooner, hard ones later. Twice the limit unless said otherwise,
-    /// at least 64, and at most [`crate::Settings::ef_max`].
-    pub fn ef(mut self, ef: usize) -> Self {
-        self.query.ef = Some(ef);
-        self
-    }
-
-    /// Which hits get exact distances: [`Rerank::Auto`], those that decide who is in the answer, unless said otherwise.
-    pub fn rerank(mut self, rerank: Rerank) -> Self {
-        self.query.rerank = rerank;
-        self
-    }
-
-    /// Compare with every record instead of using the graph.
-    pub fn exact(mut self, exact: bool) -> Self {
-        self.query.exact = exact;
-        self
-    }
-
-    /// Return payloads; on unless said otherwise.
-    pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
-        self
-    }
-
-    /// Return vectors; off unless said otherwise.
-    pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
-        self
-    }
-
-    /// Time the phases of the search, for [`Hits::phases`]; off unless said otherwise. What it cost beside time is
-    /// always in [`Hits::counters`].
-    pub fn explain(mut self, explain: bool) -> Self {
-        self.query.explain = explain;
-        self
-    }
-
-    /// Runs the search.
-    ///
-    /// # Errors
-    /// `Invalid` for an unusable vector, limit, ef or filter. A damaged segment is no error: see [`Hits::partial`].
-    pub fn run(self) -> Result<Hits> {
-        let Collection { env, state, permit, .. } = &self.collection;
-        search::search(env, state, permit, &self.query)
     }
 }
 

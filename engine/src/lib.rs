@@ -3,7 +3,7 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write` (and `update`), `search` (and `read`), `rewrite` (and `aside`), `erase`, `rebuild`,
+//! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`, and `read`), `rewrite` (and `aside`), `erase`, `rebuild`,
 //! and `recover` for opening; `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -27,9 +27,11 @@ mod entropy;
 mod environment;
 mod erase;
 mod error;
+mod example;
 mod fields;
 mod files;
 mod filter;
+mod group;
 mod health;
 mod identity;
 mod inspect;
@@ -74,8 +76,9 @@ mod worker;
 mod write;
 
 pub use clock::{Clock, SystemClock};
+pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
-pub use collection::{Collection, CollectionInfo, Count, PayloadIndex, Scroll, Search};
+pub use collection::{Collection, CollectionInfo, Count, PayloadIndex, Scroll};
 pub use database::{Builder, Database};
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
@@ -83,13 +86,16 @@ pub use entropy::{Entropy, OsEntropy};
 pub use environment::{CollectionBuilder, Environment, Erase};
 pub use erase::Erasure;
 pub use error::{Error, ErrorKind, Result};
+pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, Operand};
 pub use health::Health;
 pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
-pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases, Updated, Upserted};
+pub use query::{
+    AsOf, Counted, Counters, Deleted, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated, Upserted,
+};
 pub use record::{Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};

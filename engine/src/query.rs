@@ -2,9 +2,11 @@
 //!
 //! Invariant: `Debug` of an answer prints ids and scores alone.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
+use index::Metric;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -120,6 +122,37 @@ impl IntoIterator for Hits {
     }
 }
 
+/// Hits that have a value in common.
+#[derive(Clone, PartialEq)]
+pub struct Group {
+    /// The value: a string, a number, true or false.
+    pub key: serde_json::Value,
+    /// Nearest first; at most as many as a group may have.
+    pub hits: Vec<Hit>,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("hits", &self.hits).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a search by groups, in the order of their nearest hits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Groups {
+    /// At most `limit` groups.
+    pub groups: Vec<Group>,
+    /// Whether these are all the groups and hits that were asked for and that a search can find; otherwise they are
+    /// those among the nearest [`Settings::limit_max`](crate::Settings::limit_max) records.
+    pub is_complete: bool,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+    /// Whether a part of the collection could not be searched, because it is damaged.
+    pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is among the hits.
+    pub damaged: Vec<String>,
+}
+
 /// One page of a scroll, in id order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
@@ -180,15 +213,35 @@ pub struct Updated {
 
 /// A search as the walk sees it.
 pub(crate) struct SearchQuery<'a> {
-    pub vector: &'a [f32],
+    pub vector: Cow<'a, [f32]>,
     pub filter: Option<Filter>,
     pub limit: usize,
+    /// Nearest hits that are passed over.
+    pub offset: usize,
+    pub score_threshold: Option<f32>,
+    /// Records that are no hits.
+    pub except: Vec<RecordId>,
     pub ef: Option<usize>,
     pub exact: bool,
     pub rerank: Rerank,
     pub with_payload: bool,
     pub with_vector: bool,
     pub explain: bool,
+}
+
+impl SearchQuery<'_> {
+    /// How many of the nearest must be known for the answer.
+    pub fn width(&self) -> usize {
+        self.limit.saturating_add(self.offset).saturating_add(self.except.len())
+    }
+
+    /// Whether a record at this distance is near enough for a hit.
+    pub fn is_near(&self, metric: Metric, distance: f32) -> bool {
+        self.score_threshold.is_none_or(|threshold| match metric {
+            Metric::L2 => metric.score(distance) <= threshold,
+            _ => metric.score(distance) >= threshold,
+        })
+    }
 }
 
 /// A scroll as the walk sees it.

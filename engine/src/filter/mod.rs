@@ -58,6 +58,7 @@ mod range;
 mod scalar;
 mod show;
 mod tokens;
+mod values;
 
 pub use json::FILTER_FAULT;
 pub use node::Filter;
@@ -72,3 +73,4 @@ pub(crate) use predicate::{Predicate, Words, count};
 pub(crate) use range::{Limits, Moment, Range};
 pub(crate) use scalar::Scalar;
 pub(crate) use tokens::tokens;
+pub(crate) use values::scalars;

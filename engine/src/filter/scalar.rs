@@ -22,6 +22,16 @@ impl Scalar {
         }
     }
 
+    /// The single value that `value` is, if it is one.
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(flag) => Some(Self::Flag(*flag)),
+            Value::Number(number) => Number::of_json(number).map(Self::Number),
+            Value::String(text) => Some(Self::Text(text.clone())),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
     /// Whether `value` is this one.
     pub fn is(&self, value: &Value) -> bool {
         match (self, value) {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: unknown members are refused, so that a misspelt `entity` cannot store a person's record without an owner.
 
-use engine::{Hit, Record, RecordId};
+use engine::{Example, Hit, Record, RecordId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -126,4 +126,33 @@ pub enum Id {
     /// A UUID with or without hyphens.
     #[schema(format = "uuid")]
     Uuid(String),
+}
+
+/// What to search near to, or away from.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum ExampleBody {
+    Id(RecordId),
+    Vector(Vec<f32>),
+}
+
+impl From<&ExampleBody> for Example {
+    fn from(body: &ExampleBody) -> Self {
+        match body {
+            ExampleBody::Id(id) => Self::Id(*id),
+            ExampleBody::Vector(vector) => Self::Vector(vector.clone()),
+        }
+    }
+}
+
+/// How the schema shows an example.
+#[derive(ToSchema)]
+#[schema(as = Example)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "read by the schema alone")]
+pub enum ExampleChoice {
+    /// The vector of the record of this id.
+    Id(Id),
+    /// This vector.
+    Vector(Vec<f32>),
 }

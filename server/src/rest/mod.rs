@@ -1,7 +1,7 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`records`], [`search`], [`admin`]; the [`router`]
+//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`records`], [`search`], [`searches`], [`admin`]; the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -17,6 +17,7 @@ mod health;
 mod records;
 mod router;
 mod search;
+mod searches;
 mod state;
 mod tenant;
 

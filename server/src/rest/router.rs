@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, collections, health, records, search};
+use super::{admin, collections, health, records, search, searches};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,6 +35,8 @@ use super::{admin, collections, health, records, search};
         records::delete,
         records::update,
         search::search,
+        searches::batch,
+        searches::groups,
         search::scroll,
         search::count,
         admin::delete,
@@ -57,6 +59,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/records/delete", post(records::delete))
         .route("/v1/collections/{collection}/records/update", post(records::update))
         .route("/v1/collections/{collection}/search", post(search::search))
+        .route("/v1/collections/{collection}/search/batch", post(searches::batch))
+        .route("/v1/collections/{collection}/search/groups", post(searches::groups))
         .route("/v1/collections/{collection}/scroll", post(search::scroll))
         .route("/v1/collections/{collection}/count", post(search::count))
         .route("/v1/admin/entity/{id}", delete(admin::delete))

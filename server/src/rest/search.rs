@@ -6,25 +6,36 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Counted, Filter, Hits, Page, RecordId, Rerank};
+use engine::{Collection, Counted, Example, Filter, Hits, Page, RecordId, Rerank, Search};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
-use super::error::{Problem, Refused};
+use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{AsOfAnswer, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
+use crate::json::{AsOfAnswer, ExampleBody, ExampleChoice, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
 
 /// What to search for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchBody {
-    /// As many finite numbers as the collection has dimensions.
-    vector: Vec<f32>,
+    /// What to search near to, as many finite numbers as the collection has dimensions: either this or `like`.
+    vector: Option<Vec<f32>>,
+    /// Ids of records, or vectors, to search near to the mean of. Those records are not among the hits.
+    #[schema(value_type = Option<Vec<ExampleChoice>>)]
+    like: Option<Vec<ExampleBody>>,
+    /// The same to move away from: the search is near `q + (q - n)`, where `n` is their mean.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<ExampleChoice>>)]
+    unlike: Vec<ExampleBody>,
     /// How many records to find, from 1; 10 if absent.
     limit: Option<usize>,
+    /// How many of the nearest records to pass over; 0 if absent.
+    offset: Option<usize>,
+    /// The worst score of a hit.
+    score_threshold: Option<f32>,
     /// Which records may be found.
     #[schema(value_type = Option<FilterBody>)]
     filter: Option<Object<Filter>>,
@@ -44,6 +55,39 @@ pub struct SearchBody {
     /// Whether the answer tells what the search did; false if absent.
     #[serde(default)]
     explain: bool,
+}
+
+impl SearchBody {
+    /// The search that it describes.
+    ///
+    /// # Errors
+    /// If it does not say what to search near to, or says it twice.
+    pub fn on<'a>(&'a self, collection: &Collection) -> Result<Search<'a>, Problem> {
+        let mut search = match (&self.vector, &self.like) {
+            (Some(vector), None) => collection.search(vector),
+            (None, Some(like)) => collection.recommend(like.iter().map(Example::from)),
+            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `vector` and `like` is expected")),
+        };
+        search = search.unlike(self.unlike.iter().map(Example::from));
+        search = search.exact(self.exact).rerank(self.rerank).explain(self.explain);
+        if let Some(limit) = self.limit {
+            search = search.limit(limit);
+        }
+        if let Some(offset) = self.offset {
+            search = search.offset(offset);
+        }
+        if let Some(score) = self.score_threshold {
+            search = search.score_threshold(score);
+        }
+        if let Some(ef) = self.ef {
+            search = search.ef(ef);
+        }
+        if let Some(filter) = &self.filter {
+            search = search.filter(filter.0.clone());
+        }
+        let search = search.with_payload(self.with_payload.unwrap_or(true));
+        Ok(search.with_vector(self.with_vector.unwrap_or(false)))
+    }
 }
 
 /// How the schema shows a re-ranking.
@@ -73,6 +117,15 @@ pub struct SearchAnswer {
     /// What the search did, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<ExplainAnswer>,
+}
+
+impl From<Hits> for SearchAnswer {
+    fn from(found: Hits) -> Self {
+        let explain = ExplainAnswer::of(&found);
+        let Hits { hits, as_of, partial, damaged, .. } = found;
+        let hits = hits.into_iter().map(HitAnswer::from).collect();
+        Self { hits, as_of: as_of.into(), partial, damaged, explain }
+    }
 }
 
 /// Which page of records to give.
@@ -143,22 +196,7 @@ pub async fn search(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut search = collection.search(&body.vector).exact(body.exact).rerank(body.rerank).explain(body.explain);
-        if let Some(limit) = body.limit {
-            search = search.limit(limit);
-        }
-        if let Some(ef) = body.ef {
-            search = search.ef(ef);
-        }
-        if let Some(filter) = body.filter {
-            search = search.filter(filter.0);
-        }
-        let search = search.with_payload(body.with_payload.unwrap_or(true));
-        let found = search.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        let explain = ExplainAnswer::of(&found);
-        let Hits { hits, as_of, partial, damaged, .. } = found;
-        let hits = hits.into_iter().map(HitAnswer::from).collect();
-        Ok(answer(StatusCode::OK, &SearchAnswer { hits, as_of: as_of.into(), partial, damaged, explain }))
+        Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))
     })
     .await
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::config::Config;
 
 mod records;
+mod searches;
 
 /// A server without connections.
 struct Server {
@@ -97,7 +98,7 @@ async fn every_described_route_exists_and_every_route_is_described() {
         }
     }
     // All routes of `router` but the description itself.
-    assert_eq!(operations.len(), 15);
+    assert_eq!(operations.len(), 17);
 }
 
 #[tokio::test]
