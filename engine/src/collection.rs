@@ -1,5 +1,6 @@
 //! The handle of a collection: it forwards to the walks and holds no logic of its own.
 
+pub(crate) mod scroll;
 pub(crate) mod search;
 pub(crate) mod update;
 
@@ -13,7 +14,7 @@ use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::permit::Permit;
-use crate::query::{AsOf, Counted, Deleted, Page, ScrollQuery, Upserted};
+use crate::query::{AsOf, Deleted, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
 use crate::segment::Index;
@@ -187,87 +188,7 @@ impl Collection {
         read::get(&self.env, &self.state, &self.permit, id.into())
     }
 
-    /// Counts records.
-    pub fn count(&self) -> Count {
-        Count { collection: self.clone(), filter: None }
-    }
-
-    /// Reads records in id order, page by page.
-    pub fn scroll(&self) -> Scroll {
-        let query = ScrollQuery { after: None, filter: None, limit: 100, with_payload: true, with_vector: false };
-        Scroll { collection: self.clone(), query }
-    }
-
     fn stamp(&self, sequence: u64) -> AsOf {
         AsOf { sequence, time_ms: self.env.shared.clock.now_ms() }
-    }
-}
-
-/// A count being put together.
-#[must_use = "call run()"]
-pub struct Count {
-    collection: Collection,
-    filter: Option<Filter>,
-}
-
-impl Count {
-    /// Only records that match.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Runs the count, which is exact.
-    pub fn run(self) -> Result<Counted> {
-        let Collection { env, state, permit, .. } = &self.collection;
-        read::count(env, state, permit, self.filter.as_ref())
-    }
-}
-
-/// A scroll being put together.
-#[must_use = "call run()"]
-pub struct Scroll {
-    collection: Collection,
-    query: ScrollQuery,
-}
-
-impl Scroll {
-    /// Start after this id, as the last page's `next` says.
-    pub fn after(mut self, id: impl Into<RecordId>) -> Self {
-        self.query.after = Some(id.into());
-        self
-    }
-
-    /// Only records that match.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.query.filter = Some(filter);
-        self
-    }
-
-    /// How many records at most; 100 unless said otherwise.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.query.limit = limit;
-        self
-    }
-
-    /// Return payloads; on unless said otherwise.
-    pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
-        self
-    }
-
-    /// Return vectors; off unless said otherwise.
-    pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
-        self
-    }
-
-    /// Reads the page.
-    ///
-    /// # Errors
-    /// `Invalid` for an unusable limit or filter. A damaged segment is no error: see [`Page::partial`].
-    pub fn run(self) -> Result<Page> {
-        let Collection { env, state, permit, .. } = &self.collection;
-        read::scroll(env, state, permit, &self.query)
     }
 }

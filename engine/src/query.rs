@@ -10,7 +10,7 @@ use index::Metric;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::filter::Filter;
+use crate::filter::{Filter, Scalar};
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
 
@@ -153,18 +153,59 @@ pub struct Groups {
     pub damaged: Vec<String>,
 }
 
-/// One page of a scroll, in id order.
-#[derive(Clone, Debug, PartialEq)]
+/// One page of a scroll, or a sample.
+#[derive(Clone, PartialEq)]
 pub struct Page {
     /// At most `limit` records.
     pub records: Vec<Record>,
     /// Where the next page starts after, if there is one.
     pub next: Option<RecordId>,
+    /// Of a page in the order of values: the value of its last record, if there is a next page, which starts from it
+    /// and after `next`.
+    pub next_value: Option<serde_json::Value>,
     /// The state the answer describes.
     pub as_of: AsOf,
     /// Whether a part of the collection could not be read, because it is damaged.
     pub partial: bool,
     /// The segments that are damaged, as paths inside the environment; none of their records is on the page.
+    pub damaged: Vec<String>,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Page");
+        shown.field("records", &self.records).field("next", &self.next).field("as_of", &self.as_of);
+        shown.field("partial", &self.partial).finish_non_exhaustive()
+    }
+}
+
+/// How many records have a value.
+#[derive(Clone, PartialEq)]
+pub struct FacetCount {
+    /// A string, a number, true or false.
+    pub value: serde_json::Value,
+    /// Records that have it.
+    pub count: u64,
+}
+
+impl fmt::Debug for FacetCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FacetCount").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a facet count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facets {
+    /// The commonest values first; equally common ones false before true, then numbers, then texts.
+    pub counts: Vec<FacetCount>,
+    /// How many values there are, those beyond the limit included.
+    pub distinct: u64,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+    /// Whether a part of the collection could not be counted, because it is damaged.
+    pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is counted.
     pub damaged: Vec<String>,
 }
 
@@ -247,13 +288,26 @@ impl SearchQuery<'_> {
 /// A scroll as the walk sees it.
 pub(crate) struct ScrollQuery {
     pub after: Option<RecordId>,
+    pub order: Option<OrderBy>,
     pub filter: Option<Filter>,
     pub limit: usize,
     pub with_payload: bool,
     pub with_vector: bool,
 }
 
+/// The order of a scroll by values.
+pub(crate) struct OrderBy {
+    pub key: String,
+    pub is_descending: bool,
+    pub start_from: Option<Scalar>,
+}
+
 impl ScrollQuery {
+    /// The first `limit` records with their payloads.
+    pub fn new(limit: usize) -> Self {
+        Self { after: None, order: None, filter: None, limit, with_payload: true, with_vector: false }
+    }
+
     /// Whether `id` comes after the cursor.
     pub fn is_ahead(&self, id: &RecordId) -> bool {
         self.after.is_none_or(|cursor| *id > cursor)

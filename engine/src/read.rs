@@ -1,4 +1,4 @@
-//! READ: permit → snapshot → rows → bodies. Get, scroll and count, without any ranking.
+//! READ: permit → snapshot → rows → bodies. Get and count, and what all reads share.
 
 use std::sync::Arc;
 
@@ -133,28 +133,19 @@ pub(crate) fn count(
 }
 
 /// Where the version of a record that a read returns is.
-enum Place {
+pub(crate) enum Place {
     Memtable(Arc<StoredRecord>),
     Segment(Arc<Segment>, u32),
 }
 
-/// One page of records in id order.
-pub(crate) fn scroll(
+/// The records that were found, in this order: at most `limit`, and where the next page starts if there are more.
+pub(crate) fn page_of(
     env: &EnvironmentState,
-    state: &CollectionState,
-    permit: &Permit,
+    view: &View,
+    hidden: &[SegmentView],
     query: &ScrollQuery,
+    mut places: Vec<(RecordId, Place)>,
 ) -> Result<Page> {
-    permit.check(Action::Read)?;
-    let max = env.shared.settings.limit_max;
-    if query.limit == 0 || query.limit > max {
-        return Err(Error::invalid(format!("limit must be between 1 and {max}")));
-    }
-    on_stable_view(env, state, |view, hidden| page(env, view, hidden, query))
-}
-
-fn page(env: &EnvironmentState, view: &View, hidden: &[SegmentView], query: &ScrollQuery) -> Result<Page> {
-    let mut places = first_places(env, view, query)?;
     let more = places.len() > query.limit;
     places.truncate(query.limit);
     let next = places.last().filter(|_| more).map(|(id, _)| *id);
@@ -167,49 +158,7 @@ fn page(env: &EnvironmentState, view: &View, hidden: &[SegmentView], query: &Scr
         records.extend(record);
     }
     let (partial, damaged) = (!hidden.is_empty(), paths(hidden));
-    Ok(Page { records, next, as_of: as_of(env, view), partial, damaged })
-}
-
-/// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.
-fn first_places(env: &EnvironmentState, view: &View, query: &ScrollQuery) -> Result<Vec<(RecordId, Place)>> {
-    let wanted = query.limit + 1;
-    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
-    let mut places: Vec<(RecordId, Place)> = Vec::new();
-    let start = query.after.unwrap_or(RecordId::Num(0));
-    for (id, slot) in view.memtable.range(start).filter(|(id, _)| query.is_ahead(id)) {
-        let Some(record) = slot.live() else { continue };
-        if selection.as_ref().map_or(Ok(true), |selection| selection.takes(record))? {
-            places.push((id, Place::Memtable(Arc::clone(record))));
-        }
-        if places.len() == wanted {
-            break;
-        }
-    }
-    for found in &view.segments {
-        let mut left = wanted;
-        let bounds = selection.as_mut().map(|selection| selection.bounds(found)).transpose()?;
-        let ids = &found.segment.index(&env.keys)?.ids;
-        for (id, at) in ids.iter_sorted(query.after.as_ref()).filter(|(id, _)| query.is_ahead(id)) {
-            let matches = match (&bounds, &mut selection) {
-                (Some(bounds), Some(selection)) => {
-                    // Rows are opened as they come, since the page may be full before most of them do.
-                    bounds.certain.contains(at)
-                        || (bounds.possible.contains(at) && selection.opens(&found.segment, at)?)
-                }
-                _ => !found.dead.contains(at),
-            };
-            if matches {
-                places.push((id, Place::Segment(Arc::clone(&found.segment), at)));
-                left -= 1;
-            }
-            if left == 0 {
-                break;
-            }
-        }
-    }
-    places.sort_unstable_by_key(|(id, _)| *id);
-    places.truncate(wanted);
-    Ok(places)
+    Ok(Page { records, next, next_value: None, as_of: as_of(env, view), partial, damaged })
 }
 
 /// The payload text of a stored record as JSON.

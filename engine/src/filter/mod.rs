@@ -62,7 +62,7 @@ mod values;
 
 pub use json::FILTER_FAULT;
 pub use node::Filter;
-pub use scalar::Operand;
+pub use scalar::{NoOperand, Operand};
 
 pub(crate) use instant::instant;
 pub(crate) use matches::{Subject, is_empty};

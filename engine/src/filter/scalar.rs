@@ -49,6 +49,26 @@ impl Scalar {
 #[derive(Clone)]
 pub struct Operand(pub(super) Option<Scalar>);
 
+impl Operand {
+    /// The value, unless it is a float that is none.
+    pub(crate) fn into_scalar(self) -> Option<Scalar> {
+        self.0
+    }
+}
+
+/// The value is none that anything is compared with: null, a list or an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a string, a number, true or false is expected")]
+pub struct NoOperand;
+
+impl TryFrom<&Value> for Operand {
+    type Error = NoOperand;
+
+    fn try_from(value: &Value) -> Result<Self, NoOperand> {
+        Scalar::of(value).map(|scalar| Self(Some(scalar))).ok_or(NoOperand)
+    }
+}
+
 impl From<bool> for Operand {
     fn from(flag: bool) -> Self {
         Self(Some(Scalar::Flag(flag)))

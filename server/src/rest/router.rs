@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, collections, health, records, search, searches};
+use super::{admin, collections, health, records, search, searches, tallies};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,6 +39,8 @@ use super::{admin, collections, health, records, search, searches};
         searches::groups,
         search::scroll,
         search::count,
+        tallies::facet,
+        tallies::sample,
         admin::delete,
         admin::post,
     )
@@ -63,6 +65,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/search/groups", post(searches::groups))
         .route("/v1/collections/{collection}/scroll", post(search::scroll))
         .route("/v1/collections/{collection}/count", post(search::count))
+        .route("/v1/collections/{collection}/facet", post(tallies::facet))
+        .route("/v1/collections/{collection}/sample", post(tallies::sample))
         .route("/v1/admin/entity/{id}", delete(admin::delete))
         .route("/v1/admin/entity/erase", post(admin::post).delete(admin::delete_erase))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))

@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Collection, Counted, Example, Filter, Hits, Page, RecordId, Rerank, Search};
+use engine::{Collection, Counted, Example, Filter, Hits, Operand, Order, Page, RecordId, Rerank, Scroll, Search};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -135,6 +135,9 @@ pub struct ScrollBody {
     /// The last id of the page before: its `next`.
     #[schema(value_type = Option<Id>)]
     after: Option<RecordId>,
+    /// In which order to give the records; that of their ids if absent.
+    #[schema(value_type = Option<OrderBody>)]
+    order_by: Option<Object<OrderBody>>,
     /// How many records to give, from 1; 100 if absent.
     limit: Option<usize>,
     /// Which records to give.
@@ -146,20 +149,71 @@ pub struct ScrollBody {
     with_vector: Option<bool>,
 }
 
+/// The order of what is at a key. Records without a string, number, true or false there are left out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBody {
+    /// A key path as in filters.
+    key: String,
+    /// From which end; `asc`, the least first, if absent.
+    #[serde(default)]
+    #[schema(value_type = Direction)]
+    direction: Order,
+    /// The first value: where a page begins, or `next_value` of the page before, together with its `next` as `after`.
+    #[schema(value_type = Option<serde_json::Value>)]
+    start_from: Option<serde_json::Value>,
+}
+
+impl OrderBody {
+    fn on(&self, scroll: Scroll) -> Result<Scroll, Problem> {
+        let scroll = scroll.order_by(&self.key, self.direction);
+        match self.start_from.as_ref().map(Operand::try_from) {
+            None => Ok(scroll),
+            Some(Ok(value)) => Ok(scroll.start_from(value)),
+            Some(Err(_)) => {
+                let detail = "`start_from` must be a string, a number, true or false";
+                Err(Problem::new(Refusal::InvalidBody, detail))
+            }
+        }
+    }
+}
+
+/// How the schema shows a direction.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "read by the schema alone")]
+enum Direction {
+    /// The least first.
+    Asc,
+    /// The greatest first.
+    Desc,
+}
+
 /// A page of records.
 #[derive(Serialize, ToSchema)]
 pub struct ScrollAnswer {
-    /// In the order of their ids, numbers before UUIDs.
+    /// In the order that was asked for; that of ids has numbers before UUIDs.
     records: Vec<RecordAnswer>,
     /// Where the next page starts: pass it as `after`. Null on the last page.
     #[schema(value_type = Option<Id>)]
     next: Option<RecordId>,
+    /// With `order_by`, what to pass as its `start_from` for the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_value: Option<serde_json::Value>,
     as_of: AsOfAnswer,
     /// Whether damaged segments were left out.
     partial: bool,
     /// Which, as paths inside the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<String>,
+}
+
+impl From<Page> for ScrollAnswer {
+    fn from(page: Page) -> Self {
+        let Page { records, next, next_value, as_of, partial, damaged } = page;
+        let records = records.into_iter().map(RecordAnswer::versioned).collect();
+        Self { records, next, next_value, as_of: as_of.into(), partial, damaged }
+    }
 }
 
 /// Which records to count.
@@ -224,11 +278,12 @@ pub async fn scroll(
         if let Some(filter) = body.filter {
             scroll = scroll.filter(filter.0);
         }
+        if let Some(order) = body.order_by {
+            scroll = order.0.on(scroll)?;
+        }
         let scroll = scroll.with_payload(body.with_payload.unwrap_or(true));
         let page = scroll.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        let Page { records, next, as_of, partial, damaged } = page;
-        let records = records.into_iter().map(RecordAnswer::versioned).collect();
-        Ok(answer(StatusCode::OK, &ScrollAnswer { records, next, as_of: as_of.into(), partial, damaged }))
+        Ok(answer(StatusCode::OK, &ScrollAnswer::from(page)))
     })
     .await
 }

@@ -14,6 +14,7 @@ use crate::config::Config;
 
 mod records;
 mod searches;
+mod tallies;
 
 /// A server without connections.
 struct Server {
@@ -98,7 +99,7 @@ async fn every_described_route_exists_and_every_route_is_described() {
         }
     }
     // All routes of `router` but the description itself.
-    assert_eq!(operations.len(), 17);
+    assert_eq!(operations.len(), 19);
 }
 
 #[tokio::test]
