@@ -29,6 +29,11 @@ impl Bounds {
         &self.possible - &self.certain
     }
 
+    /// Those of `rows` that may not match.
+    pub fn but_certain(&self, rows: &RoaringBitmap) -> RoaringBitmap {
+        rows - &self.certain
+    }
+
     /// Rows that match both.
     pub fn and(self, other: &Self) -> Self {
         Self { certain: self.certain & &other.certain, possible: self.possible & &other.possible }

@@ -1,5 +1,9 @@
 //! The handle of a collection: it forwards to the walks and holds no logic of its own.
 
+pub(crate) mod scroll;
+pub(crate) mod search;
+pub(crate) mod update;
+
 use std::sync::Arc;
 
 use index::Metric;
@@ -10,11 +14,9 @@ use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::permit::Permit;
-use crate::query::{AsOf, Counted, Deleted, Hits, Page, ScrollQuery, SearchQuery};
+use crate::query::{AsOf, Deleted, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
-use crate::rerank::Rerank;
-use crate::search;
 use crate::segment::Index;
 use crate::snapshot::paths;
 use crate::state::{CollectionState, EnvironmentState};
@@ -138,13 +140,24 @@ impl Collection {
     /// when this returns.
     ///
     /// # Errors
-    /// `Invalid` naming the record's place in the batch, from 0; `Full`, `Poisoned` from the log; `Busy` where
+    /// `Invalid` naming the record's place in the batch, from 0; `Conflict` naming that of one whose
+    /// [`Record::if_absent`] or [`Record::if_version`] does not hold; `Full`, `Poisoned` from the log; `Busy` where
     /// writes come faster than segments are built; `Corrupt` where a damaged segment has lost its ids, so that
     /// nobody can say what a write would replace.
     pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Result<AsOf> {
         let sequence = write::upsert(&self.env, &self.state, &self.permit, records)?;
         self.bell.ring();
         Ok(self.stamp(sequence))
+    }
+
+    /// Stores those of the records that can be stored, as one batch, and tells what was wrong with the others.
+    ///
+    /// # Errors
+    /// What concerns no single record: `Invalid` for a batch that is too large, and those of the log.
+    pub fn upsert_each(&self, records: impl IntoIterator<Item = Record>) -> Result<Upserted> {
+        let (written, errors, sequence) = write::upsert_each(&self.env, &self.state, &self.permit, records)?;
+        self.bell.ring();
+        Ok(Upserted { written: written as u64, errors, as_of: self.stamp(sequence) })
     }
 
     /// Deletes records by id; unknown ids are no error. The bytes go when their segment is rewritten; to
@@ -175,172 +188,7 @@ impl Collection {
         read::get(&self.env, &self.state, &self.permit, id.into())
     }
 
-    /// Looks for the records nearest to `vector`.
-    pub fn search<'a>(&self, vector: &'a [f32]) -> Search<'a> {
-        let query = SearchQuery {
-            vector,
-            filter: None,
-            limit: 10,
-            ef: None,
-            exact: false,
-            rerank: Rerank::default(),
-            with_payload: true,
-            with_vector: false,
-            explain: false,
-        };
-        Search { collection: self.clone(), query }
-    }
-
-    /// Counts records.
-    pub fn count(&self) -> Count {
-        Count { collection: self.clone(), filter: None }
-    }
-
-    /// Reads records in id order, page by page.
-    pub fn scroll(&self) -> Scroll {
-        let query = ScrollQuery { after: None, filter: None, limit: 100, with_payload: true, with_vector: false };
-        Scroll { collection: self.clone(), query }
-    }
-
     fn stamp(&self, sequence: u64) -> AsOf {
         AsOf { sequence, time_ms: self.env.shared.clock.now_ms() }
-    }
-}
-
-/// A search being put together.
-#[must_use = "call run()"]
-pub struct Search<'a> {
-    collection: Collection,
-    query: SearchQuery<'a>,
-}
-
-impl Search<'_> {
-    /// Only records that match.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.query.filter = Some(filter);
-        self
-    }
-
-    /// How many hits at most; 10 unless said otherwise.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.query.limit = limit;
-        self
-    }
-
-    /// Width of the graph search, about how many rows it expands: more finds more of the true neighbours and costs
-    /// more. Searches whose neighbours stand out end sooner, hard ones later. Twice the limit unless said otherwise,
-    /// at least 64, and at most [`crate::Settings::ef_max`].
-    pub fn ef(mut self, ef: usize) -> Self {
-        self.query.ef = Some(ef);
-        self
-    }
-
-    /// Which hits get exact distances: [`Rerank::Auto`], those that decide who is in the answer, unless said otherwise.
-    pub fn rerank(mut self, rerank: Rerank) -> Self {
-        self.query.rerank = rerank;
-        self
-    }
-
-    /// Compare with every record instead of using the graph.
-    pub fn exact(mut self, exact: bool) -> Self {
-        self.query.exact = exact;
-        self
-    }
-
-    /// Return payloads; on unless said otherwise.
-    pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
-        self
-    }
-
-    /// Return vectors; off unless said otherwise.
-    pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
-        self
-    }
-
-    /// Time the phases of the search, for [`Hits::phases`]; off unless said otherwise. What it cost beside time is
-    /// always in [`Hits::counters`].
-    pub fn explain(mut self, explain: bool) -> Self {
-        self.query.explain = explain;
-        self
-    }
-
-    /// Runs the search.
-    ///
-    /// # Errors
-    /// `Invalid` for an unusable vector, limit, ef or filter. A damaged segment is no error: see [`Hits::partial`].
-    pub fn run(self) -> Result<Hits> {
-        let Collection { env, state, permit, .. } = &self.collection;
-        search::search(env, state, permit, &self.query)
-    }
-}
-
-/// A count being put together.
-#[must_use = "call run()"]
-pub struct Count {
-    collection: Collection,
-    filter: Option<Filter>,
-}
-
-impl Count {
-    /// Only records that match.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.filter = Some(filter);
-        self
-    }
-
-    /// Runs the count, which is exact.
-    pub fn run(self) -> Result<Counted> {
-        let Collection { env, state, permit, .. } = &self.collection;
-        read::count(env, state, permit, self.filter.as_ref())
-    }
-}
-
-/// A scroll being put together.
-#[must_use = "call run()"]
-pub struct Scroll {
-    collection: Collection,
-    query: ScrollQuery,
-}
-
-impl Scroll {
-    /// Start after this id, as the last page's `next` says.
-    pub fn after(mut self, id: impl Into<RecordId>) -> Self {
-        self.query.after = Some(id.into());
-        self
-    }
-
-    /// Only records that match.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.query.filter = Some(filter);
-        self
-    }
-
-    /// How many records at most; 100 unless said otherwise.
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.query.limit = limit;
-        self
-    }
-
-    /// Return payloads; on unless said otherwise.
-    pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
-        self
-    }
-
-    /// Return vectors; off unless said otherwise.
-    pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
-        self
-    }
-
-    /// Reads the page.
-    ///
-    /// # Errors
-    /// `Invalid` for an unusable limit or filter. A damaged segment is no error: see [`Page::partial`].
-    pub fn run(self) -> Result<Page> {
-        let Collection { env, state, permit, .. } = &self.collection;
-        read::scroll(env, state, permit, &self.query)
     }
 }

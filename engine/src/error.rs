@@ -112,6 +112,11 @@ impl Error {
         Self { kind, doing: doing.into(), source: Some(source.into()) }
     }
 
+    /// The same error, of a part that `place` names.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self { doing: format!("{place}: {}", self.doing), ..self }
+    }
+
     /// An operating-system error met while `doing`; a full disk and a poisoned one have kinds of their own.
     pub(crate) fn io(doing: impl Into<String>, source: io::Error) -> Self {
         Self::with(kind_of(&source), doing, source)

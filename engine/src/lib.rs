@@ -3,16 +3,19 @@
 //! An embedded engine for searching embeddings of people's data. Everything on disk is encrypted per
 //! environment; a person can be erased from live data and from old copies alike.
 //!
-//! Control stays in the walks, one file each: `write`, `search` (and `read`; both `select` what a filter leaves, which
-//! `resolve`s it by what indexes know), `rewrite` (and `aside`), `erase`, `rebuild`, `declare`, and `recover` for opening;
-//! `verify`, `scrub` and `drill` look without touching. What they share is in `state`; the
+//! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
+//! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
+//! `aside`), `erase`, `rebuild`, `declare`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
 
 #![forbid(unsafe_code)]
 
 mod aside;
+mod batch;
 mod bounds;
+mod change;
 mod clock;
 mod collection;
 mod condition;
@@ -26,9 +29,12 @@ mod entropy;
 mod environment;
 mod erase;
 mod error;
+mod example;
+mod facet;
 mod fields;
 mod files;
 mod filter;
+mod group;
 mod health;
 mod identity;
 mod inspect;
@@ -56,8 +62,10 @@ mod rewrite;
 mod root_key;
 mod run;
 mod salvage;
+mod sample;
 mod scan;
 mod schema;
+mod scroll;
 mod scrub;
 mod search;
 mod segment;
@@ -65,14 +73,20 @@ mod segment_files;
 mod select;
 mod settings;
 mod snapshot;
+mod sorted;
 mod state;
 mod step;
+mod update;
+mod values;
 mod verify;
 mod worker;
 mod write;
 
 pub use clock::{Clock, SystemClock};
-pub use collection::{Collection, CollectionInfo, Count, PayloadIndex, Scroll, Search};
+pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
+pub use collection::search::{Grouping, Search};
+pub use collection::update::Update;
+pub use collection::{Collection, CollectionInfo, PayloadIndex};
 pub use database::{Builder, Database};
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
@@ -80,13 +94,17 @@ pub use entropy::{Entropy, OsEntropy};
 pub use environment::{CollectionBuilder, Environment, Erase};
 pub use erase::Erasure;
 pub use error::{Error, ErrorKind, Result};
-pub use filter::{FILTER_FAULT, Filter, Operand};
+pub use example::Example;
+pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
 pub use index::{Builder as IndexBuilder, Metric};
 pub use inspect::Problem;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
-pub use query::{AsOf, Counted, Counters, Deleted, Filtered, Hit, Hits, Page, Phases};
+pub use query::{
+    AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
+    Upserted,
+};
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};

@@ -2,12 +2,15 @@
 //!
 //! Invariant: `Debug` of an answer prints ids and scores alone.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
+use index::Metric;
 use serde::Serialize;
 
-use crate::filter::Filter;
+use crate::error::Error;
+use crate::filter::{Filter, Scalar};
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
 
@@ -119,18 +122,90 @@ impl IntoIterator for Hits {
     }
 }
 
-/// One page of a scroll, in id order.
+/// Hits that have a value in common.
+#[derive(Clone, PartialEq)]
+pub struct Group {
+    /// The value: a string, a number, true or false.
+    pub key: serde_json::Value,
+    /// Nearest first; at most as many as a group may have.
+    pub hits: Vec<Hit>,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("hits", &self.hits).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a search by groups, in the order of their nearest hits.
 #[derive(Clone, Debug, PartialEq)]
+pub struct Groups {
+    /// At most `limit` groups.
+    pub groups: Vec<Group>,
+    /// Whether these are all the groups and hits that were asked for and that a search can find; otherwise they are
+    /// those among the nearest [`Settings::limit_max`](crate::Settings::limit_max) records.
+    pub is_complete: bool,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+    /// Whether a part of the collection could not be searched, because it is damaged.
+    pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is among the hits.
+    pub damaged: Vec<String>,
+}
+
+/// One page of a scroll, or a sample.
+#[derive(Clone, PartialEq)]
 pub struct Page {
     /// At most `limit` records.
     pub records: Vec<Record>,
     /// Where the next page starts after, if there is one.
     pub next: Option<RecordId>,
+    /// Of a page in the order of values: the value of its last record, if there is a next page, which starts from it
+    /// and after `next`.
+    pub next_value: Option<serde_json::Value>,
     /// The state the answer describes.
     pub as_of: AsOf,
     /// Whether a part of the collection could not be read, because it is damaged.
     pub partial: bool,
     /// The segments that are damaged, as paths inside the environment; none of their records is on the page.
+    pub damaged: Vec<String>,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Page");
+        shown.field("records", &self.records).field("next", &self.next).field("as_of", &self.as_of);
+        shown.field("partial", &self.partial).finish_non_exhaustive()
+    }
+}
+
+/// How many records have a value.
+#[derive(Clone, PartialEq)]
+pub struct FacetCount {
+    /// A string, a number, true or false.
+    pub value: serde_json::Value,
+    /// Records that have it.
+    pub count: u64,
+}
+
+impl fmt::Debug for FacetCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FacetCount").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a facet count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facets {
+    /// The commonest values first; equally common ones false before true, then numbers, then texts.
+    pub counts: Vec<FacetCount>,
+    /// How many values there are, those beyond the limit included.
+    pub distinct: u64,
+    /// The state the answer describes.
+    pub as_of: AsOf,
+    /// Whether a part of the collection could not be counted, because it is damaged.
+    pub partial: bool,
+    /// The segments that are damaged, as paths inside the environment; none of their records is counted.
     pub damaged: Vec<String>,
 }
 
@@ -147,6 +222,18 @@ pub struct Counted {
     pub damaged: Vec<String>,
 }
 
+/// The answer of an upsert of each record by itself.
+#[derive(Debug)]
+pub struct Upserted {
+    /// Records that were stored.
+    pub written: u64,
+    /// What was wrong with the others, by their places in the batch from 0, ascending. Of several records with one id
+    /// the last counts, and the others are neither stored nor here.
+    pub errors: Vec<(usize, Error)>,
+    /// The state after the write.
+    pub as_of: AsOf,
+}
+
 /// The answer of a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Deleted {
@@ -156,11 +243,25 @@ pub struct Deleted {
     pub as_of: AsOf,
 }
 
+/// The answer of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Updated {
+    /// Records that were changed.
+    pub count: u64,
+    /// The state after the update.
+    pub as_of: AsOf,
+}
+
 /// A search as the walk sees it.
 pub(crate) struct SearchQuery<'a> {
-    pub vector: &'a [f32],
+    pub vector: Cow<'a, [f32]>,
     pub filter: Option<Filter>,
     pub limit: usize,
+    /// Nearest hits that are passed over.
+    pub offset: usize,
+    pub score_threshold: Option<f32>,
+    /// Records that are no hits.
+    pub except: Vec<RecordId>,
     pub ef: Option<usize>,
     pub exact: bool,
     pub rerank: Rerank,
@@ -169,16 +270,44 @@ pub(crate) struct SearchQuery<'a> {
     pub explain: bool,
 }
 
+impl SearchQuery<'_> {
+    /// How many of the nearest must be known for the answer.
+    pub fn width(&self) -> usize {
+        self.limit.saturating_add(self.offset).saturating_add(self.except.len())
+    }
+
+    /// Whether a record at this distance is near enough for a hit.
+    pub fn is_near(&self, metric: Metric, distance: f32) -> bool {
+        self.score_threshold.is_none_or(|threshold| match metric {
+            Metric::L2 => metric.score(distance) <= threshold,
+            _ => metric.score(distance) >= threshold,
+        })
+    }
+}
+
 /// A scroll as the walk sees it.
 pub(crate) struct ScrollQuery {
     pub after: Option<RecordId>,
+    pub order: Option<OrderBy>,
     pub filter: Option<Filter>,
     pub limit: usize,
     pub with_payload: bool,
     pub with_vector: bool,
 }
 
+/// The order of a scroll by values.
+pub(crate) struct OrderBy {
+    pub key: String,
+    pub is_descending: bool,
+    pub start_from: Option<Scalar>,
+}
+
 impl ScrollQuery {
+    /// The first `limit` records with their payloads.
+    pub fn new(limit: usize) -> Self {
+        Self { after: None, order: None, filter: None, limit, with_payload: true, with_vector: false }
+    }
+
     /// Whether `id` comes after the cursor.
     pub fn is_ahead(&self, id: &RecordId) -> bool {
         self.after.is_none_or(|cursor| *id > cursor)

@@ -1,4 +1,4 @@
-//! READ: permit → snapshot → rows → bodies. Get, scroll and count, without any ranking.
+//! READ: permit → snapshot → rows → bodies. Get and count, and what all reads share.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::permit::{Action, Permit};
 use crate::query::{AsOf, Counted, Page, ScrollQuery};
-use crate::record::Record;
+use crate::record::{Expected, Record};
 use crate::segment::Segment;
 use crate::select::Selection;
 use crate::snapshot::{SegmentView, View, paths};
@@ -65,14 +65,27 @@ pub(crate) fn get(
     id: RecordId,
 ) -> Result<Option<Record>> {
     permit.check(Action::Read)?;
-    on_stable_view(env, state, |view, hidden| match view.memtable.get(&id) {
+    on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id))
+}
+
+/// The record `id` in a view, with vector and payload.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) fn find(
+    env: &EnvironmentState,
+    view: &View,
+    hidden: &[SegmentView],
+    id: &RecordId,
+) -> Result<Option<Record>> {
+    match view.memtable.get(id) {
         Some(Slot::Live(record)) => from_stored(record, true, true).map(Some),
         Some(Slot::Deleted(_)) => Ok(None),
-        None => match view.locate(&id, &env.keys)? {
+        None => match view.locate(id, &env.keys)? {
             Some((found, position)) => from_segment(env, &found.segment, position, true, true),
-            None => hiding(env, hidden, &id)?.map_or(Ok(None), |view| Err(view.segment.damaged())),
+            None => hiding(env, hidden, id)?.map_or(Ok(None), |view| Err(view.segment.damaged())),
         },
-    })
+    }
 }
 
 /// The segment in quarantine that holds the live version of a record.
@@ -118,28 +131,19 @@ pub(crate) fn count(
 }
 
 /// Where the version of a record that a read returns is.
-enum Place {
+pub(crate) enum Place {
     Memtable(Arc<StoredRecord>),
     Segment(Arc<Segment>, u32),
 }
 
-/// One page of records in id order.
-pub(crate) fn scroll(
+/// The records that were found, in this order: at most `limit`, and where the next page starts if there are more.
+pub(crate) fn page_of(
     env: &EnvironmentState,
-    state: &CollectionState,
-    permit: &Permit,
+    view: &View,
+    hidden: &[SegmentView],
     query: &ScrollQuery,
+    mut places: Vec<(RecordId, Place)>,
 ) -> Result<Page> {
-    permit.check(Action::Read)?;
-    let max = env.shared.settings.limit_max;
-    if query.limit == 0 || query.limit > max {
-        return Err(Error::invalid(format!("limit must be between 1 and {max}")));
-    }
-    on_stable_view(env, state, |view, hidden| page(env, view, hidden, query))
-}
-
-fn page(env: &EnvironmentState, view: &View, hidden: &[SegmentView], query: &ScrollQuery) -> Result<Page> {
-    let mut places = first_places(env, view, query)?;
     let more = places.len() > query.limit;
     places.truncate(query.limit);
     let next = places.last().filter(|_| more).map(|(id, _)| *id);
@@ -152,49 +156,7 @@ fn page(env: &EnvironmentState, view: &View, hidden: &[SegmentView], query: &Scr
         records.extend(record);
     }
     let (partial, damaged) = (!hidden.is_empty(), paths(hidden));
-    Ok(Page { records, next, as_of: as_of(env, view), partial, damaged })
-}
-
-/// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.
-fn first_places(env: &EnvironmentState, view: &View, query: &ScrollQuery) -> Result<Vec<(RecordId, Place)>> {
-    let wanted = query.limit + 1;
-    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
-    let mut places: Vec<(RecordId, Place)> = Vec::new();
-    let start = query.after.unwrap_or(RecordId::Num(0));
-    for (id, slot) in view.memtable.range(start).filter(|(id, _)| query.is_ahead(id)) {
-        let Some(record) = slot.live() else { continue };
-        if selection.as_ref().map_or(Ok(true), |selection| selection.takes(record))? {
-            places.push((id, Place::Memtable(Arc::clone(record))));
-        }
-        if places.len() == wanted {
-            break;
-        }
-    }
-    for found in &view.segments {
-        let mut left = wanted;
-        let bounds = selection.as_mut().map(|selection| selection.bounds(found)).transpose()?;
-        let ids = &found.segment.index(&env.keys)?.ids;
-        for (id, at) in ids.iter_sorted(query.after.as_ref()).filter(|(id, _)| query.is_ahead(id)) {
-            let matches = match (&bounds, &mut selection) {
-                (Some(bounds), Some(selection)) => {
-                    // Rows are opened as they come, since the page may be full before most of them do.
-                    bounds.certain.contains(at)
-                        || (bounds.possible.contains(at) && selection.opens(&found.segment, at)?)
-                }
-                _ => !found.dead.contains(at),
-            };
-            if matches {
-                places.push((id, Place::Segment(Arc::clone(&found.segment), at)));
-                left -= 1;
-            }
-            if left == 0 {
-                break;
-            }
-        }
-    }
-    places.sort_unstable_by_key(|(id, _)| *id);
-    places.truncate(wanted);
-    Ok(places)
+    Ok(Page { records, next, next_value: None, as_of: as_of(env, view), partial, damaged })
 }
 
 /// The payload text of a stored record as JSON.
@@ -211,6 +173,7 @@ fn from_stored(record: &StoredRecord, with_payload: bool, with_vector: bool) -> 
         entity: record.entity.as_ref().map(|entity| entity.as_str().to_owned()),
         payload: if with_payload { payload(record.payload.as_ref())? } else { None },
         sequence: record.sequence,
+        expected: Expected::Anything,
     })
 }
 
@@ -233,5 +196,6 @@ pub(crate) fn from_segment(
         entity: body.entity.as_ref().map(|entity| entity.as_str().to_owned()),
         payload: if with_payload { payload(body.payload.as_ref())? } else { None },
         sequence: body.sequence,
+        expected: Expected::Anything,
     }))
 }

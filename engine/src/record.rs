@@ -14,12 +14,23 @@ pub struct Record {
     pub(crate) entity: Option<String>,
     pub(crate) payload: Option<serde_json::Value>,
     pub(crate) sequence: u64,
+    pub(crate) expected: Expected,
+}
+
+/// What a record that is stored is to replace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Expected {
+    #[default]
+    Anything,
+    Absent,
+    /// The version that this write stored.
+    Version(u64),
 }
 
 impl Record {
     /// A record without entity and payload. `vector` must have the collection's dimension.
     pub fn new(id: impl Into<RecordId>, vector: Vec<f32>) -> Self {
-        Self { id: id.into(), vector, entity: None, payload: None, sequence: 0 }
+        Self { id: id.into(), vector, entity: None, payload: None, sequence: 0, expected: Expected::Anything }
     }
 
     /// Names the data subject; the record is sealed under that entity's own key.
@@ -33,6 +44,22 @@ impl Record {
     #[must_use]
     pub fn payload(mut self, payload: serde_json::Value) -> Self {
         self.payload = Some(payload);
+        self
+    }
+
+    /// Store it only if there is no record of this id; otherwise the write ends with `Conflict`. Of this and
+    /// [`Record::if_version`] the last one counts.
+    #[must_use]
+    pub fn if_absent(mut self) -> Self {
+        self.expected = Expected::Absent;
+        self
+    }
+
+    /// Store it only in the place of this version, the [`Record::sequence`] that a read gave; otherwise the write ends
+    /// with `Conflict`.
+    #[must_use]
+    pub fn if_version(mut self, version: u64) -> Self {
+        self.expected = Expected::Version(version);
         self
     }
 
@@ -56,7 +83,7 @@ impl Record {
         self.payload.as_ref()
     }
 
-    /// Number of the write that stored this version; 0 before it is stored.
+    /// The record's version: the number of the write that stored it, greater every time; 0 before it is stored.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }

@@ -22,9 +22,13 @@ use crate::resolve::{Known, resolve};
 use crate::segment::Index;
 
 /// The codes of `records`, in their order.
-pub(crate) fn encode(space: &Space, records: &[StoredRecord]) -> Codes {
+pub(crate) fn encode<'a, I>(space: &Space, records: I) -> Codes
+where
+    I: IntoIterator<Item = &'a StoredRecord, IntoIter: ExactSizeIterator>,
+{
+    let records = records.into_iter();
     let mut codes = Codes::with_capacity(space, records.len());
-    records.iter().for_each(|record| codes.push(space, &record.vector));
+    records.for_each(|record| codes.push(space, &record.vector));
     codes
 }
 

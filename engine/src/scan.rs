@@ -24,7 +24,7 @@ pub(crate) fn scan_memtable<'a>(
     view: &'a View,
     selection: Option<&Selection<'_>>,
 ) -> Result<Nearest<'a>> {
-    let mut nearest = Nearest::new(query.limit);
+    let mut nearest = Nearest::new(query.width());
     match selection.map(|selection| selection.in_memtable(&view.memtable)).transpose()? {
         Some(only) => view.memtable.records(only).for_each(|record| consider(state, query, record, &mut nearest)),
         None => {
@@ -47,7 +47,7 @@ pub(crate) fn scan_segments<'a>(
     mut selection: Option<&mut Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Nearest<'a>> {
-    let mut nearest = Nearest::new(query.limit);
+    let mut nearest = Nearest::new(query.width());
     for found in &view.segments {
         // Names the rows; and work in the pool must not be the first to ask for it.
         found.segment.index(&env.keys)?;
@@ -59,13 +59,13 @@ pub(crate) fn scan_segments<'a>(
         let rows = found.segment.len;
         let scan = |task: u32| -> Result<(Nearest<'a>, u64)> {
             let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
-            let mut best = Nearest::new(query.limit);
+            let mut best = Nearest::new(query.width());
             let start = task * SCAN_ROWS;
             let mut reranked = 0;
             for position in (start..rows.min(start.saturating_add(SCAN_ROWS))).filter(allowed) {
                 reranked += 1;
                 if found.segment.vector(position, &env.keys, &mut opened, &mut vector)? {
-                    let distance = state.metric.distance(query.vector, &vector);
+                    let distance = state.metric.distance(&query.vector, &vector);
                     let (id, place) = (id_of(found, position)?, Place::Segment(&found.segment, position));
                     best.push(Ranked { distance, error: 0.0, id, place });
                 }
@@ -91,7 +91,7 @@ pub(crate) fn consider<'a>(
     record: &'a Arc<StoredRecord>,
     nearest: &mut Nearest<'a>,
 ) {
-    let distance = state.metric.distance(query.vector, &record.vector);
+    let distance = state.metric.distance(&query.vector, &record.vector);
     if !nearest.is_closed_at(distance) {
         nearest.push(Ranked { distance, error: 0.0, id: record.id, place: Place::Memtable(record) });
     }

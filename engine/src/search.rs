@@ -7,6 +7,7 @@
 
 use index::{Allow, Candidate, Query, Reach};
 use privacy::EntityId;
+use rayon::prelude::*;
 use std::hint::black_box;
 use zeroize::Zeroizing;
 
@@ -40,6 +41,27 @@ pub(crate) fn search(
     })
 }
 
+/// Runs searches side by side, on one view.
+pub(crate) fn search_batch(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    queries: &[SearchQuery<'_>],
+) -> Result<Vec<Hits>> {
+    permit.check(Action::Read)?;
+    let of_search = |at: usize| move |error: Error| error.within(&format!("searches[{at}]"));
+    queries.iter().enumerate().try_for_each(|(at, query)| check(env, state, query).map_err(of_search(at)))?;
+    on_stable_view(env, state, |view, hidden| {
+        // Work in the pool must not be the first to ask for it.
+        view.segments.iter().try_for_each(|found| found.segment.index(&env.keys).map(drop))?;
+        let one = |(at, query): (usize, &SearchQuery<'_>)| {
+            let selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose();
+            selection.and_then(|selection| answer(env, state, query, view, hidden, selection)).map_err(of_search(at))
+        };
+        env.shared.pool.install(|| queries.par_iter().enumerate().map(one).collect())
+    })
+}
+
 fn answer(
     env: &EnvironmentState,
     state: &CollectionState,
@@ -56,15 +78,18 @@ fn answer(
         let nearest = known.merge(scan_segments(env, state, query, view, selection.as_mut(), &mut counters)?);
         (now(), nearest)
     } else {
-        let prepared = state.space.query(query.vector);
+        let prepared = state.space.query(&query.vector);
         let known = search_memtable(env, state, query, &prepared, view, selection.as_ref(), &mut counters)?;
         let candidates = find_candidates(env, query, &prepared, view, selection.as_mut(), &mut counters)?;
         (now(), decide(env, state, query, known, &candidates, &mut counters)?)
     };
-    counters.bytes += counters.reranked * size_of_val(query.vector) as u64;
+    counters.bytes += counters.reranked * size_of_val(&*query.vector) as u64;
     counters.filter = selection.map(|selection| selection.cost).unwrap_or_default();
     let decided_at = now();
-    let nearest = nearest.into_sorted();
+    let is_hit =
+        |ranked: &Ranked<'_>| query.is_near(state.metric, ranked.distance) && !query.except.contains(&ranked.id);
+    let nearest: Vec<Ranked<'_>> =
+        nearest.into_sorted().into_iter().filter(is_hit).skip(query.offset).take(query.limit).collect();
     let owners: Vec<Option<&EntityId>> = nearest.iter().map(owner).collect();
     // The misses of all names overlap if no allocation of a hit is between them.
     black_box(
@@ -87,15 +112,19 @@ fn answer(
 
 fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
     let settings = &env.shared.settings;
-    if query.limit == 0 || query.limit > settings.limit_max {
-        return Err(Error::invalid(format!("limit must be between 1 and {}", settings.limit_max)));
+    if query.limit == 0 || query.limit.saturating_add(query.offset) > settings.limit_max {
+        let max = settings.limit_max;
+        return Err(Error::invalid(format!("limit must be between 1 and {max}, offset and it together at most {max}")));
+    }
+    if query.score_threshold.is_some_and(f32::is_nan) {
+        return Err(Error::invalid("the score threshold must be a number"));
     }
     if query.ef.is_some_and(|ef| ef == 0 || ef > settings.ef_max) {
         return Err(Error::invalid(format!("ef must be between 1 and {}", settings.ef_max)));
     }
     state
         .metric
-        .check(query.vector, state.space.dimension())
+        .check(&query.vector, state.space.dimension())
         .map_err(|e| Error::with(ErrorKind::Invalid, "the query vector is not usable", e))
 }
 
@@ -110,13 +139,13 @@ fn search_memtable<'a>(
     selection: Option<&Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Nearest<'a>> {
-    let mut nearest = Nearest::new(query.limit);
+    let mut nearest = Nearest::new(query.width());
     if view.memtable.live_len() == 0 {
         return Ok(nearest);
     }
     let only = selection.map(|selection| selection.in_memtable(&view.memtable)).transpose()?;
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
-    let mut ef = ef_of_each(env, query, 1).max(query.limit);
+    let mut ef = ef_of_each(env, query, 1).max(query.width());
     loop {
         let near = view.memtable.near(prepared, ef, only.as_deref(), &mut scratch);
         counters.compared += near.compared;
@@ -133,7 +162,7 @@ fn search_memtable<'a>(
         }
         // More records than were asked for are as near as the codes can tell.
         ef = ef.saturating_mul(4);
-        nearest = Nearest::new(query.limit);
+        nearest = Nearest::new(query.width());
     }
     env.shared.scratch.lock().push(scratch);
     Ok(nearest)
@@ -154,7 +183,7 @@ fn find_candidates<'a>(
     mut selection: Option<&mut Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Vec<Found<'a>>> {
-    let reach = Reach { limit: query.limit, ef: ef_of_each(env, query, view.segments.len()) };
+    let reach = Reach { limit: query.width(), ef: ef_of_each(env, query, view.segments.len()) };
     let mut scratch = env.shared.scratch.lock().pop().unwrap_or_default();
     let (mut candidates, mut of_segment) = (Vec::new(), Vec::new());
     for found in &view.segments {
@@ -188,8 +217,14 @@ fn decide<'a>(
 ) -> Result<Nearest<'a>> {
     let exactly = |ranked: &Ranked<'_>| Interval { lower: ranked.distance, upper: ranked.distance };
     let intervals = known.iter().map(exactly).chain(candidates.iter().map(|(_, candidate)| interval(candidate)));
-    let judge = Judge::new(query.limit, intervals);
-    let verdict = |interval| match query.rerank {
+    let judge = Judge::new(query.width(), intervals);
+    let is_near = |distance| query.is_near(state.metric, distance);
+    let verdict = |interval: Interval| match query.rerank {
+        // Codes cannot tell on which side of the threshold it is.
+        Rerank::Auto if is_near(interval.lower) != is_near(interval.upper) => match judge.verdict(interval) {
+            Verdict::In => Verdict::Open,
+            verdict => verdict,
+        },
         Rerank::Auto => judge.verdict(interval),
         Rerank::All => Verdict::Open,
         Rerank::None => Verdict::In,
@@ -208,10 +243,10 @@ fn decide<'a>(
             }
         }
     }
-    let mut nearest = Nearest::new(query.limit.saturating_sub(certain.len()));
+    let mut nearest = Nearest::new(query.width().saturating_sub(certain.len()));
     rivals.into_iter().for_each(|ranked| nearest.push(ranked));
     open(env, state, query, doubtful, &mut nearest, counters)?;
-    let mut all = Nearest::new(query.limit);
+    let mut all = Nearest::new(query.width());
     certain.into_iter().chain(nearest).for_each(|ranked| all.push(ranked));
     Ok(all)
 }
@@ -241,7 +276,7 @@ fn open<'a>(
             }
             counters.reranked += 1;
             if view.segment.unseal_vector(&sealed, &keyring, &mut opened, &mut vector)? {
-                let distance = state.metric.distance(query.vector, &vector);
+                let distance = state.metric.distance(&query.vector, &vector);
                 let id = id_of(view, candidate.position)?;
                 let place = Place::Segment(&view.segment, candidate.position);
                 nearest.push(Ranked { distance, error: 0.0, id, place });
@@ -257,7 +292,7 @@ fn interval(candidate: &Candidate) -> Interval {
 
 /// Many small graphs need a narrower search each than one large graph (`ef / √S`).
 fn ef_of_each(env: &EnvironmentState, query: &SearchQuery<'_>, segments: usize) -> usize {
-    let usual = || EF_DEFAULT.max(query.limit.saturating_mul(2)).min(env.shared.settings.ef_max);
+    let usual = || EF_DEFAULT.max(query.width().saturating_mul(2)).min(env.shared.settings.ef_max);
     let ef = query.ef.unwrap_or_else(usual);
     (ef as f64 / (segments.max(1) as f64).sqrt()).ceil() as usize
 }

@@ -4,6 +4,8 @@
 //! read opens at most [`Settings::unindexed_filter_limit`](crate::Settings::unindexed_filter_limit) rows for its
 //! filter; a filter that needs more is refused, so that nobody reads a whole collection unawares.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use storage::record::Record as StoredRecord;
@@ -14,8 +16,8 @@ use crate::filter::{Filter, Subject};
 use crate::memtable::Memtable;
 use crate::query::Filtered;
 use crate::resolve::resolve;
-use crate::segment::Segment;
-use crate::snapshot::SegmentView;
+use crate::segment::{Index, Segment};
+use crate::snapshot::{SegmentView, View};
 use crate::state::EnvironmentState;
 
 /// A filter that one read applies.
@@ -68,10 +70,7 @@ impl<'a> Selection<'a> {
     /// What the index of a segment says of its live rows.
     pub fn bounds(&mut self, view: &SegmentView) -> Result<Bounds> {
         let index = view.segment.index(&self.env.keys)?;
-        let mut live = RoaringBitmap::new();
-        live.insert_range(0..view.segment.len);
-        live -= &*view.dead;
-        live -= &index.erased;
+        let live = live(view, index);
         let (bounds, answered) = resolve(self.filter, index.known(), &live);
         self.cost.conditions = self.cost.conditions.max(answered.conditions);
         self.cost.unindexed = self.cost.unindexed.max(answered.unindexed);
@@ -99,6 +98,40 @@ impl<'a> Selection<'a> {
              index their fields, narrow the filter, or raise unindexed_filter_limit"
         )))
     }
+}
+
+/// The records of the memtable that a read returns.
+pub(crate) fn live_records<'v>(
+    view: &'v View,
+    selection: Option<&Selection<'_>>,
+) -> Result<Vec<&'v Arc<StoredRecord>>> {
+    let mut records = Vec::new();
+    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
+        if selection.map_or(Ok(true), |selection| selection.takes(record))? {
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+/// The rows of a segment that a read returns.
+pub(crate) fn live_rows(
+    env: &EnvironmentState,
+    view: &SegmentView,
+    selection: Option<&mut Selection<'_>>,
+) -> Result<RoaringBitmap> {
+    match selection {
+        Some(selection) => selection.rows(view),
+        None => Ok(live(view, view.segment.index(&env.keys)?)),
+    }
+}
+
+fn live(view: &SegmentView, index: &Index) -> RoaringBitmap {
+    let mut live = RoaringBitmap::new();
+    live.insert_range(0..view.segment.len);
+    live -= &*view.dead;
+    live -= &index.erased;
+    live
 }
 
 fn opens(env: &EnvironmentState, segment: &Segment, position: u32, filter: &Filter) -> Result<bool> {

@@ -20,7 +20,9 @@ pub struct Settings {
     pub batch_records_max: usize,
     /// Bytes of vectors and payloads one upsert may carry.
     pub batch_bytes_max: usize,
-    /// Largest `limit` of a search or scroll.
+    /// Searches that one batch of them may carry.
+    pub batch_searches_max: usize,
+    /// Largest `limit` of a search or scroll; `offset` counts as well.
     pub limit_max: usize,
     /// Fields of payloads that every segment indexes by itself, those that most of its records have; 0 leaves it at the
     /// fields that a collection declares. A value takes about 8 bytes of memory and the text of each distinct one.
@@ -65,6 +67,7 @@ impl Default for Settings {
             memtable_bytes_max: 32 << 20,
             batch_records_max: 10_000,
             batch_bytes_max: 64 << 20,
+            batch_searches_max: 256,
             limit_max: 10_000,
             automatic_fields: 64,
             unindexed_filter_limit: 100_000,

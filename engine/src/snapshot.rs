@@ -101,6 +101,15 @@ impl View {
         Ok(None)
     }
 
+    /// The write that stored what a read would find under `id`.
+    pub fn version(&self, id: &RecordId, keys: &Keys) -> Result<Option<Sequence>> {
+        if let Some(slot) = self.memtable.get(id) {
+            return Ok(slot.live().map(|record| record.sequence));
+        }
+        let Some((view, position)) = self.locate(id, keys)? else { return Ok(None) };
+        Ok(view.segment.index(keys)?.ids.sequence(position))
+    }
+
     /// Hides every row of `entity`; returns how many live records it had.
     pub fn mask(&mut self, entity: &EntityId, space: &Space, keys: &Keys) -> Result<u64> {
         let removed = self.memtable.remove_entity(entity, space)?;

@@ -1,16 +1,15 @@
-//! WRITE: permit → validate → consent → log (sealed, synced) → memtable → answer.
+//! WRITE: permit → validate → consent → conditions → log (sealed, synced) → memtable → answer.
 //!
 //! Everything that can be refused is refused before the log, because what is logged is replayed. A write
 //! becomes visible only once its frame is synced, so no reader sees what a crash could take back.
 
-use std::collections::BTreeMap;
+use std::iter;
 
 use index::Codes;
-use privacy::EntityId;
 use storage::id::{RecordId, Sequence};
-use storage::record::Record as StoredRecord;
 use storage::wal::Entry;
 
+use crate::batch::{Batch, Conditions, Errors, of_record, too_many};
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
@@ -20,11 +19,13 @@ use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
 use crate::run::encode;
 use crate::select::Selection;
-use crate::settings::Settings;
 use crate::snapshot::View;
 use crate::state::{CollectionState, EnvironmentState, Write};
 
 /// Stores `records` as one batch, all or nothing; the last of several with one id wins.
+///
+/// # Errors
+/// `Invalid` or `Conflict`, naming the first record that cannot be stored.
 pub(crate) fn upsert(
     env: &EnvironmentState,
     state: &CollectionState,
@@ -32,18 +33,64 @@ pub(crate) fn upsert(
     records: impl IntoIterator<Item = Record>,
 ) -> Result<Sequence> {
     permit.check(Action::Write)?;
-    let records = validate(&env.shared.settings, state, records)?;
-    if records.is_empty() {
+    let (mut batch, errors) = Batch::gather(&env.shared.settings, state, records)?;
+    if let Some((at, error)) = errors.into_iter().next() {
+        return Err(of_record(at, error));
+    }
+    let mut conditions = batch.conditions();
+    put(env, state, &mut batch, &mut conditions)
+}
+
+/// Stores those of `records` that can be stored, as one batch; returns how many these are, what is wrong with the
+/// others by their places, and the sequence.
+pub(crate) fn upsert_each(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    records: impl IntoIterator<Item = Record>,
+) -> Result<(usize, Errors, Sequence)> {
+    permit.check(Action::Write)?;
+    let (mut batch, mut errors) = Batch::gather(&env.shared.settings, state, records)?;
+    let (count, unmet, sequence) = store(env, state, &mut batch)?;
+    errors.extend(unmet);
+    errors.sort_unstable_by_key(|(at, _)| *at);
+    Ok((count, errors, sequence))
+}
+
+/// Stores what finds the record that it expects; returns how many these are, what is wrong with the others by their
+/// places, ascending, and the sequence.
+pub(crate) fn store(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    batch: &mut Batch,
+) -> Result<(usize, Errors, Sequence)> {
+    let mut errors = Errors::new();
+    loop {
+        let (count, mut conditions) = (batch.candidates.len(), batch.conditions());
+        match put(env, state, batch, &mut conditions) {
+            // Fewer every time.
+            Err(_) if conditions.are_unmet() => errors.extend(batch.refuse(&conditions)),
+            done => {
+                errors.sort_unstable_by_key(|(at, _)| *at);
+                return done.map(|sequence| (count, errors, sequence));
+            }
+        }
+    }
+}
+
+/// Logs the batch, which is empty afterwards, if all `conditions` hold.
+fn put(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    batch: &mut Batch,
+    conditions: &mut Conditions,
+) -> Result<Sequence> {
+    if batch.candidates.is_empty() {
         return Ok(*env.apply.lock());
     }
     let collection = state.id;
-    log(env, state, encode(&state.space, &records), |sequence| {
-        let with_sequence = |mut record: StoredRecord| {
-            record.sequence = sequence;
-            record
-        };
-        Entry::Put { collection, records: records.into_iter().map(with_sequence).collect() }
-    })
+    let codes = encode(&state.space, batch.candidates.iter().map(|candidate| &candidate.record));
+    log(env, state, codes, conditions, |sequence| Entry::Put { collection, records: batch.take(sequence) })
 }
 
 /// Deletes the records with these ids; returns how many existed, and the sequence.
@@ -55,7 +102,7 @@ pub(crate) fn delete(
 ) -> Result<(u64, Sequence)> {
     permit.check(Action::Write)?;
     if ids.len() > env.shared.settings.batch_records_max {
-        return Err(too_many(env.shared.settings.batch_records_max));
+        return Err(too_many(&env.shared.settings));
     }
     ids.sort_unstable();
     ids.dedup();
@@ -73,8 +120,9 @@ pub(crate) fn delete(
         return Ok((0, *env.apply.lock()));
     }
     let collection = state.id;
-    let no_codes = encode(&state.space, &[]);
-    Ok((count, log(env, state, no_codes, |_| Entry::Delete { collection, ids: present })?))
+    let no_codes = encode(&state.space, iter::empty());
+    let entry = |_| Entry::Delete { collection, ids: present };
+    Ok((count, log(env, state, no_codes, &mut Conditions::default(), entry)?))
 }
 
 /// Deletes the records that match, as they are when it begins; returns how many, and the sequence. Only their ids are
@@ -89,10 +137,7 @@ pub(crate) fn delete_matching(
     filter: &Filter,
 ) -> Result<(u64, Sequence)> {
     permit.check(Action::Write)?;
-    let ids = on_stable_view(env, state, |view, hidden| match hidden {
-        [] => matching_ids(env, view, filter),
-        [damaged, ..] => Err(damaged.segment.damaged()),
-    })?;
+    let ids = ids_matching(env, state, filter)?;
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for batch in ids.chunks(env.shared.settings.batch_records_max.max(1)) {
         let (deleted, last) = delete(env, state, permit, batch.to_vec())?;
@@ -102,7 +147,18 @@ pub(crate) fn delete_matching(
     Ok((count, sequence))
 }
 
-fn matching_ids(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<RecordId>> {
+/// The records that match now.
+///
+/// # Errors
+/// Those of reading; `Corrupt` where a segment is damaged, so that nobody can say what matches in it.
+pub(crate) fn ids_matching(env: &EnvironmentState, state: &CollectionState, filter: &Filter) -> Result<Vec<RecordId>> {
+    on_stable_view(env, state, |view, hidden| match hidden {
+        [] => matching(env, view, filter),
+        [damaged, ..] => Err(damaged.segment.damaged()),
+    })
+}
+
+fn matching(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<RecordId>> {
     let mut selection = Selection::new(env, filter)?;
     let in_memtable = selection.in_memtable(&view.memtable)?;
     let mut ids: Vec<RecordId> = view.memtable.records(in_memtable).map(|record| record.id).collect();
@@ -117,6 +173,7 @@ fn log(
     env: &EnvironmentState,
     state: &CollectionState,
     codes: Codes,
+    conditions: &mut Conditions,
     entry: impl FnOnce(Sequence) -> Entry,
 ) -> Result<Sequence> {
     // What applying the write will look at is loaded first: after the log there is no way back.
@@ -124,23 +181,34 @@ fn log(
         view.segments.iter().chain(hidden).try_for_each(|view| view.segment.index(&env.keys).map(drop))
     })?;
     env.shared.reserve.check()?;
-    env.shared.reserve.note(log_one(env, state, codes, entry))
+    env.shared.reserve.note(log_one(env, state, codes, conditions, entry))
 }
 
 fn log_one(
     env: &EnvironmentState,
     state: &CollectionState,
     codes: Codes,
+    conditions: &mut Conditions,
     entry: impl FnOnce(Sequence) -> Entry,
 ) -> Result<Sequence> {
     maintain::hold_back(env, state)?;
     let mut rng = generator(&*env.shared.entropy)?;
     let (log, sequence) = {
+        // Nothing becomes visible meanwhile where it matters what is.
+        let mut applied = (!conditions.is_empty()).then(|| env.apply.lock());
         let mut queue = env.queue.lock();
         let log = env.open_log(&mut queue)?;
         // Whoever drops a collection holds the queue: a write is before that and goes with it, or is refused.
         if env.collections.read().get(&state.name).is_none_or(|current| current.id != state.id) {
             return Err(Error::new(ErrorKind::NotFound, "the collection was dropped"));
+        }
+        if let Some(applied) = &mut applied {
+            let collection = state.id;
+            let matters = |write: &Write| write.entry.collection() == collection && conditions.depend_on(&write.entry);
+            if queue.pending.iter().any(matters) {
+                env.apply_all(applied, &mut queue)?;
+            }
+            conditions.check(&state.view(), &env.keys)?;
         }
         let (sequence, entry) = log.append(entry, &mut rng)?;
         queue.pending.push_back(Write { sequence, entry, codes });
@@ -151,80 +219,4 @@ fn log_one(
     let mut applied = env.apply.lock();
     env.apply_synced(&mut applied)?;
     Ok(sequence)
-}
-
-fn too_many(max: usize) -> Error {
-    Error::invalid(format!("a batch may hold at most {max} records; send it in parts"))
-}
-
-fn validate(
-    settings: &Settings,
-    state: &CollectionState,
-    records: impl IntoIterator<Item = Record>,
-) -> Result<Vec<StoredRecord>> {
-    let mut bytes = 0usize;
-    let mut checked = Vec::new();
-    for (at, record) in records.into_iter().enumerate() {
-        if at >= settings.batch_records_max {
-            return Err(too_many(settings.batch_records_max));
-        }
-        let record = check(settings, state, record, at)?;
-        bytes = bytes.saturating_add(record.bytes());
-        if bytes > settings.batch_bytes_max {
-            return Err(Error::invalid(format!(
-                "a batch may hold at most {} bytes; send it in parts",
-                settings.batch_bytes_max
-            )));
-        }
-        checked.push(record);
-    }
-    // The last one with an id wins; the order of the others is kept.
-    let last: BTreeMap<RecordId, usize> = checked.iter().enumerate().map(|(at, record)| (record.id, at)).collect();
-    if last.len() < checked.len() {
-        let mut at = 0;
-        checked.retain(|record| {
-            at += 1;
-            last.get(&record.id) == Some(&(at - 1))
-        });
-    }
-    Ok(checked)
-}
-
-/// Lists and objects that a payload may hold in one another: what reads them back goes no deeper than 128.
-const PAYLOAD_DEPTH_MAX: usize = 100;
-
-fn is_deeper(value: &serde_json::Value, depth: usize) -> bool {
-    let below = |value| depth == 0 || is_deeper(value, depth - 1);
-    match value {
-        serde_json::Value::Array(items) => items.iter().any(below),
-        serde_json::Value::Object(members) => members.values().any(below),
-        _ => false,
-    }
-}
-
-fn check(settings: &Settings, state: &CollectionState, record: Record, at: usize) -> Result<StoredRecord> {
-    state
-        .metric
-        .check(&record.vector, state.space.dimension())
-        .map_err(|e| Error::with(ErrorKind::Invalid, format!("records[{at}]: the vector is not usable"), e))?;
-    let entity = record
-        .entity
-        .map(|id| {
-            EntityId::new(id)
-                .map_err(|e| Error::with(ErrorKind::Invalid, format!("records[{at}]: the entity is not usable"), e))
-        })
-        .transpose()?;
-    let payload = record
-        .payload
-        .as_ref()
-        .map(serde_json::to_vec)
-        .transpose()
-        .map_err(|_| Error::invalid(format!("records[{at}]: the payload is not JSON")))?;
-    if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
-        return Err(Error::invalid(format!("records[{at}]: the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
-    }
-    if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
-        return Err(Error::invalid(format!("records[{at}]: the payload is over {} bytes", settings.payload_bytes_max)));
-    }
-    Ok(StoredRecord { id: record.id, sequence: 0, entity, vector: record.vector, payload })
 }

@@ -58,10 +58,11 @@ mod range;
 mod scalar;
 mod show;
 mod tokens;
+mod values;
 
 pub use json::FILTER_FAULT;
 pub use node::Filter;
-pub use scalar::Operand;
+pub use scalar::{NoOperand, Operand};
 
 pub(crate) use instant::instant;
 pub(crate) use matches::{Subject, is_empty};
@@ -72,3 +73,4 @@ pub(crate) use predicate::{Predicate, Words, count};
 pub(crate) use range::{Limits, Moment, Range};
 pub(crate) use scalar::Scalar;
 pub(crate) use tokens::tokens;
+pub(crate) use values::scalars;

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The longest path, in bytes.
 const BYTES_MAX: usize = 512;
@@ -80,6 +80,56 @@ impl Path {
     /// Whether `test` holds for any value that the path finds in `root`.
     pub fn any<'v>(&self, root: &'v Value, test: &mut impl FnMut(&'v Value) -> bool) -> bool {
         any(&self.0, root, test)
+    }
+
+    /// Calls `put` on every value that the path finds in `root`. Where it names members alone, those that are missing
+    /// are made and what is no object on the way is replaced by one, so that it finds one value.
+    pub fn reach(&self, root: &mut Value, put: &mut impl FnMut(&mut Value)) {
+        reach(&self.0, root, put);
+    }
+
+    /// Takes out what the path finds in `root`: members of objects and elements of lists.
+    pub fn remove(&self, root: &mut Value) {
+        let Some((last, before)) = self.0.split_last() else { return };
+        each(before, root, &mut |value| match (last, value) {
+            (Step::Key(key), Value::Object(members)) => drop(members.remove(key)),
+            (Step::At(number), Value::Array(items)) if (*number as usize) < items.len() => {
+                items.remove(*number as usize);
+            }
+            (Step::Each, Value::Array(items)) => items.clear(),
+            _ => {}
+        });
+    }
+}
+
+fn reach(steps: &[Step], value: &mut Value, put: &mut impl FnMut(&mut Value)) {
+    let names = steps.iter().rev().take_while(|step| matches!(step, Step::Key(_))).count();
+    let (through, names) = steps.split_at(steps.len() - names);
+    each(through, value, &mut |mut value| {
+        for step in names {
+            let Step::Key(key) = step else { return };
+            if !value.is_object() {
+                *value = Value::Object(Map::new());
+            }
+            let Value::Object(members) = value else { return };
+            value = members.entry(key.as_str()).or_insert(Value::Null);
+        }
+        put(value);
+    });
+}
+
+/// Calls `found` on every value that is at the end of `steps`.
+fn each(steps: &[Step], value: &mut Value, found: &mut impl FnMut(&mut Value)) {
+    let Some((step, rest)) = steps.split_first() else { return found(value) };
+    match (step, value) {
+        (Step::Key(key), Value::Object(members)) => {
+            members.get_mut(key).into_iter().for_each(|value| each(rest, value, found));
+        }
+        (Step::At(number), Value::Array(items)) => {
+            items.get_mut(*number as usize).into_iter().for_each(|value| each(rest, value, found));
+        }
+        (Step::Each, Value::Array(items)) => items.iter_mut().for_each(|value| each(rest, value, found)),
+        _ => {}
     }
 }
 

@@ -22,6 +22,16 @@ impl Scalar {
         }
     }
 
+    /// The single value that `value` is, if it is one.
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Bool(flag) => Some(Self::Flag(*flag)),
+            Value::Number(number) => Number::of_json(number).map(Self::Number),
+            Value::String(text) => Some(Self::Text(text.clone())),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
     /// Whether `value` is this one.
     pub fn is(&self, value: &Value) -> bool {
         match (self, value) {
@@ -38,6 +48,26 @@ impl Scalar {
 /// A float that is infinite or not a number makes the filter unusable, which whoever runs it is told.
 #[derive(Clone)]
 pub struct Operand(pub(super) Option<Scalar>);
+
+impl Operand {
+    /// The value, unless it is a float that is none.
+    pub(crate) fn into_scalar(self) -> Option<Scalar> {
+        self.0
+    }
+}
+
+/// The value is none that anything is compared with: null, a list or an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a string, a number, true or false is expected")]
+pub struct NoOperand;
+
+impl TryFrom<&Value> for Operand {
+    type Error = NoOperand;
+
+    fn try_from(value: &Value) -> Result<Self, NoOperand> {
+        Scalar::of(value).map(|scalar| Self(Some(scalar))).ok_or(NoOperand)
+    }
+}
 
 impl From<bool> for Operand {
     fn from(flag: bool) -> Self {

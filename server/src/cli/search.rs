@@ -1,6 +1,6 @@
 //! `lethedb search`: nearest records, from a shell.
 
-use engine::{Collection, Filter, Hits, RecordId};
+use engine::{Filter, Hits, RecordId};
 use serde::Serialize;
 
 use super::context::Context;
@@ -18,12 +18,21 @@ pub struct Args {
     /// What to search for, as a JSON list of numbers.
     #[arg(long, value_name = "JSON", group = "query", allow_hyphen_values = true)]
     vector: Option<String>,
-    /// Search for what lies near this record.
-    #[arg(long, value_name = "ID", group = "query")]
-    id: Option<RecordId>,
+    /// Search for what lies near this record, or between several; they are not among the hits.
+    #[arg(long, visible_alias = "id", value_name = "ID", group = "query", value_delimiter = ',')]
+    like: Vec<RecordId>,
+    /// Move away from these records.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    unlike: Vec<RecordId>,
     /// How many records to find.
     #[arg(long, default_value_t = 10)]
     limit: usize,
+    /// How many of the nearest records to pass over.
+    #[arg(long, default_value_t = 0)]
+    offset: usize,
+    /// The worst score of a hit.
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    score_threshold: Option<f32>,
     /// Width of the graph search: more finds better and takes longer.
     #[arg(long)]
     ef: Option<usize>,
@@ -45,8 +54,16 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let database = context.database(false)?;
     let collection = context.environment(&database)?.open_collection(&args.collection)?;
-    let vector = query(&collection, args)?;
-    let mut search = collection.search(&vector).limit(args.limit).exact(args.exact).explain(args.explain);
+    let vector = vector(args)?;
+    let mut search = match &vector {
+        Some(vector) => collection.search(vector),
+        None => collection.recommend(args.like.iter().copied()),
+    };
+    search = search.unlike(args.unlike.iter().copied());
+    search = search.limit(args.limit).offset(args.offset).exact(args.exact).explain(args.explain);
+    if let Some(score) = args.score_threshold {
+        search = search.score_threshold(score);
+    }
     if let Some(ef) = args.ef {
         search = search.ef(ef);
     }
@@ -78,14 +95,9 @@ struct Found {
     explain: Option<ExplainAnswer>,
 }
 
-fn query(collection: &Collection, args: &Args) -> Result<Vec<f32>, Failure> {
-    if let Some(id) = args.id {
-        let record = collection.get(id)?;
-        let record = record.ok_or_else(|| Failure::Usage("there is no record with this id".into()))?;
-        return Ok(record.vector().to_vec());
-    }
-    let text = args.vector.as_deref().unwrap_or_default();
-    json::parse(text.as_bytes()).map_err(|error| Failure::Usage(format!("--vector: {error}")))
+fn vector(args: &Args) -> Result<Option<Vec<f32>>, Failure> {
+    let read = |text: &String| json::parse(text.as_bytes());
+    args.vector.as_ref().map(read).transpose().map_err(|error| Failure::Usage(format!("--vector: {error}")))
 }
 
 /// What both arguments ask for together.

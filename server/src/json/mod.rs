@@ -13,6 +13,6 @@ mod time;
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;
 pub use payload::Payload;
-pub use record::{HitAnswer, Id, RecordAnswer, RecordBody};
+pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use strict::{JsonError, Object, parse};
 pub use time::AsOfAnswer;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: unknown members are refused, so that a misspelt `entity` cannot store a person's record without an owner.
 
-use engine::{Hit, Record, RecordId};
+use engine::{Example, Hit, Record, RecordId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -23,6 +23,11 @@ pub struct RecordBody {
     /// Any JSON in which no object repeats a member.
     #[schema(value_type = Option<Value>)]
     pub payload: Option<Payload>,
+    /// Store it only if there is no record of this id.
+    #[serde(default)]
+    pub if_absent: bool,
+    /// Store it only in the place of this version, as a read gave it. Not looked at beside `if_absent`.
+    pub if_version: Option<u64>,
 }
 
 impl From<RecordBody> for Record {
@@ -34,7 +39,11 @@ impl From<RecordBody> for Record {
         if let Some(payload) = body.payload {
             record = record.payload(payload.0);
         }
-        record
+        match body.if_version {
+            _ if body.if_absent => record.if_absent(),
+            Some(version) => record.if_version(version),
+            None => record,
+        }
     }
 }
 
@@ -53,11 +62,22 @@ pub struct RecordAnswer {
     /// As stored, if there is one and it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
+    /// What `if_version` can name; it grows with every write of the record. Not in exports, where it means nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+}
+
+impl RecordAnswer {
+    /// The record with its version.
+    pub fn versioned(record: Record) -> Self {
+        Self { version: Some(record.sequence()), ..Self::from(record) }
+    }
 }
 
 impl From<Record> for RecordAnswer {
     fn from(record: Record) -> Self {
         Self {
+            version: None,
             id: record.id(),
             entity: record.entity_id().map(str::to_owned),
             vector: Some(record.vector().to_vec()).filter(|vector| !vector.is_empty()),
@@ -106,4 +126,33 @@ pub enum Id {
     /// A UUID with or without hyphens.
     #[schema(format = "uuid")]
     Uuid(String),
+}
+
+/// What to search near to, or away from.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum ExampleBody {
+    Id(RecordId),
+    Vector(Vec<f32>),
+}
+
+impl From<&ExampleBody> for Example {
+    fn from(body: &ExampleBody) -> Self {
+        match body {
+            ExampleBody::Id(id) => Self::Id(*id),
+            ExampleBody::Vector(vector) => Self::Vector(vector.clone()),
+        }
+    }
+}
+
+/// How the schema shows an example.
+#[derive(ToSchema)]
+#[schema(as = Example)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "read by the schema alone")]
+pub enum ExampleChoice {
+    /// The vector of the record of this id.
+    Id(Id),
+    /// This vector.
+    Vector(Vec<f32>),
 }

@@ -139,7 +139,7 @@ fn status_and_title(kind: ErrorKind) -> (StatusCode, &'static str) {
     match kind {
         ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "The request is not usable"),
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, NOT_FOUND),
-        ErrorKind::Conflict => (StatusCode::CONFLICT, "It exists in another shape"),
+        ErrorKind::Conflict => (StatusCode::CONFLICT, "What is there is not what the request expects"),
         ErrorKind::Denied => (StatusCode::FORBIDDEN, "The caller may not do this"),
         ErrorKind::Erased => (StatusCode::GONE, "The data was erased"),
         ErrorKind::ConsentRevoked => (StatusCode::CONFLICT, "The data subject withdrew consent"),

@@ -13,20 +13,28 @@ use serde_json::Value;
 use super::admin::EraseBody;
 use super::collections::CollectionBody;
 use super::indexes::IndexBody;
-use super::records::{DeleteBody, UpsertBody};
+use super::records::{DeleteBody, UpdateBody, UpsertBody};
 use super::search::{CountBody, ScrollBody, SearchBody};
+use super::searches::{BatchBody, GroupsBody};
+use super::tallies::{FacetBody, SampleBody};
 use crate::json::{Object, parse};
 
 /// Data that only a caller knows.
 const SECRET: &str = "s3cr3t";
 
 /// Valid bodies of every kind, full of secrets.
-const CORPUS: [&str; 12] = [
+const CORPUS: [&str; 18] = [
     r#"{"dimension": 384, "metric": "cosine"}"#,
     r#"{"records": [{"id": 1, "entity": "s3cr3t", "vector": [1, -0.5e3], "payload": {"s3cr3t": ["s3cr3t", null, 1e9]}}]}"#,
-    r#"{"records": [{"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": []}, {"id": 2, "vector": [0.25]}]}"#,
+    r#"{"records": [{"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": []}, {"id": 2, "vector": [0.25], "if_version": 7}], "all_or_nothing": false}"#,
     r#"{"ids": [1, 18446744073709551615, "67e55044-10b1-426f-9247-bb680e5fe0c8"]}"#,
     r#"{"vector": [1, 0], "limit": 10, "filter": {"entity": "s3cr3t"}, "ef": 64, "exact": true, "rerank": "all", "with_payload": false}"#,
+    r#"{"ids": [1], "vector": [0.5], "overwrite": {"s3cr3t": 1}, "clear": true, "delete_keys": ["s3cr3t.a"], "set": {"s3cr3t": 1}, "key": "s3cr3t"}"#,
+    r#"{"searches": [{"vector": [1, 0], "offset": 2}, {"like": [1, [0.5, 1]], "unlike": [2], "score_threshold": 0.5}]}"#,
+    r#"{"search": {"vector": [1, 0], "filter": {"entity": "s3cr3t"}}, "group_by": "s3cr3t.a", "group_size": 2}"#,
+    r#"{"order_by": {"key": "s3cr3t", "direction": "desc", "start_from": "s3cr3t"}, "after": 3}"#,
+    r#"{"key": "s3cr3t.a", "limit": 5, "filter": {"entity": "s3cr3t"}}"#,
+    r#"{"limit": 5, "seed": 7, "with_payload": false}"#,
     r#"{"after": 12, "limit": 2, "with_vector": true}"#,
     r#"{"filter": {"entity": "s3cr3t"}}"#,
     r#"{"filter": {"must": [{"key": "s3cr3t[].x", "match": {"any": ["s3cr3t", 1]}}, {"key": "a", "range": {"gte": "2026-01-01T00:00:00Z", "lt": "2026-01-02T00:00:00Z"}}], "must_not": {"nested": {"key": "s3cr3t", "filter": {"key": "s3cr3t", "values_count": {"gt": 1}}}}}}"#,
@@ -97,14 +105,19 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> bool {
     }
 }
 
-const BODIES: [fn(&[u8]) -> bool; 8] = [
+const BODIES: [fn(&[u8]) -> bool; 13] = [
     read::<CollectionBody>,
     read::<IndexBody>,
     read::<UpsertBody>,
     read::<DeleteBody>,
+    read::<UpdateBody>,
     read::<SearchBody>,
+    read::<BatchBody>,
+    read::<GroupsBody>,
     read::<ScrollBody>,
     read::<CountBody>,
+    read::<FacetBody>,
+    read::<SampleBody>,
     read::<EraseBody>,
 ];
 

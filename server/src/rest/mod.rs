@@ -1,7 +1,8 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`indexes`], [`records`], [`search`], [`admin`]; the [`router`]
+//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`indexes`],
+//! [`records`], [`search`], [`searches`], [`tallies`], [`admin`]; the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -18,7 +19,9 @@ mod indexes;
 mod records;
 mod router;
 mod search;
+mod searches;
 mod state;
+mod tallies;
 mod tenant;
 
 pub use connections::{ServeError, check_address, serve};

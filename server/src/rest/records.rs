@@ -1,4 +1,4 @@
-//! Records: store, get, delete.
+//! Records: store, get, change, delete.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -13,23 +13,45 @@ use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{AsOfAnswer, Id, Object, RecordAnswer, RecordBody};
+use crate::json::{AsOfAnswer, Id, Object, Payload, RecordAnswer, RecordBody};
 
 /// Records to store.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpsertBody {
-    /// Stored together or not at all; each replaces the record of the same id.
+    /// Each replaces the record of the same id; of several with one id the last counts.
     #[schema(value_type = Vec<RecordBody>)]
     records: Vec<Object<RecordBody>>,
+    /// Whether all are stored or none; true if absent. If false, the answer tells which could not be stored.
+    all_or_nothing: Option<bool>,
 }
 
 /// What was stored.
 #[derive(Serialize, ToSchema)]
 pub struct UpsertAnswer {
-    /// How many records the request held.
-    upserted: usize,
+    /// How many records were stored.
+    upserted: u64,
+    /// Those that were not, where others are stored all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<RecordProblem>,
     as_of: AsOfAnswer,
+}
+
+/// Why a record was not stored.
+#[derive(Serialize, ToSchema)]
+pub struct RecordProblem {
+    /// Its place in the request, from 0.
+    at: usize,
+    /// As in problems: `invalid` or `conflict`.
+    code: &'static str,
+    /// What is wrong with it.
+    detail: String,
+}
+
+impl From<(usize, engine::Error)> for RecordProblem {
+    fn from((at, error): (usize, engine::Error)) -> Self {
+        Self { at, code: error.kind().as_str(), detail: error.to_string() }
+    }
 }
 
 /// Records to delete: exactly one of the members.
@@ -52,6 +74,41 @@ pub struct DeleteAnswer {
     as_of: AsOfAnswer,
 }
 
+/// Changes to make, in this order, and to which records: exactly one of `ids` and `filter`, and at least one change.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateBody {
+    /// Ids that do not exist are passed over.
+    #[schema(value_type = Option<Vec<Id>>)]
+    ids: Option<Vec<RecordId>>,
+    /// All records that match.
+    #[schema(value_type = Option<FilterBody>)]
+    filter: Option<Object<Filter>>,
+    /// The new vector.
+    vector: Option<Vec<f32>>,
+    /// The new payload.
+    #[schema(value_type = Option<serde_json::Value>)]
+    overwrite: Option<Payload>,
+    /// Whether the payload goes; false if absent.
+    #[serde(default)]
+    clear: bool,
+    /// Key paths whose values go.
+    delete_keys: Option<Vec<String>>,
+    /// Members to set; the others stay.
+    #[schema(value_type = Option<serde_json::Value>)]
+    set: Option<Payload>,
+    /// Where to set them: the key path of an object, made if it is missing; the payload itself if absent.
+    key: Option<String>,
+}
+
+/// What was changed.
+#[derive(Serialize, ToSchema)]
+pub struct UpdateAnswer {
+    /// How many of the ids existed, or how many records matched.
+    updated: u64,
+    as_of: AsOfAnswer,
+}
+
 /// Stores records; they are durable and can be found once this answers.
 #[utoipa::path(put, operation_id = "upsert_records", path = "/v1/collections/{collection}/records", tag = "records",
     params(("collection" = String, Path), Header), request_body = UpsertBody,
@@ -64,10 +121,17 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.run(move |database| {
-        let upserted = body.records.len();
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let as_of = collection.upsert(body.records.into_iter().map(|record| Record::from(record.0)))?;
-        Ok(answer(StatusCode::OK, &UpsertAnswer { upserted, as_of: as_of.into() }))
+        let upserted = body.records.len() as u64;
+        let records = body.records.into_iter().map(|record| Record::from(record.0));
+        let stored = if body.all_or_nothing.unwrap_or(true) {
+            UpsertAnswer { upserted, errors: Vec::new(), as_of: collection.upsert(records)?.into() }
+        } else {
+            let stored = collection.upsert_each(records)?;
+            let errors = stored.errors.into_iter().map(RecordProblem::from).collect();
+            UpsertAnswer { upserted: stored.written, errors, as_of: stored.as_of.into() }
+        };
+        Ok(answer(StatusCode::OK, &stored))
     })
     .await
 }
@@ -88,7 +152,7 @@ pub async fn get(
     app.run(move |database| {
         let found = tenant.open(database)?.open_collection(&collection)?.get(id)?;
         let record = found.ok_or_else(|| Problem::new(Refusal::NotFound, "there is no such record"))?;
-        Ok(answer(StatusCode::OK, &RecordAnswer::from(record)))
+        Ok(answer(StatusCode::OK, &RecordAnswer::versioned(record)))
     })
     .await
 }
@@ -112,6 +176,48 @@ pub async fn delete(
             _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
         };
         Ok(answer(StatusCode::OK, &DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() }))
+    })
+    .await
+}
+
+/// Changes payloads or vectors of records. Each is changed as a whole; very many are written in several batches.
+#[utoipa::path(post, operation_id = "update_records", path = "/v1/collections/{collection}/records/update", tag = "records",
+    params(("collection" = String, Path), Header), request_body = UpdateBody,
+    responses((status = 200, description = "changed", body = UpdateAnswer), Refused))]
+pub async fn update(
+    State(app): State<App>,
+    tenant: Tenant,
+    path: Result<Path<String>, PathRejection>,
+    Body(body): Body<UpdateBody>,
+) -> Result<Response, Problem> {
+    let Path(collection) = path?;
+    app.run(move |database| {
+        let collection = tenant.open(database)?.open_collection(&collection)?;
+        let mut update = match (body.ids, body.filter) {
+            (Some(ids), None) => collection.update(ids),
+            (None, Some(filter)) => collection.update_matching(filter.0),
+            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
+        };
+        if let Some(vector) = body.vector {
+            update = update.vector(vector);
+        }
+        if let Some(payload) = body.overwrite {
+            update = update.overwrite(payload.0);
+        }
+        if body.clear {
+            update = update.clear();
+        }
+        if let Some(keys) = body.delete_keys {
+            update = update.delete_keys(keys);
+        }
+        update = match (body.set, body.key) {
+            (Some(members), Some(key)) => update.set_at(&key, members.0),
+            (Some(members), None) => update.set(members.0),
+            (None, Some(_)) => return Err(Problem::new(Refusal::InvalidBody, "`key` needs `set`")),
+            (None, None) => update,
+        };
+        let updated = update.run()?;
+        Ok(answer(StatusCode::OK, &UpdateAnswer { updated: updated.count, as_of: updated.as_of.into() }))
     })
     .await
 }

@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, collections, health, indexes, records, search};
+use super::{admin, collections, health, indexes, records, search, searches, tallies};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,9 +35,14 @@ use super::{admin, collections, health, indexes, records, search};
         records::put,
         records::get,
         records::delete,
+        records::update,
         search::search,
+        searches::batch,
+        searches::groups,
         search::scroll,
         search::count,
+        tallies::facet,
+        tallies::sample,
         admin::delete,
         admin::post,
     )
@@ -58,9 +63,14 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/records", put(records::put))
         .route("/v1/collections/{collection}/records/{id}", get(records::get))
         .route("/v1/collections/{collection}/records/delete", post(records::delete))
+        .route("/v1/collections/{collection}/records/update", post(records::update))
         .route("/v1/collections/{collection}/search", post(search::search))
+        .route("/v1/collections/{collection}/search/batch", post(searches::batch))
+        .route("/v1/collections/{collection}/search/groups", post(searches::groups))
         .route("/v1/collections/{collection}/scroll", post(search::scroll))
         .route("/v1/collections/{collection}/count", post(search::count))
+        .route("/v1/collections/{collection}/facet", post(tallies::facet))
+        .route("/v1/collections/{collection}/sample", post(tallies::sample))
         .route("/v1/admin/entity/{id}", delete(admin::delete))
         .route("/v1/admin/entity/erase", post(admin::post).delete(admin::delete_erase))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))

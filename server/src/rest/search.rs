@@ -6,25 +6,36 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Counted, Filter, Hits, Page, RecordId, Rerank};
+use engine::{Collection, Counted, Example, Filter, Hits, Operand, Order, Page, RecordId, Rerank, Scroll, Search};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
-use super::error::{Problem, Refused};
+use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{AsOfAnswer, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
+use crate::json::{AsOfAnswer, ExampleBody, ExampleChoice, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
 
 /// What to search for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchBody {
-    /// As many finite numbers as the collection has dimensions.
-    vector: Vec<f32>,
+    /// What to search near to, as many finite numbers as the collection has dimensions: either this or `like`.
+    vector: Option<Vec<f32>>,
+    /// Ids of records, or vectors, to search near to the mean of. Those records are not among the hits.
+    #[schema(value_type = Option<Vec<ExampleChoice>>)]
+    like: Option<Vec<ExampleBody>>,
+    /// The same to move away from: the search is near `q + (q - n)`, where `n` is their mean.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<ExampleChoice>>)]
+    unlike: Vec<ExampleBody>,
     /// How many records to find, from 1; 10 if absent.
     limit: Option<usize>,
+    /// How many of the nearest records to pass over; 0 if absent.
+    offset: Option<usize>,
+    /// The worst score of a hit.
+    score_threshold: Option<f32>,
     /// Which records may be found.
     #[schema(value_type = Option<FilterBody>)]
     filter: Option<Object<Filter>>,
@@ -44,6 +55,39 @@ pub struct SearchBody {
     /// Whether the answer tells what the search did; false if absent.
     #[serde(default)]
     explain: bool,
+}
+
+impl SearchBody {
+    /// The search that it describes.
+    ///
+    /// # Errors
+    /// If it does not say what to search near to, or says it twice.
+    pub fn on<'a>(&'a self, collection: &Collection) -> Result<Search<'a>, Problem> {
+        let mut search = match (&self.vector, &self.like) {
+            (Some(vector), None) => collection.search(vector),
+            (None, Some(like)) => collection.recommend(like.iter().map(Example::from)),
+            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `vector` and `like` is expected")),
+        };
+        search = search.unlike(self.unlike.iter().map(Example::from));
+        search = search.exact(self.exact).rerank(self.rerank).explain(self.explain);
+        if let Some(limit) = self.limit {
+            search = search.limit(limit);
+        }
+        if let Some(offset) = self.offset {
+            search = search.offset(offset);
+        }
+        if let Some(score) = self.score_threshold {
+            search = search.score_threshold(score);
+        }
+        if let Some(ef) = self.ef {
+            search = search.ef(ef);
+        }
+        if let Some(filter) = &self.filter {
+            search = search.filter(filter.0.clone());
+        }
+        let search = search.with_payload(self.with_payload.unwrap_or(true));
+        Ok(search.with_vector(self.with_vector.unwrap_or(false)))
+    }
 }
 
 /// How the schema shows a re-ranking.
@@ -75,6 +119,15 @@ pub struct SearchAnswer {
     explain: Option<ExplainAnswer>,
 }
 
+impl From<Hits> for SearchAnswer {
+    fn from(found: Hits) -> Self {
+        let explain = ExplainAnswer::of(&found);
+        let Hits { hits, as_of, partial, damaged, .. } = found;
+        let hits = hits.into_iter().map(HitAnswer::from).collect();
+        Self { hits, as_of: as_of.into(), partial, damaged, explain }
+    }
+}
+
 /// Which page of records to give.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +135,9 @@ pub struct ScrollBody {
     /// The last id of the page before: its `next`.
     #[schema(value_type = Option<Id>)]
     after: Option<RecordId>,
+    /// In which order to give the records; that of their ids if absent.
+    #[schema(value_type = Option<OrderBody>)]
+    order_by: Option<Object<OrderBody>>,
     /// How many records to give, from 1; 100 if absent.
     limit: Option<usize>,
     /// Which records to give.
@@ -93,20 +149,71 @@ pub struct ScrollBody {
     with_vector: Option<bool>,
 }
 
+/// The order of what is at a key. Records without a string, number, true or false there are left out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBody {
+    /// A key path as in filters.
+    key: String,
+    /// From which end; `asc`, the least first, if absent.
+    #[serde(default)]
+    #[schema(value_type = Direction)]
+    direction: Order,
+    /// The first value: where a page begins, or `next_value` of the page before, together with its `next` as `after`.
+    #[schema(value_type = Option<serde_json::Value>)]
+    start_from: Option<serde_json::Value>,
+}
+
+impl OrderBody {
+    fn on(&self, scroll: Scroll) -> Result<Scroll, Problem> {
+        let scroll = scroll.order_by(&self.key, self.direction);
+        match self.start_from.as_ref().map(Operand::try_from) {
+            None => Ok(scroll),
+            Some(Ok(value)) => Ok(scroll.start_from(value)),
+            Some(Err(_)) => {
+                let detail = "`start_from` must be a string, a number, true or false";
+                Err(Problem::new(Refusal::InvalidBody, detail))
+            }
+        }
+    }
+}
+
+/// How the schema shows a direction.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, reason = "read by the schema alone")]
+enum Direction {
+    /// The least first.
+    Asc,
+    /// The greatest first.
+    Desc,
+}
+
 /// A page of records.
 #[derive(Serialize, ToSchema)]
 pub struct ScrollAnswer {
-    /// In the order of their ids, numbers before UUIDs.
+    /// In the order that was asked for; that of ids has numbers before UUIDs.
     records: Vec<RecordAnswer>,
     /// Where the next page starts: pass it as `after`. Null on the last page.
     #[schema(value_type = Option<Id>)]
     next: Option<RecordId>,
+    /// With `order_by`, what to pass as its `start_from` for the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_value: Option<serde_json::Value>,
     as_of: AsOfAnswer,
     /// Whether damaged segments were left out.
     partial: bool,
     /// Which, as paths inside the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<String>,
+}
+
+impl From<Page> for ScrollAnswer {
+    fn from(page: Page) -> Self {
+        let Page { records, next, next_value, as_of, partial, damaged } = page;
+        let records = records.into_iter().map(RecordAnswer::versioned).collect();
+        Self { records, next, next_value, as_of: as_of.into(), partial, damaged }
+    }
 }
 
 /// Which records to count.
@@ -143,22 +250,7 @@ pub async fn search(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut search = collection.search(&body.vector).exact(body.exact).rerank(body.rerank).explain(body.explain);
-        if let Some(limit) = body.limit {
-            search = search.limit(limit);
-        }
-        if let Some(ef) = body.ef {
-            search = search.ef(ef);
-        }
-        if let Some(filter) = body.filter {
-            search = search.filter(filter.0);
-        }
-        let search = search.with_payload(body.with_payload.unwrap_or(true));
-        let found = search.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        let explain = ExplainAnswer::of(&found);
-        let Hits { hits, as_of, partial, damaged, .. } = found;
-        let hits = hits.into_iter().map(HitAnswer::from).collect();
-        Ok(answer(StatusCode::OK, &SearchAnswer { hits, as_of: as_of.into(), partial, damaged, explain }))
+        Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))
     })
     .await
 }
@@ -186,11 +278,12 @@ pub async fn scroll(
         if let Some(filter) = body.filter {
             scroll = scroll.filter(filter.0);
         }
+        if let Some(order) = body.order_by {
+            scroll = order.0.on(scroll)?;
+        }
         let scroll = scroll.with_payload(body.with_payload.unwrap_or(true));
         let page = scroll.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        let Page { records, next, as_of, partial, damaged } = page;
-        let records = records.into_iter().map(RecordAnswer::from).collect();
-        Ok(answer(StatusCode::OK, &ScrollAnswer { records, next, as_of: as_of.into(), partial, damaged }))
+        Ok(answer(StatusCode::OK, &ScrollAnswer::from(page)))
     })
     .await
 }

@@ -1,0 +1,205 @@
+//! Records on their way to the log: each checked, with what the record that it replaces is expected to be.
+//!
+//! Invariant: no id is there twice; of several records with one id only the last counts, with its expectation. What is
+//! here may be logged as it is, because what is logged is replayed.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use privacy::EntityId;
+use serde_json::Value;
+use storage::id::{RecordId, Sequence};
+use storage::record::Record as StoredRecord;
+use storage::wal::Entry;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::Keys;
+use crate::record::{Expected, Record};
+use crate::settings::Settings;
+use crate::snapshot::View;
+use crate::state::CollectionState;
+
+/// Lists and objects that a payload may hold in one another: what reads them back goes no deeper than 128.
+const PAYLOAD_DEPTH_MAX: usize = 100;
+
+/// A record and where the caller's batch had it.
+pub(crate) struct Candidate {
+    pub at: usize,
+    pub expected: Expected,
+    pub record: StoredRecord,
+}
+
+/// Records that can be stored.
+pub(crate) struct Batch {
+    pub candidates: Vec<Candidate>,
+}
+
+/// Records that cannot be stored, by their places in the batch.
+pub(crate) type Errors = Vec<(usize, Error)>;
+
+impl Batch {
+    /// Checks every record by itself.
+    ///
+    /// # Errors
+    /// `Invalid` for a batch that is too large.
+    pub fn gather(
+        settings: &Settings,
+        state: &CollectionState,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Result<(Self, Errors)> {
+        let (mut candidates, mut errors, mut bytes) = (Vec::new(), Errors::new(), 0usize);
+        for (at, record) in records.into_iter().enumerate() {
+            if at >= settings.batch_records_max {
+                return Err(too_many(settings));
+            }
+            let expected = record.expected;
+            match check(settings, state, record) {
+                Ok(record) => {
+                    bytes = bytes.saturating_add(record.bytes());
+                    candidates.push(Candidate { at, expected, record });
+                }
+                Err(error) => errors.push((at, error)),
+            }
+            if bytes > settings.batch_bytes_max {
+                return Err(too_large(settings));
+            }
+        }
+        // The last one with an id wins; the order of the others is kept.
+        let last: BTreeMap<RecordId, usize> =
+            candidates.iter().map(|candidate: &Candidate| (candidate.record.id, candidate.at)).collect();
+        if last.len() < candidates.len() {
+            candidates.retain(|candidate| last.get(&candidate.record.id) == Some(&candidate.at));
+        }
+        Ok((Self { candidates }, errors))
+    }
+
+    /// What its records expect to be there.
+    pub fn conditions(&self) -> Conditions {
+        let conditional = self.candidates.iter().filter(|candidate| candidate.expected != Expected::Anything);
+        let condition = |candidate: &Candidate| (candidate.record.id, (candidate.at, candidate.expected));
+        Conditions { expected: conditional.map(condition).collect(), unmet: Vec::new() }
+    }
+
+    /// Takes out the records that found another one than they expected, and says so of each.
+    pub fn refuse(&mut self, conditions: &Conditions) -> Errors {
+        let is_met = |at: &usize| conditions.unmet.binary_search_by_key(at, |(unmet, _)| *unmet).is_err();
+        self.candidates.retain(|candidate| is_met(&candidate.at));
+        conditions.unmet.iter().map(|(at, expected)| (*at, conflict(*expected))).collect()
+    }
+
+    /// Takes out all records, as the write `sequence` stores them.
+    pub fn take(&mut self, sequence: Sequence) -> Vec<StoredRecord> {
+        let with_sequence = |mut candidate: Candidate| {
+            candidate.record.sequence = sequence;
+            candidate.record
+        };
+        mem::take(&mut self.candidates).into_iter().map(with_sequence).collect()
+    }
+}
+
+/// What is expected to be there when a write is given its sequence.
+#[derive(Default)]
+pub(crate) struct Conditions {
+    /// By the ids of the records: their places in the batch, and what.
+    expected: BTreeMap<RecordId, (usize, Expected)>,
+    /// Those that did not hold when it was looked last.
+    unmet: Vec<(usize, Expected)>,
+}
+
+impl Conditions {
+    /// Whether nothing is expected.
+    pub fn is_empty(&self) -> bool {
+        self.expected.is_empty()
+    }
+
+    /// Whether some did not hold when it was looked last.
+    pub fn are_unmet(&self) -> bool {
+        !self.unmet.is_empty()
+    }
+
+    /// Whether a write changes whether they hold.
+    pub fn depend_on(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Put { records, .. } => records.iter().any(|record| self.expected.contains_key(&record.id)),
+            Entry::Delete { ids, .. } => ids.iter().any(|id| self.expected.contains_key(id)),
+        }
+    }
+
+    /// Looks whether all of them hold.
+    ///
+    /// # Errors
+    /// `Conflict` naming the first that does not; `Corrupt` where nobody can say which record is there.
+    pub fn check(&mut self, view: &View, keys: &Keys) -> Result<()> {
+        self.unmet.clear();
+        for (id, (at, expected)) in &self.expected {
+            let found = view.version(id, keys)?;
+            let holds = match expected {
+                Expected::Anything => true,
+                Expected::Absent => found.is_none(),
+                Expected::Version(version) => found == Some(*version),
+            };
+            if !holds {
+                self.unmet.push((*at, *expected));
+            }
+        }
+        self.unmet.sort_unstable_by_key(|(at, _)| *at);
+        self.unmet.first().map_or(Ok(()), |(at, expected)| Err(of_record(*at, conflict(*expected))))
+    }
+}
+
+fn conflict(expected: Expected) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        match expected {
+            Expected::Absent => "a record of this id is there",
+            _ => "the record is not there in this version; read it again",
+        },
+    )
+}
+
+/// The error about the record at a place of the batch, saying so.
+pub(crate) fn of_record(at: usize, error: Error) -> Error {
+    error.within(&format!("records[{at}]"))
+}
+
+/// What a batch of too many is told.
+pub(crate) fn too_many(settings: &Settings) -> Error {
+    Error::invalid(format!("a batch may hold at most {} records; send it in parts", settings.batch_records_max))
+}
+
+fn too_large(settings: &Settings) -> Error {
+    Error::invalid(format!("a batch may hold at most {} bytes; send it in parts", settings.batch_bytes_max))
+}
+
+fn is_deeper(value: &Value, depth: usize) -> bool {
+    let below = |value| depth == 0 || is_deeper(value, depth - 1);
+    match value {
+        Value::Array(items) => items.iter().any(below),
+        Value::Object(members) => members.values().any(below),
+        _ => false,
+    }
+}
+
+fn check(settings: &Settings, state: &CollectionState, record: Record) -> Result<StoredRecord> {
+    state
+        .metric
+        .check(&record.vector, state.space.dimension())
+        .map_err(|e| Error::with(ErrorKind::Invalid, "the vector is not usable", e))?;
+    let entity = record
+        .entity
+        .map(|id| EntityId::new(id).map_err(|e| Error::with(ErrorKind::Invalid, "the entity is not usable", e)))
+        .transpose()?;
+    let payload = record
+        .payload
+        .as_ref()
+        .map(serde_json::to_vec)
+        .transpose()
+        .map_err(|_| Error::invalid("the payload is not JSON"))?;
+    if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
+        return Err(Error::invalid(format!("the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
+    }
+    if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
+        return Err(Error::invalid(format!("the payload is over {} bytes", settings.payload_bytes_max)));
+    }
+    Ok(StoredRecord { id: record.id, sequence: 0, entity, vector: record.vector, payload })
+}
