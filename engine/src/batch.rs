@@ -132,7 +132,7 @@ impl Conditions {
     pub fn check(&mut self, view: &View, keys: &Keys) -> Result<()> {
         self.unmet.clear();
         for (id, (at, expected)) in &self.expected {
-            let found = view.version(id, keys)?;
+            let found = view.version(id, keys).inspect_err(|_| self.unmet.clear())?;
             let holds = match expected {
                 Expected::Anything => true,
                 Expected::Absent => found.is_none(),
@@ -189,15 +189,15 @@ fn check(settings: &Settings, state: &CollectionState, record: Record) -> Result
         .entity
         .map(|id| EntityId::new(id).map_err(|e| Error::with(ErrorKind::Invalid, "the entity is not usable", e)))
         .transpose()?;
+    if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
+        return Err(Error::invalid(format!("the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
+    }
     let payload = record
         .payload
         .as_ref()
         .map(serde_json::to_vec)
         .transpose()
         .map_err(|_| Error::invalid("the payload is not JSON"))?;
-    if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
-        return Err(Error::invalid(format!("the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
-    }
     if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
         return Err(Error::invalid(format!("the payload is over {} bytes", settings.payload_bytes_max)));
     }

@@ -176,6 +176,9 @@ fn index_payloads(
     rows: &[Row],
 ) -> Result<FieldMap> {
     let payload = |position: u32| -> Result<Option<Zeroizing<Vec<u8>>>> {
+        if input.stops() {
+            return Err(overtaken());
+        }
         let Some(row) = rows.get(position as usize) else { return Ok(None) };
         Ok(match &row.origin {
             Origin::Memtable(record) => record.payload.clone().map(Zeroizing::new),
@@ -186,7 +189,7 @@ fn index_payloads(
         })
     };
     let others = env.shared.settings.automatic_fields;
-    env.shared.pool.install(|| fields::build(rows.len() as u32, &state.declared(), others, &payload))
+    input.pool(env).install(|| fields::build(rows.len() as u32, &state.declared(), others, &payload))
 }
 
 fn repair(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Option<Ann> {

@@ -43,8 +43,15 @@ pub(crate) struct Run {
     index: Arc<Index>,
     /// Positions of records that were replaced, deleted, masked or flushed.
     dead: Arc<RoaringBitmap>,
-    /// What the payloads say, gathered for the first filter that asks.
-    fields: Arc<OnceLock<FieldMap>>,
+    /// What the payloads say, gathered for the first filter that asks, for all clones.
+    fields: Arc<OnceLock<Gathered>>,
+}
+
+/// What the payloads of some rows say.
+struct Gathered {
+    fields: FieldMap,
+    /// Those that were live for whoever gathered. For another clone, others may be: of these it says nothing.
+    rows: RoaringBitmap,
 }
 
 impl Run {
@@ -141,14 +148,19 @@ impl Run {
         let mut live = RoaringBitmap::new();
         live.insert_range(0..rows);
         live -= &*self.dead;
-        let known = Known { fields: self.fields.get().unwrap_or(&self.index.fields), ..self.index.known() };
-        let bounds = resolve(filter, known, &live).0;
-        if self.fields.get().is_some() || bounds.doubtful().len() < GATHERED_FROM {
+        let with = |fields| resolve(filter, Known { fields, ..self.index.known() }, &live).0;
+        if let Some(gathered) = self.fields.get().filter(|gathered| live.is_subset(&gathered.rows)) {
+            return Ok(with(&gathered.fields));
+        }
+        let bounds = with(&self.index.fields);
+        if bounds.doubtful().len() < GATHERED_FROM {
             return Ok(bounds);
         }
-        let gathered = pool.install(|| fields::build(rows, &Declared::default(), AUTOMATIC, payload))?;
-        let fields = self.fields.get_or_init(|| gathered);
-        Ok(resolve(filter, Known { fields, ..self.index.known() }, &live).0)
+        let fields = pool.install(|| fields::build(rows, &Declared::default(), AUTOMATIC, payload))?;
+        let bounds = with(&fields);
+        // Whoever was first, knows enough for those who come after.
+        self.fields.get_or_init(|| Gathered { fields, rows: live });
+        Ok(bounds)
     }
 
     /// The live rows, those in `only` if that is given, with the `ef` smallest estimates of their distances.
@@ -185,6 +197,6 @@ impl Run {
 
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
-        self.index.resident_bytes() + self.fields.get().map_or(0, FieldMap::resident_bytes)
+        self.index.resident_bytes() + self.fields.get().map_or(0, |gathered| gathered.fields.resident_bytes())
     }
 }

@@ -162,3 +162,19 @@ fn what_is_left_out_shows_in_the_horizon() {
     assert!(near(10).candidates.len() == 10 && near(10).horizon == least);
     assert!(near(51).candidates.len() == 50 && near(51).horizon.is_infinite());
 }
+
+/// What a snapshot gathers of payloads says nothing of rows that only others have.
+#[test]
+fn a_filter_sees_what_later_snapshots_lack() {
+    let (mut table, space, pool) = (Memtable::default(), space(), crate::pool::start(1).unwrap());
+    let mut records: Vec<_> = (0..50).map(|id| record(id, 1)).collect();
+    records.iter_mut().for_each(|record| record.payload = Some(br#"{"n": 1}"#.to_vec()));
+    let codes = encode(&space, &records);
+    table.put(records, codes).unwrap();
+    let matching = |table: &Memtable| -> u64 {
+        table.matching(&Filter::eq("n", 1), &pool).unwrap().iter().map(RoaringBitmap::len).sum()
+    };
+    let before = table.clone();
+    table.delete(RecordId::Num(7), 2);
+    assert_eq!((matching(&table), matching(&before), matching(&table)), (49, 50, 49));
+}
