@@ -39,8 +39,8 @@ impl Ann {
     }
 
     /// The candidates for the nearest allowed rows: at least `min(limit, allowed rows)`, nearest
-    /// first, positions breaking ties, without those whose errors cannot make them belong. A greater `ef` finds more of the true neighbours and takes
-    /// longer.
+    /// first, positions breaking ties, without those whose errors cannot make them belong. A greater
+    /// `ef` finds more of the true neighbours and takes longer.
     pub fn search(&self, query: &Query, reach: Reach, allow: Allow<'_>, scratch: &mut Scratch) -> Vec<Candidate> {
         let mut found = Vec::new();
         self.search_into(query, reach, allow, scratch, &mut found);
@@ -90,9 +90,11 @@ impl Ann {
         scratch: &mut Scratch,
     ) -> bool {
         let (codes, goal) = (self.codes(), Roughly { codes: self.codes(), query });
+        // Where every row may be found, a walk that compared them all has found the nearest.
+        let most = if matching < codes.len() as u64 { matching } else { u64::MAX };
         let extent = |ef: usize, times: f64| {
             let reach = Reach { ef, ..reach };
-            Extent { reach, width: (reach.width() as f64 * times).ceil() as usize, most: matching }
+            Extent { reach, width: (reach.width() as f64 * times).ceil() as usize, most }
         };
         match way(codes.len() as u64, matching, reach) {
             Way::Scan => return false,
@@ -107,7 +109,7 @@ impl Ann {
         }
         let Counters { hops, compared, .. } = scratch.counters();
         scratch.count_bytes(compared * codes.rough_row_bytes(query) + hops * graph.list_bytes());
-        compared < matching && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
+        compared < most && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
     }
 
     /// What was found and may belong to the nearest `limit`, nearest first.

@@ -85,14 +85,24 @@ impl Pool {
             self.positions.truncate(others);
             near.iter().take(count).for_each(|&entry| self.insert_near(entry));
         }
-        if self.keys.len() + self.expanded.len() > self.limit + self.limit / 2 + BATCH {
-            self.shrink();
-        }
+        self.keep_bound();
     }
 
     /// [`insert_up_to`](Self::insert_up_to) of one position, whatever its key.
     pub(crate) fn insert(&mut self, key: i32, position: u32) {
-        self.insert_up_to(i32::MAX, &[position], &[key]);
+        let entry = entry(key, position);
+        if entry <= self.bound {
+            self.insert_near(entry);
+            self.keep_bound();
+        }
+    }
+
+    /// Drops what is beyond the limit, once it is worth it.
+    #[inline]
+    fn keep_bound(&mut self) {
+        if self.keys.len() + self.expanded.len() > self.limit + self.limit / 2 + BATCH {
+            self.shrink();
+        }
     }
 
     /// What is beyond is not among the nearest.
