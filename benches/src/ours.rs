@@ -70,7 +70,9 @@ pub fn search_counted(
     k: usize,
     ef: usize,
 ) -> engine::Result<(Vec<u32>, Counters)> {
-    let found = collection.search(query).limit(k).ef(ef).with_payload(false).run()?;
+    let search = collection.search(query).limit(k).ef(ef);
+    // Ids and scores, as other engines answer.
+    let found = search.with_entity(false).with_payload(false).run()?;
     let position = |id| match id {
         RecordId::Num(position) => u32::try_from(position).ok(),
         RecordId::Uuid(_) => None,

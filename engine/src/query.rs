@@ -76,7 +76,7 @@ pub struct Hit {
     pub score: f32,
     /// The exact score is at most this far from `score`, up to a few in a thousand times; 0 if it is exact.
     pub score_error: f32,
-    /// The data subject, if the record has one.
+    /// The data subject, if the record has one and it was asked for.
     pub entity: Option<String>,
     /// The payload, if there is one and it was asked for.
     pub payload: Option<serde_json::Value>,
@@ -265,6 +265,7 @@ pub(crate) struct SearchQuery<'a> {
     pub ef: Option<usize>,
     pub exact: bool,
     pub rerank: Rerank,
+    pub with_entity: bool,
     pub with_payload: bool,
     pub with_vector: bool,
     pub explain: bool,

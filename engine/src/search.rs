@@ -76,7 +76,7 @@ fn answer(
     let (found_at, nearest) = if query.exact {
         let known = scan_memtable(state, query, view, selection.as_ref())?;
         let nearest = known.merge(scan_segments(env, state, query, view, selection.as_mut(), &mut counters)?);
-        (now(), nearest)
+        (now(), nearest.into_sorted())
     } else {
         let prepared = state.space.query(&query.vector);
         let known = search_memtable(env, state, query, &prepared, view, selection.as_ref(), &mut counters)?;
@@ -88,9 +88,9 @@ fn answer(
     let decided_at = now();
     let is_hit =
         |ranked: &Ranked<'_>| query.is_near(state.metric, ranked.distance) && !query.except.contains(&ranked.id);
-    let nearest: Vec<Ranked<'_>> =
-        nearest.into_sorted().into_iter().filter(is_hit).skip(query.offset).take(query.limit).collect();
-    let owners: Vec<Option<&EntityId>> = nearest.iter().map(owner).collect();
+    let nearest: Vec<Ranked<'_>> = nearest.into_iter().filter(is_hit).skip(query.offset).take(query.limit).collect();
+    let owners: Vec<Option<&EntityId>> =
+        nearest.iter().map(|ranked| if query.with_entity { owner(ranked) } else { None }).collect();
     // The misses of all names overlap if no allocation of a hit is between them.
     black_box(
         owners
@@ -197,6 +197,8 @@ fn find_candidates<'a>(
             None => Allow::Except(dead),
         };
         index.ann.search_into(prepared, reach, allow, &mut scratch, &mut of_segment);
+        // Their misses overlap if nothing is decided between them.
+        black_box(of_segment.iter().filter(|candidate| index.ids.id(candidate.position).is_none()).count());
         candidates.extend(of_segment.iter().map(|candidate| (found, *candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;
@@ -206,7 +208,7 @@ fn find_candidates<'a>(
     Ok(candidates)
 }
 
-/// The answer from `known`, whose distances are exact, and from those candidates that belong in it.
+/// The answer from `known`, whose distances are exact, and from those candidates that belong in it; nearest first.
 fn decide<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
@@ -214,8 +216,8 @@ fn decide<'a>(
     known: Nearest<'a>,
     candidates: &[Found<'a>],
     counters: &mut Counters,
-) -> Result<Nearest<'a>> {
-    let exactly = |ranked: &Ranked<'_>| Interval { lower: ranked.distance, upper: ranked.distance };
+) -> Result<Vec<Ranked<'a>>> {
+    let exactly = |ranked: &Ranked<'_>| Interval::around(ranked.distance, 0.0);
     let intervals = known.iter().map(exactly).chain(candidates.iter().map(|(_, candidate)| interval(candidate)));
     let judge = Judge::new(query.width(), intervals);
     let is_near = |distance| query.is_near(state.metric, distance);
@@ -246,9 +248,10 @@ fn decide<'a>(
     let mut nearest = Nearest::new(query.width().saturating_sub(certain.len()));
     rivals.into_iter().for_each(|ranked| nearest.push(ranked));
     open(env, state, query, doubtful, &mut nearest, counters)?;
-    let mut all = Nearest::new(query.width());
-    certain.into_iter().chain(nearest).for_each(|ranked| all.push(ranked));
-    Ok(all)
+    certain.extend(nearest);
+    certain.sort_unstable();
+    certain.truncate(query.width());
+    Ok(certain)
 }
 
 /// Opens doubtful rows and adds them to `nearest` by their exact distances, in the order of the least that these can
@@ -287,7 +290,7 @@ fn open<'a>(
 }
 
 fn interval(candidate: &Candidate) -> Interval {
-    Interval { lower: candidate.distance - candidate.error, upper: candidate.distance + candidate.error }
+    Interval::around(candidate.distance, candidate.error)
 }
 
 /// Many small graphs need a narrower search each than one large graph (`ef / √S`).

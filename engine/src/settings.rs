@@ -78,7 +78,7 @@ impl Default for Settings {
             threads: 0,
             background: true,
             degree: 48,
-            ef_construction: 128,
+            ef_construction: 80,
             builder: IndexBuilder::default(),
             scrub_days: 7,
             flat_below: 1024,

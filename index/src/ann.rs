@@ -114,8 +114,9 @@ impl Ann {
 
     /// What was found and may belong to the nearest `limit`, nearest first.
     fn candidates(&self, query: &Query, limit: usize, scratch: &mut Scratch, found: &mut Vec<Candidate>) {
-        scratch.sort_found();
         let codes = self.codes();
+        scratch.found().iter().for_each(|(position, _)| codes.prefetch_error(position));
+        scratch.sort_found();
         // The greatest of what the nearest can be at most: others must be able to be nearer.
         let mut last_chance = f32::NEG_INFINITY;
         for (at, (position, key)) in scratch.found().iter().enumerate() {

@@ -7,7 +7,7 @@
 
 use crate::arena::Arena;
 use crate::codec::{self, DecodeError, HEADER, Reader};
-use crate::kernel::Rows;
+use crate::kernel::{Rows, prefetch};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::packing::{is_packed, pack, unpack};
 use crate::quantize::{Query, Scale, Space, ratio};
@@ -177,6 +177,13 @@ impl Codes {
         self.keys(query, &[position], &mut key);
         let distance = query.distance(key[0]);
         (distance, self.error(query, position, distance))
+    }
+
+    /// Starts loading what [`error`](Self::error) needs to know of the vector at `position`.
+    #[inline]
+    pub(crate) fn prefetch_error(&self, position: u32) {
+        let at = position as usize;
+        prefetch(self.details.get(at..=at).unwrap_or_default());
     }
 
     /// Half-width of the interval around the estimated distance of `position` that holds the exact

@@ -62,6 +62,7 @@ impl Collection {
             ef: None,
             exact: false,
             rerank: Rerank::default(),
+            with_entity: true,
             with_payload: true,
             with_vector: false,
             explain: false,
@@ -136,6 +137,13 @@ impl<'a> Search<'a> {
     /// Compare with every record instead of using the graph.
     pub fn exact(mut self, exact: bool) -> Self {
         self.query.exact = exact;
+        self
+    }
+
+    /// Return the entities whose records are found; on unless said otherwise. Who needs ids alone is told no more, and
+    /// sooner.
+    pub fn with_entity(mut self, with_entity: bool) -> Self {
+        self.query.with_entity = with_entity;
         self
     }
 

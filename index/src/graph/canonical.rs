@@ -16,6 +16,13 @@ use rayon::prelude::*;
 /// A batch is at most this part of the rows: rows of one batch do not see each other.
 const BATCH_PART: usize = 50;
 
+/// Of the rows that a walk of width `ef_construction` meets, so many times as many are considered as neighbours. To
+/// look at more of them again is cheaper than to meet more.
+const CONSIDERED: usize = 2;
+
+/// Rows whose lists one task extends.
+const BLOCK: usize = 256;
+
 /// Builds a graph over all rows whose lists are up to half too long and not sorted; `None` once told to `stop`.
 pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -> Option<FrozenGraph> {
     let (rows, degree) = (geometry.len(), params.degree());
@@ -31,9 +38,9 @@ pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -
             if stop() {
                 return None;
             }
-            let goal = geometry.around(row);
-            let width = params.ef_construction();
-            walk(&grown, &goal, &Extent::of(Reach { limit: width, ef: width }, width), Allow::All, scratch);
+            let ef = params.ef_construction();
+            let extent = Extent::of(Reach { limit: ef / 2, ef }, CONSIDERED * ef);
+            walk(&grown, &geometry.around(row), &extent, Allow::All, scratch);
             let near = scratch.found().iter().map(|(to, key)| (f32::from_bits(key as u32), to)).collect();
             Some(choose(geometry, row, near, degree))
         });
@@ -83,19 +90,31 @@ fn insert<'a>(
         back.extend(near.iter().map(|&(distance, to)| (to, (distance, row))));
     }
     back.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then(order(&a.1, &b.1)));
-    let by_target: Vec<&[(u32, Near)]> = back.chunk_by(|a, b| a.0 == b.0).collect();
-    let extended = by_target.into_par_iter().filter_map(|group| {
-        let target = group.first()?.0;
-        let (old, new) = (graph.list(target), group.iter().map(|edge| edge.1));
-        if old.len() + group.len() <= graph.degree() {
-            return Some((target, old.iter().copied().chain(new.map(|near| near.1)).collect()));
+    let slots = graph.degree();
+    graph.adjacency.par_chunks_mut(BLOCK * slots).enumerate().for_each(|(block, lists)| {
+        let first = (block * BLOCK) as u32;
+        let to_here = |target: u32| back.partition_point(|edge| edge.0 < target);
+        let edges = back.get(to_here(first)..to_here(first + BLOCK as u32)).unwrap_or_default();
+        for edges in edges.chunk_by(|a, b| a.0 == b.0) {
+            let target = edges.first().map_or(first, |edge| edge.0);
+            let start = (target - first) as usize * slots;
+            if let Some(list) = lists.get_mut(start..start + slots) {
+                extend(geometry, target, list, edges.iter().map(|edge| edge.1), degree);
+            }
         }
-        let mut near: Vec<Near> = new.collect();
-        geometry.distances(target, old, &mut near);
-        Some((target, choose(geometry, target, near, degree).into_iter().map(|near| near.1).collect()))
     });
-    let extended: Vec<(u32, Vec<u32>)> = extended.collect();
-    for (target, list) in extended {
-        graph.set(target, list);
+}
+
+/// Adds neighbours to a list that is padded with its own row, and chooses `degree` of all if there is no room.
+fn extend(geometry: &Geometry, row: u32, list: &mut [u32], new: impl ExactSizeIterator<Item = Near>, degree: usize) {
+    let held = list.iter().position(|&to| to == row).unwrap_or(list.len());
+    if held + new.len() <= list.len() {
+        list.iter_mut().skip(held).zip(new).for_each(|(slot, near)| *slot = near.1);
+        return;
     }
+    let mut near = Vec::with_capacity(held + new.len());
+    geometry.distances(row, list.get(..held).unwrap_or_default(), &mut near);
+    near.extend(new);
+    list.fill(row);
+    list.iter_mut().zip(choose(geometry, row, near, degree)).for_each(|(slot, near)| *slot = near.1);
 }

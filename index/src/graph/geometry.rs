@@ -139,6 +139,9 @@ impl Goal for Around<'_> {
 }
 
 impl Horizon for Around<'_> {
+    /// Neighbours are chosen among more rows than those whose distance says how far to look.
+    const KEEPS_ALL: bool = true;
+
     fn beyond(&self, key: i32, slack: f32) -> i32 {
         (f32::from_bits(key as u32) * (1.0 + slack)).to_bits() as i32
     }

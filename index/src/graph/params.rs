@@ -31,7 +31,7 @@ pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 pub struct BuildParams {
     /// Most neighbours of a row. 4..=128.
     pub degree: usize,
-    /// Rows kept while looking for a new row's neighbours; at least the degree.
+    /// Width of the walk on which a new row meets its neighbours; at least the degree.
     pub ef_construction: usize,
     /// Who makes the first lists.
     pub builder: Builder,
@@ -41,7 +41,7 @@ pub struct BuildParams {
 
 impl Default for BuildParams {
     fn default() -> Self {
-        Self { degree: 48, ef_construction: 128, builder: Builder::Canonical, flat_below: 1024 }
+        Self { degree: 48, ef_construction: 80, builder: Builder::Canonical, flat_below: 1024 }
     }
 }
 

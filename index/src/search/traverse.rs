@@ -26,9 +26,9 @@ impl Extent {
 }
 
 /// Walks as far as `extent` says; leaves the best allowed ones of what it saw in `scratch`.
-pub(crate) fn walk(
+pub(crate) fn walk<H: Horizon>(
     graph: &impl Links,
-    goal: &impl Horizon,
+    goal: &H,
     &Extent { reach, width, most }: &Extent,
     allow: Allow<'_>,
     scratch: &mut Scratch,
@@ -59,7 +59,7 @@ pub(crate) fn walk(
         if hops >= reach.least() && wanted != farthest {
             farthest = wanted;
             last = wanted.map_or(i32::MAX, |key| goal.beyond(key, slack));
-            kept = wanted.map_or(i32::MAX, |key| last.max(key));
+            kept = wanted.filter(|_| !H::KEEPS_ALL).map_or(i32::MAX, |key| last.max(key));
         }
         let Some(row) = frontier.expand(last).filter(|_| counters.compared < most) else {
             break;
@@ -74,5 +74,6 @@ pub(crate) fn walk(
     if !filtered {
         std::mem::swap(frontier, found);
     }
-    found.settle(found.last_of_nearest().map_or(i32::MAX, |key| goal.doubtful(key)));
+    let wanted = found.last_of_nearest().filter(|_| !H::KEEPS_ALL);
+    found.settle(wanted.map_or(i32::MAX, |key| goal.doubtful(key)));
 }

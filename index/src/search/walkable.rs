@@ -39,6 +39,9 @@ pub(crate) trait Goal {
 
 /// A goal whose keys say how far a walk to it goes.
 pub(crate) trait Horizon: Goal {
+    /// Whether of all that a walk met on its way the nearest are wanted, not only what may be nearest.
+    const KEEPS_ALL: bool = false;
+
     /// The greatest key of a row that is up to `1 + slack` times as far, in squared distance, as one
     /// with the key `key`.
     fn beyond(&self, key: i32, slack: f32) -> i32;

@@ -54,6 +54,7 @@ const MEMBERS: &[&str] = &[
     "unlike",
     "type",
     "vector",
+    "with_entity",
     "with_payload",
     "with_vector",
 ];

@@ -48,6 +48,8 @@ pub struct SearchBody {
     #[serde(default)]
     #[schema(value_type = RerankChoice)]
     rerank: Rerank,
+    /// Whether hits carry their entity; true if absent.
+    with_entity: Option<bool>,
     /// Whether hits carry their payload; true if absent.
     with_payload: Option<bool>,
     /// Whether hits carry their vector; false if absent.
@@ -85,6 +87,7 @@ impl SearchBody {
         if let Some(filter) = &self.filter {
             search = search.filter(filter.0.clone());
         }
+        let search = search.with_entity(self.with_entity.unwrap_or(true));
         let search = search.with_payload(self.with_payload.unwrap_or(true));
         Ok(search.with_vector(self.with_vector.unwrap_or(false)))
     }
