@@ -72,6 +72,7 @@ mod segment;
 mod segment_files;
 mod select;
 mod settings;
+mod site;
 mod snapshot;
 mod sorted;
 mod state;

@@ -30,6 +30,7 @@ use crate::rewrite::rewrite_sound;
 use crate::run::encode;
 use crate::schema::metric_of;
 use crate::segment::{Segment, is_damage};
+use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
 use storage::backend::Dir;
@@ -129,6 +130,7 @@ fn assemble(
         shared: Arc::clone(shared),
         collections: RwLock::new(collections),
         building: Mutex::new(()),
+        site: Site::default(),
         maintenance: Mutex::new(()),
         hidden: Mutex::default(),
         structure: Mutex::new(()),
