@@ -8,6 +8,7 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use privacy::{EntityId, Wanted};
 use serde::Serialize;
@@ -183,6 +184,8 @@ fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, 
         hidden += view.mask(entity, &state.space, &env.keys)?;
         state.publish(view);
     }
+    // Reads that took an older view start over.
+    env.masked.fetch_add(1, Ordering::Release);
     Ok((job, hidden))
 }
 

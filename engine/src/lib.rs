@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aim;
 mod aside;
 mod batch;
 mod bounds;

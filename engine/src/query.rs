@@ -2,7 +2,6 @@
 //!
 //! Invariant: `Debug` of an answer prints ids and scores alone.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
@@ -10,6 +9,7 @@ use index::Metric;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::example::Near;
 use crate::filter::{Filter, Scalar};
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
@@ -252,9 +252,27 @@ pub struct Updated {
     pub as_of: AsOf,
 }
 
+/// What of a record comes with an answer, beside its id and its entity.
+#[derive(Clone, Copy)]
+pub(crate) struct With {
+    pub payload: bool,
+    pub vector: bool,
+}
+
+impl Default for With {
+    fn default() -> Self {
+        Self { payload: true, vector: false }
+    }
+}
+
+impl With {
+    /// All of it.
+    pub const ALL: Self = Self { payload: true, vector: true };
+}
+
 /// A search as the walk sees it.
 pub(crate) struct SearchQuery<'a> {
-    pub vector: Cow<'a, [f32]>,
+    pub near: Near<'a>,
     pub filter: Option<Filter>,
     pub limit: usize,
     /// Nearest hits that are passed over.
@@ -265,8 +283,7 @@ pub(crate) struct SearchQuery<'a> {
     pub ef: Option<usize>,
     pub exact: bool,
     pub rerank: Rerank,
-    pub with_payload: bool,
-    pub with_vector: bool,
+    pub with: With,
     pub explain: bool,
 }
 
@@ -291,8 +308,7 @@ pub(crate) struct ScrollQuery {
     pub order: Option<OrderBy>,
     pub filter: Option<Filter>,
     pub limit: usize,
-    pub with_payload: bool,
-    pub with_vector: bool,
+    pub with: With,
 }
 
 /// The order of a scroll by values.
@@ -305,7 +321,7 @@ pub(crate) struct OrderBy {
 impl ScrollQuery {
     /// The first `limit` records with their payloads.
     pub fn new(limit: usize) -> Self {
-        Self { after: None, order: None, filter: None, limit, with_payload: true, with_vector: false }
+        Self { after: None, order: None, filter: None, limit, with: With::default() }
     }
 
     /// Whether `id` comes after the cursor.

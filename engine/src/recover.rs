@@ -133,6 +133,7 @@ fn assemble(
         site: Site::default(),
         maintenance: Mutex::new(()),
         hidden: Mutex::default(),
+        masked: AtomicU64::new(0),
         structure: Mutex::new(()),
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),

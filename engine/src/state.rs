@@ -142,6 +142,8 @@ pub(crate) struct EnvironmentState {
     pub maintenance: Mutex<()>,
     /// Erasures whose entity is hidden and whose keys are not destroyed yet, because something failed in between.
     pub hidden: Mutex<Vec<Job>>,
+    /// How often an entity was masked in every view.
+    pub masked: AtomicU64,
     /// One collection is made or dropped at a time.
     pub structure: Mutex<()>,
     /// Guards the last sequence whose write is visible.
