@@ -150,7 +150,8 @@ impl Collection {
         Ok(self.stamp(sequence))
     }
 
-    /// Stores those of the records that can be stored, as one batch, and tells what was wrong with the others.
+    /// Stores those of the records that can be stored, as one batch, and tells what was wrong with the others. Of several
+    /// usable ones with one id the last counts, see [`Upserted::errors`].
     ///
     /// # Errors
     /// What concerns no single record: `Invalid` for a batch that is too large, and those of the log.

@@ -227,8 +227,10 @@ pub struct Counted {
 pub struct Upserted {
     /// Records that were stored.
     pub written: u64,
-    /// What was wrong with the others, by their places in the batch from 0, ascending. Of several records with one id
-    /// the last counts, and the others are neither stored nor here.
+    /// What was wrong with the others, by their places in the batch from 0, ascending. Records that are not usable
+    /// whatever is there are all here, and count for nothing else: one that comes last leaves those of its id before it
+    /// standing. Of several usable records with one id the last counts, with what it expects to be there; the others are
+    /// neither stored nor here.
     pub errors: Vec<(usize, Error)>,
     /// The state after the write.
     pub as_of: AsOf,
