@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Collection, Database, Filter, Metric, RecordId};
+use engine::{Collection, Filter, Metric, RecordId};
 use lethedb_tests::model::{Entry, Model, record};
-use lethedb_tests::world::in_memory;
+use lethedb_tests::tended::{DRAWN, Tended, Upkeep, read_all};
 use proptest::prelude::*;
-use storage::backend::Memory;
 
 const DIMENSION: usize = 6;
 const ENTITIES: u64 = 5;
@@ -20,10 +19,7 @@ enum Op {
     Upsert(Vec<(u64, Entry)>),
     Delete(Vec<u64>),
     Erase(u64),
-    Flush,
-    Compact,
-    Step,
-    Reopen,
+    Upkeep(Upkeep),
 }
 
 fn entity(number: u64) -> String {
@@ -47,10 +43,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => prop::collection::vec((0..IDS, entry()), 1..20).prop_map(Op::Upsert),
         3 => prop::collection::vec(0..IDS, 1..8).prop_map(Op::Delete),
         2 => (0..ENTITIES).prop_map(Op::Erase),
-        2 => Just(Op::Flush),
-        1 => Just(Op::Compact),
-        2 => Just(Op::Step),
-        2 => Just(Op::Reopen),
+        7 => prop::sample::select(&DRAWN[..]).prop_map(Op::Upkeep),
     ]
 }
 
@@ -59,60 +52,42 @@ fn metric() -> impl Strategy<Value = Metric> {
 }
 
 struct World {
-    memory: Memory,
-    seed: u64,
+    tended: Tended,
     metric: Metric,
-    db: Option<Database>,
 }
 
 impl World {
+    fn new(seed: u64, metric: Metric) -> Self {
+        Self { tended: Tended::new(seed), metric }
+    }
+
     fn docs(&mut self) -> Collection {
-        let (memory, seed) = (&self.memory, self.seed);
-        let db = self.db.get_or_insert_with(|| in_memory(memory, seed).open().unwrap());
-        let env = db.environment("acme").unwrap();
+        let env = self.tended.environment();
         env.collection("docs").dimension(DIMENSION).metric(self.metric).open_or_create().unwrap()
     }
 
     fn run(&mut self, model: &mut Model, op: Op) {
-        let docs = self.docs();
-        let env = self.db.as_ref().unwrap().environment("acme").unwrap();
         match op {
             Op::Upsert(batch) => {
-                docs.upsert(batch.iter().map(|(id, entry)| record(*id, entry))).unwrap();
+                self.docs().upsert(batch.iter().map(|(id, entry)| record(*id, entry))).unwrap();
                 batch.into_iter().for_each(|(id, entry)| model.upsert(id, entry));
             }
             Op::Delete(ids) => {
                 let distinct: std::collections::BTreeSet<u64> = ids.iter().copied().collect();
                 let expected = distinct.into_iter().filter(|id| model.delete(*id)).count() as u64;
-                assert_eq!(docs.delete(ids).unwrap().count, expected);
+                assert_eq!(self.docs().delete(ids).unwrap().count, expected);
             }
             Op::Erase(number) => {
-                let erasure = env.erase(entity(number)).run().unwrap();
+                let erasure = self.tended.environment().erase(entity(number)).run().unwrap();
                 assert_eq!(erasure.records_deleted, model.erase(&entity(number)) as u64);
             }
-            Op::Flush => env.flush().unwrap(),
-            Op::Compact => env.compact().unwrap(),
-            Op::Step => drop(env.step().unwrap()),
-            Op::Reopen => {
-                drop((docs, env));
-                self.db.take().unwrap().close().unwrap();
-                self.seed += 1;
-            }
+            Op::Upkeep(upkeep) => self.tended.tend(upkeep),
         }
     }
 }
 
 fn check(docs: &Collection, metric: Metric, model: &Model) {
-    for id in 0..IDS {
-        let found = docs.get(id).unwrap();
-        assert_eq!(found.is_some(), model.records.contains_key(&id), "record {id}");
-        if let (Some(found), Some(entry)) = (found, model.records.get(&id)) {
-            assert_eq!(found.vector(), entry.vector);
-            assert_eq!(found.entity_id(), entry.entity.as_deref());
-            assert_eq!(found.payload_json().unwrap()["tag"], entry.tag);
-        }
-    }
-    assert_eq!(docs.count().run().unwrap().count, model.records.len() as u64);
+    read_all(docs, 0..IDS, |id| Some(record(id, model.records.get(&id)?)));
     let mut by_owner: BTreeMap<String, u64> = (0..ENTITIES).map(|number| (entity(number), 0)).collect();
     for entry in model.records.values() {
         entry.entity.iter().for_each(|owner| *by_owner.get_mut(owner).unwrap() += 1);
@@ -173,14 +148,13 @@ proptest! {
 
     #[test]
     fn histories_equal_the_model(metric in metric(), ops in prop::collection::vec(op(), 1..40), seed in any::<u32>()) {
-        let mut world = World { memory: Memory::new(), seed: u64::from(seed), metric, db: None };
+        let mut world = World::new(u64::from(seed), metric);
         let mut model = Model::default();
         for op in ops {
             world.run(&mut model, op);
             check(&world.docs(), metric, &model);
         }
-        let env = world.db.as_ref().unwrap().environment("acme").unwrap();
-        prop_assert_eq!(env.verify().unwrap().problems, vec![]);
+        prop_assert_eq!(world.tended.environment().verify().unwrap().problems, vec![]);
     }
 }
 
@@ -188,7 +162,7 @@ proptest! {
 #[test]
 #[should_panic(expected = "record 3")]
 fn a_wrong_model_is_noticed() {
-    let mut world = World { memory: Memory::new(), seed: 1, metric: Metric::L2, db: None };
+    let mut world = World::new(1, Metric::L2);
     let mut model = Model::default();
     let entry = Entry { vector: vec![1.0; DIMENSION], entity: None, tag: 1 };
     world.run(&mut model, Op::Upsert(vec![(3, entry)]));

@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 #![allow(clippy::disallowed_methods, reason = "starts the real program on files that it makes")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use datasets::parquet::{Columns, Rows, is_contained};
 use engine::{Collection, Database, Metric, Record, RecordId, RootKey};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -177,6 +180,10 @@ fn an_export_can_be_of_some_go_to_a_pipe_and_replaces_nothing() {
     assert!(said.contains("--force"), "{said}");
     assert_eq!(fs::read(place.file("out.parquet")).unwrap(), b"theirs");
     place.run_to(2, &["export", "out.csv", "--collection", "from"]);
+    for name in ["out.jsonl", "OUT.JSONL"] {
+        let (_, said) = place.run_to(2, &["export", name, "--format", "npy", "--collection", "from"]);
+        assert!(said.contains(".jsonl") && !place.file(name).exists(), "{said}");
+    }
     let (_, said) = place.run_to(2, &["export", "-", "--collection", "from", "--filter", "{\"s3cr3t\": 1}"]);
     assert!(said.contains("--filter") && !said.contains("s3cr3t"), "{said}");
 }
@@ -252,12 +259,21 @@ fn vectors_meet_the_lines_beside_them_or_are_refused() {
     place.write("huge.fbin", [u32::MAX, u32::MAX].map(u32::to_le_bytes).concat());
     place.write("cut.npy", b"\x93NUMPY\x01\x00v\x00{'descr'");
     place.write("cut.parquet", b"PAR1\x00\x00\x00PAR1");
-    place.write("none.jsonl", "");
-    for file in ["cut.fbin", "huge.fbin", "cut.npy", "cut.parquet", "none.jsonl", "missing.jsonl"] {
+    place.write("empty.fbin", "");
+    for file in ["cut.fbin", "huge.fbin", "cut.npy", "cut.parquet", "empty.fbin", "missing.jsonl"] {
         let output = place.run(&["import", file, "--collection", "new"]);
         assert!(!output.status.success(), "{file}");
         assert!(!String::from_utf8(output.stderr).unwrap().contains("panicked"), "{file}");
     }
+    // A file of no lines, or of no rows, is a file of no records.
+    place.write("none.jsonl", "");
+    place.write("blank.jsonl", "\n\n");
+    place.write("none.fbin", fbin(&[]));
+    for file in ["none.jsonl", "blank.jsonl", "none.fbin"] {
+        let (told, _) = place.import(0, &[file, "--collection", "empty"]);
+        assert_eq!((&told["imported"], &told["rejected"]), (&json!(0), &json!(0)), "{file}");
+    }
+    assert_eq!(place.records("empty"), []);
     let (_, said) = place.import(1, &["v.fbin", "--collection", "docs", "--max-rejects", "0"]);
     assert!(said.contains("row 1 was rejected") && said.contains("1 records were stored"), "{said}");
 }
@@ -294,4 +310,33 @@ fn an_interrupted_import_goes_on() {
     let (told, _) = place.import(0, &["one.jsonl", "--collection", "docs"]);
     assert_eq!((&told["imported"], &told["unchanged"]), (&json!(1), &json!(0)));
     assert_eq!(place.records("docs")[7].vector()[0], 70.0);
+}
+
+/// What a damaged byte of a Parquet file makes its decoders assert is told as damage, and as nothing else.
+#[test]
+fn a_parquet_file_that_breaks_its_decoders_is_told_as_damaged() {
+    static BROKEN: AtomicBool = AtomicBool::new(false);
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        BROKEN.fetch_or(is_contained(), Ordering::Relaxed);
+        if !is_contained() {
+            report(panic);
+        }
+    }));
+    let place = Place::new();
+    with(&place.file("data"), |database| make(database, "from").upsert(example(5)).unwrap());
+    place.run_to(0, &["export", "sound.parquet", "--collection", "from"]);
+    let sound = fs::read(place.file("sound.parquet")).unwrap();
+    let damaged = (0..sound.len()).flat_map(|at| [0, 1, 0x3f, 0x7f, 0x80, 0xff].map(|value| (at, value)));
+    let broken = damaged.into_iter().find_map(|(at, value)| {
+        let mut bytes = sound.clone();
+        bytes[at] = value;
+        let file = File::open(place.write("damaged.parquet", &bytes)).unwrap();
+        let end =
+            Rows::new(file, Columns::default()).and_then(|mut rows| rows.find_map(Result::err).map_or(Ok(()), Err));
+        BROKEN.swap(false, Ordering::Relaxed).then(|| end.unwrap_err().to_string())
+    });
+    let told = broken.expect("no byte breaks a decoder any more: what contains that can go");
+    let (_, said) = place.import(1, &["damaged.parquet", "--collection", "new"]);
+    assert!(said.contains(&told) && !said.contains("panicked"), "{said}");
 }

@@ -2,7 +2,8 @@
 //!
 //! Segments are immutable, so what is built of them stays right however long that takes, but for two things. Rows that
 //! die meanwhile are marked dead in the outcome. And a segment that goes, or from which an erasure takes rows, overtakes
-//! the work: it ends at once, and the memory that holds codes of whoever was erased goes with it.
+//! the work: it ends at once, and what it held of whoever was erased goes with it. The erasure waits for that before it
+//! says that nothing is left ([`crate::site`]).
 //!
 //! Invariant: `maintenance` is held while the sources are opened and while the outcome takes their place, never in
 //! between; `building` all the while, so that there is one such work at a time and closing can wait for it. No outcome
@@ -19,47 +20,34 @@ use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::step::Step;
 
-/// How a rewrite ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// The outcome has taken the place of its sources.
-    Rewritten(Outcome),
-    /// One of the sources is damaged; nothing was changed.
-    Quarantined,
-    /// The sources changed, or it was told to stop; nothing was changed.
-    Overtaken,
+/// Segments of one collection that are to be rewritten, and what that is called.
+pub(crate) struct Chosen {
+    pub state: Arc<CollectionState>,
+    pub sources: Vec<SegmentView>,
+    pub done: Step,
 }
 
-impl Ended {
-    /// The step that this was, if a rewrite is called `done`.
-    pub fn step(self, done: Step) -> Step {
-        match self {
-            Self::Rewritten(Outcome::Emptied) => Step::Emptied,
-            Self::Rewritten(_) => done,
-            Self::Quarantined => Step::Quarantined,
-            Self::Overtaken => Step::Overtaken,
-        }
-    }
+/// A rewrite is overtaken this often before others are kept out, so that it comes to an end.
+pub(crate) const ATTEMPTS: usize = 3;
 
-    fn of(rewritten: Option<Outcome>) -> Self {
-        rewritten.map_or(Self::Quarantined, Self::Rewritten)
-    }
-}
-
-/// Segments of one collection.
-pub(crate) type Chosen = (Arc<CollectionState>, Vec<SegmentView>);
-
-/// Rewrites `chosen` unless something overtakes it or it is told to `stop`. The caller holds `building`.
-pub(crate) fn rewrite_aside(env: &EnvironmentState, chosen: &Chosen, stop: Stop<'_>) -> Result<Ended> {
-    let (state, sources) = chosen;
-    let stops = || stop() || env.is_closing() || !stand(env, state, sources);
-    let input = Input { aside: Some(&stops), ..Input::of(sources) };
+/// Rewrites what `choose` says, if anything, unless something overtakes it or it is told to `stop`. The caller holds
+/// `building`.
+pub(crate) fn rewrite_aside(
+    env: &EnvironmentState,
+    choose: impl FnOnce() -> Option<Chosen>,
+    stop: Stop<'_>,
+) -> Result<Step> {
+    // Outlives whatever is made of the sources, and the hold on them.
+    let work = env.site.begin();
+    let Some(chosen) = choose() else { return Ok(Step::Idle) };
+    let Chosen { state, sources, .. } = &chosen;
+    work.take(sources.iter().map(|source| source.segment.id).collect());
+    let stops = || stop() || env.is_closing() || work.is_unwanted() || !stand(env, state, sources);
+    let input = Input { is_aside: true, stop: &stops, ..Input::of(sources) };
     let rewritten = sound(sources, || {
         {
             let _one = env.maintenance.lock();
-            if stops() {
-                return Err(overtaken());
-            }
+            input.go_on()?;
             open(env, sources)?;
         }
         let built = build(env, state, &input)?;
@@ -70,34 +58,49 @@ pub(crate) fn rewrite_aside(env: &EnvironmentState, chosen: &Chosen, stop: Stop<
         }
         commit(env, state, &input, built)
     });
-    match rewritten {
-        // Whatever else went wrong, went wrong on the way to nowhere.
-        Err(_) if stops() => env.check_open().map(|()| Ended::Overtaken),
-        done => done.map(Ended::of),
-    }
+    step_of(env, rewritten, chosen.done, &stops)
 }
 
-/// A rewrite is overtaken this often before others are kept out, so that it comes to an end.
-const ATTEMPTS: usize = 3;
+/// Rewrites what `choose` says, if anything, with others kept out, unless it is told to `stop`.
+pub(crate) fn rewrite_alone(
+    env: &EnvironmentState,
+    choose: impl FnOnce() -> Option<Chosen>,
+    stop: Stop<'_>,
+) -> Result<Step> {
+    let _one = env.maintenance.lock();
+    env.check_open()?;
+    let Some(Chosen { state, sources, done }) = choose() else { return Ok(Step::Idle) };
+    let stops = || stop() || env.is_closing();
+    let input = Input { stop: &stops, ..Input::of(&sources) };
+    step_of(env, rewrite_sound(env, &state, &input), done, &stops)
+}
 
-/// Rewrites what `choose` says, however often that is overtaken: first aside, in the end with others kept out. `None`
-/// if there is nothing to rewrite. The caller holds `building`.
+/// Rewrites what `choose` says, however often that is overtaken: first aside, in the end alone. The caller holds
+/// `building`.
 pub(crate) fn rewrite_at_last(
     env: &EnvironmentState,
     choose: impl Fn() -> Option<Chosen>,
     stop: Stop<'_>,
-) -> Result<Option<Ended>> {
+) -> Result<Step> {
     for _ in 0..ATTEMPTS {
-        let Some(chosen) = choose() else { return Ok(None) };
-        let ended = rewrite_aside(env, &chosen, stop)?;
-        if ended != Ended::Overtaken || stop() {
-            return Ok(Some(ended));
+        let step = rewrite_aside(env, &choose, stop)?;
+        if step != Step::Overtaken || stop() {
+            return Ok(step);
         }
     }
-    let _one = env.maintenance.lock();
-    env.check_open()?;
-    let Some((state, sources)) = choose() else { return Ok(None) };
-    Ok(Some(Ended::of(rewrite_sound(env, &state, &Input::of(&sources))?)))
+    rewrite_alone(env, choose, stop)
+}
+
+/// What a rewrite that is called `done` came to.
+fn step_of(env: &EnvironmentState, rewritten: Result<Option<Outcome>>, done: Step, stops: Stop<'_>) -> Result<Step> {
+    match rewritten {
+        // Whatever else went wrong, went wrong on the way to nowhere.
+        Err(_) if stops() => env.check_open().map(|()| Step::Overtaken),
+        Err(error) => Err(error),
+        Ok(None) => Ok(Step::Quarantined),
+        Ok(Some(Outcome::Emptied)) => Ok(Step::Emptied),
+        Ok(Some(_)) => Ok(done),
+    }
 }
 
 /// Whether the sources of a rewrite are what they were, but for rows that died. An erasure destroys the key of every

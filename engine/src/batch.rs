@@ -1,7 +1,7 @@
 //! Records on their way to the log: each checked, with what the record that it replaces is expected to be.
 //!
-//! Invariant: no id is there twice; of several records with one id only the last counts, with its expectation. What is
-//! here may be logged as it is, because what is logged is replayed.
+//! Invariant: no id is there twice; of several records with one id that can be stored by themselves only the last counts,
+//! with its expectation. What is here may be logged as it is, because what is logged is replayed.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -64,7 +64,7 @@ impl Batch {
                 return Err(too_large(settings));
             }
         }
-        // The last one with an id wins; the order of the others is kept.
+        // The last one with an id wins, of those that are usable; the order of the others is kept.
         let last: BTreeMap<RecordId, usize> =
             candidates.iter().map(|candidate: &Candidate| (candidate.record.id, candidate.at)).collect();
         if last.len() < candidates.len() {

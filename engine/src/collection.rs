@@ -150,7 +150,8 @@ impl Collection {
         Ok(self.stamp(sequence))
     }
 
-    /// Stores those of the records that can be stored, as one batch, and tells what was wrong with the others.
+    /// Stores those of the records that can be stored, as one batch, and tells what was wrong with the others. Of several
+    /// usable ones with one id the last counts, see [`Upserted::errors`].
     ///
     /// # Errors
     /// What concerns no single record: `Invalid` for a batch that is too large, and those of the log.
@@ -169,8 +170,9 @@ impl Collection {
         Ok(Deleted { count, as_of: self.stamp(sequence) })
     }
 
-    /// Deletes the records that match. It is as if their ids had been looked up first: what others write meanwhile is
-    /// not looked at again, and of very many records some may be deleted where an error ends it.
+    /// Deletes the records that match, all or none, whatever ends it. It is as if their ids had been looked up first: what
+    /// others write meanwhile is not looked at again. More than 4,194,304 records are deleted so many at a time; then an
+    /// error says how many were.
     ///
     /// # Errors
     /// `Invalid` for an unusable filter; those of [`Collection::delete`].

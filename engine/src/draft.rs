@@ -30,29 +30,26 @@ pub(crate) struct Input<'a> {
     pub flushed: Option<Sequence>,
     /// Whether the graph of the only segment may be repaired now and built later, where building it takes long.
     pub may_repair: bool,
-    /// Given where nobody is kept out meanwhile: what ends the work before its time.
-    pub aside: Option<Stop<'a>>,
+    /// Whether nobody is kept out meanwhile.
+    pub is_aside: bool,
+    /// What ends the work before its time.
+    pub stop: Stop<'a>,
 }
 
 impl<'a> Input<'a> {
     /// The rows of these segments.
     pub fn of(segments: &'a [SegmentView]) -> Self {
-        Self { memtable: None, segments, flushed: None, may_repair: false, aside: None }
+        Self { memtable: None, segments, flushed: None, may_repair: false, is_aside: false, stop: &|| false }
     }
 
-    /// Whether the work is to end before its time.
-    pub fn stops(&self) -> bool {
-        self.aside.is_some_and(|stops| stops())
-    }
-
-    /// [`Input::stops`] as the error that ends it.
+    /// The error that ends the work before its time, if it is to end.
     pub fn go_on(&self) -> Result<()> {
-        if self.stops() { Err(overtaken()) } else { Ok(()) }
+        if (self.stop)() { Err(overtaken()) } else { Ok(()) }
     }
 
     /// The threads for the work: those of what can wait, unless others wait for it.
     pub fn pool<'e>(&self, env: &'e EnvironmentState) -> &'e ThreadPool {
-        if self.aside.is_some() { &env.shared.patient_pool } else { &env.shared.pool }
+        if self.is_aside { &env.shared.patient_pool } else { &env.shared.pool }
     }
 }
 
@@ -153,7 +150,7 @@ fn build_index(
         Some(ann) => ann,
         None => {
             let (codes, params) = (encode(env, state, input, rows)?, env.shared.settings.build_params());
-            let built = input.pool(env).install(|| Ann::build(&state.space, codes, &params, &|| input.stops()));
+            let built = input.pool(env).install(|| Ann::build(&state.space, codes, &params, input.stop));
             built.ok_or_else(overtaken)?
         }
     };
@@ -176,9 +173,7 @@ fn index_payloads(
     rows: &[Row],
 ) -> Result<FieldMap> {
     let payload = |position: u32| -> Result<Option<Zeroizing<Vec<u8>>>> {
-        if input.stops() {
-            return Err(overtaken());
-        }
+        input.go_on()?;
         let Some(row) = rows.get(position as usize) else { return Ok(None) };
         Ok(match &row.origin {
             Origin::Memtable(record) => record.payload.clone().map(Zeroizing::new),

@@ -14,6 +14,7 @@ use storage::segment::read_tombstones;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::permit::{Action, Permit};
+use crate::query::With;
 use crate::read::from_segment;
 use crate::record::Record;
 use crate::schema::metric_of;
@@ -94,7 +95,7 @@ impl Drill {
                 self.report.superseded += 1;
                 continue;
             }
-            match from_segment(&self.env, segment, position, true, true)? {
+            match from_segment(&self.env, segment, position, With::ALL)? {
                 Some(record) => {
                     self.report.opened += 1;
                     return Ok(Some((name.clone(), record)));

@@ -1,5 +1,6 @@
 //! ERASE: job synced, entity masked → memtable survivors re-logged → one epoch → affected segments
-//! rewritten → answer. Graphs that were repaired meanwhile are built anew by upkeep ([`crate::rebuild`]).
+//! rewritten → what was being built of them gone → answer. Graphs that were repaired meanwhile are built anew by upkeep
+//! ([`crate::rebuild`]).
 //!
 //! A crash leaves data unreadable rather than half erased, and the job resumes at open: before the epoch
 //! the job's own ephemeral key still opens it and it starts over; after the epoch the destroyed keys
@@ -7,9 +8,11 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use privacy::{EntityId, Wanted};
 use serde::Serialize;
+use storage::id::SegmentId;
 
 use crate::draft::Input;
 use crate::entropy::generator;
@@ -43,8 +46,8 @@ pub struct Erasure {
     pub hidden_at: u64,
     /// From here on no copy of any file opens for the entity: its keys are destroyed in every anchor store.
     pub shredded_at: u64,
-    /// From here on no live file holds a row of the entity. `None` while the disk has no room for it: upkeep does it
-    /// once there is.
+    /// From here on no live file holds a row of the entity, and nothing that was being built when the erasure came holds
+    /// a trace of it. `None` while the disk has no room for it: upkeep does it once there is.
     pub purged_at: Option<u64>,
     /// From here on every index in the environment is one that never knew the entity. `None` while a repaired graph
     /// waits to be rebuilt, see [`CollectionInfo::repaired_segments`](crate::CollectionInfo::repaired_segments):
@@ -61,7 +64,7 @@ pub struct Erasure {
 pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<Erasure> {
     permit.check(Action::Erase)?;
     let now = || env.shared.clock.now_ms();
-    let _one = env.maintenance.lock();
+    let one = env.maintenance.lock();
     env.check_open()?;
     let reserve = &env.shared.reserve;
     finish_hidden(env)?;
@@ -70,39 +73,41 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
     let hidden_at = now();
     let affected = reserve.spend(|| shred(env, &job))?;
     let shredded_at = now();
-    let mut erasure = Erasure {
-        job: number,
-        records_deleted,
-        segments_purged: 0,
-        indexes_rebuilt: 0,
-        indexes_repaired: 0,
-        segments_quarantined: 0,
-        hidden_at,
-        shredded_at,
-        purged_at: None,
-        rebuilt_at: None,
-        completed_at: None,
-        reason: None,
-    };
     let mut done = Purged::default();
-    match reserve.spend(|| purge(env, &affected, &mut done)) {
+    let mut is_rebuilt = false;
+    let is_purged = match reserve.spend(|| purge(env, &affected, &mut done)) {
         // Nothing opens for the entity any more. Its bytes go when there is room to write the survivors' anew.
-        Err(error) if error.kind() == ErrorKind::Full => {}
+        Err(error) if error.kind() == ErrorKind::Full => false,
         purged => {
             purged?;
-            erasure.purged_at = Some(now());
             // A graph that waits for the sake of others may know the entity too, by rows that it lost before.
-            let is_rebuilt = rebuild::waiting(env).is_empty() && done.quarantined == 0;
-            erasure.rebuilt_at = is_rebuilt.then(now);
+            is_rebuilt = rebuild::waiting(env).is_empty() && done.quarantined == 0;
             reserve.spend(|| finish(env, number))?;
-            erasure.completed_at = Some(now());
+            true
         }
+    };
+    let touched: Vec<SegmentId> = affected.iter().map(|(_, view)| view.segment.id).collect();
+    drop((affected, one));
+    if is_purged {
+        // What was being built of these segments ends now, but it has yet to let go of them, for which it may have to
+        // lock what others lock.
+        env.site.clear(&touched);
     }
-    erasure.segments_purged = done.purged;
-    erasure.indexes_rebuilt = done.rebuilt;
-    erasure.indexes_repaired = done.repaired;
-    erasure.segments_quarantined = done.quarantined;
-    Ok(erasure)
+    let purged_at = is_purged.then(now);
+    Ok(Erasure {
+        job: number,
+        records_deleted,
+        segments_purged: done.purged,
+        indexes_rebuilt: done.rebuilt,
+        indexes_repaired: done.repaired,
+        segments_quarantined: done.quarantined,
+        hidden_at,
+        shredded_at,
+        purged_at,
+        rebuilt_at: purged_at.filter(|_| is_rebuilt),
+        completed_at: purged_at,
+        reason: None,
+    })
 }
 
 /// Finishes every job that a crash interrupted; the interrupted ones have been masked again by replay. What the disk has
@@ -179,6 +184,8 @@ fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, 
         hidden += view.mask(entity, &state.space, &env.keys)?;
         state.publish(view);
     }
+    // Reads that took an older view start over.
+    env.masked.fetch_add(1, Ordering::Release);
     Ok((job, hidden))
 }
 

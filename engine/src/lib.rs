@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aim;
 mod aside;
 mod batch;
 mod bounds;
@@ -72,6 +73,7 @@ mod segment;
 mod segment_files;
 mod select;
 mod settings;
+mod site;
 mod snapshot;
 mod sorted;
 mod state;

@@ -5,15 +5,16 @@
 //! ([`crate::aside`]), so that a flush, for which writers may be waiting, never waits for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use index::Stop;
 use storage::compaction::{Policy, Size, pick};
+use storage::id::SegmentId;
 use storage::sync::lock_within;
 
-use crate::aside::{Ended, rewrite_aside, rewrite_at_last};
+use crate::aside::{ATTEMPTS, Chosen, rewrite_alone, rewrite_aside, rewrite_at_last};
 use crate::declare::lacks_fields;
-use crate::declared::Declared;
 use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +22,7 @@ use crate::memtable::Memtable;
 use crate::rebuild;
 use crate::relog::{copy_all, is_held, remove_old_logs};
 use crate::rewrite::rewrite;
-use crate::snapshot::{SegmentView, View};
+use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::step::Step;
 
@@ -64,28 +65,49 @@ pub(crate) fn flush_due(env: &EnvironmentState) -> Result<bool> {
     if is_due() { flush_alone(env).map(|()| true) } else { Ok(true) }
 }
 
-/// Rewrites what is most worth it, if anything is.
+/// Rewrites what is most worth it, if anything is. Where erasures overtake that, the other collections have their turn;
+/// then fewer segments are merged, and in the end with others kept out, so that nobody can put it off for ever.
 fn compact_next(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
+    let mut met = Step::Idle;
     for state in env.all() {
-        let (view, _) = state.view().served();
-        if let Some((chosen, done)) = choose(&view, &state.declared()) {
-            return Ok(rewrite_aside(env, &(state, chosen), stop)?.step(done));
+        let times = state.overtaken.load(Ordering::Relaxed);
+        let choose = || choose(&state, times);
+        let rewritten =
+            if times < ATTEMPTS { rewrite_aside(env, choose, stop) } else { rewrite_alone(env, choose, stop) };
+        match rewritten? {
+            Step::Idle => {}
+            Step::Overtaken => {
+                met = Step::Overtaken;
+                if stop() {
+                    break;
+                }
+                state.overtaken.store(times + 1, Ordering::Relaxed);
+            }
+            done => {
+                state.overtaken.store(0, Ordering::Relaxed);
+                return Ok(done);
+            }
         }
     }
-    Ok(Step::Idle)
+    Ok(met)
 }
 
-/// What a collection should have rewritten next, and what that is called.
-fn choose(view: &View, declared: &Declared) -> Option<(Vec<SegmentView>, Step)> {
-    let is_stale = |view: &&SegmentView| view.segment.condition().is_stale() || lacks_fields(view, declared);
+/// What a collection should have rewritten next after it was overtaken so many times: half as many segments each time,
+/// the smallest, since their merge takes least long.
+pub(crate) fn choose(state: &Arc<CollectionState>, overtaken: usize) -> Option<Chosen> {
+    let (view, _) = state.view().served();
+    let declared = state.declared();
+    let chosen = |sources, done| Some(Chosen { state: Arc::clone(state), sources, done });
+    let is_stale = |view: &&SegmentView| view.segment.condition().is_stale() || lacks_fields(view, &declared);
     if let Some(stale) = view.segments.iter().find(is_stale) {
-        return Some((vec![stale.clone()], Step::Mended));
+        return chosen(vec![stale.clone()], Step::Mended);
     }
     let sizes: Vec<Size> = view.segments.iter().map(size).collect();
     let picks = pick(&sizes, &Policy::default());
-    let picked = picks.first()?;
-    let chosen = view.segments.iter().filter(|view| picked.contains(&view.segment.id)).cloned().collect();
-    Some((chosen, Step::Compacted))
+    let picked: Vec<SegmentId> = picks.into_iter().next()?;
+    let fewer = (picked.len() >> overtaken.min(ATTEMPTS)).max(2);
+    let picked = picked.get(..fewer).unwrap_or(&picked);
+    chosen(view.segments.iter().filter(|view| picked.contains(&view.segment.id)).cloned().collect(), Step::Compacted)
 }
 
 /// Merges every collection into one segment without dead rows, whose graph is built from its rows alone.
@@ -104,10 +126,14 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
                     || waiting.contains_key(&segment.id)
             };
             let is_whole = view.segments.len() < 2 && !view.segments.iter().any(is_due);
-            (!is_whole).then(|| (Arc::clone(&state), view.segments.clone()))
+            (!is_whole).then(|| Chosen {
+                state: Arc::clone(&state),
+                sources: view.segments.clone(),
+                done: Step::Compacted,
+            })
         };
         // Whatever is damaged is left out the next time around.
-        while rewrite_at_last(env, choose, &|| false)? == Some(Ended::Quarantined) {}
+        while rewrite_at_last(env, choose, &|| false)? == Step::Quarantined {}
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //!
 //! Invariant: `Debug` of an answer prints ids and scores alone.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
@@ -10,6 +9,7 @@ use index::Metric;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::example::Near;
 use crate::filter::{Filter, Scalar};
 use crate::record::{Record, RecordId};
 use crate::rerank::Rerank;
@@ -227,8 +227,10 @@ pub struct Counted {
 pub struct Upserted {
     /// Records that were stored.
     pub written: u64,
-    /// What was wrong with the others, by their places in the batch from 0, ascending. Of several records with one id
-    /// the last counts, and the others are neither stored nor here.
+    /// What was wrong with the others, by their places in the batch from 0, ascending. Records that are not usable
+    /// whatever is there are all here, and count for nothing else: one that comes last leaves those of its id before it
+    /// standing. Of several usable records with one id the last counts, with what it expects to be there; the others are
+    /// neither stored nor here.
     pub errors: Vec<(usize, Error)>,
     /// The state after the write.
     pub as_of: AsOf,
@@ -252,9 +254,27 @@ pub struct Updated {
     pub as_of: AsOf,
 }
 
+/// What of a record comes with an answer, beside its id and its entity.
+#[derive(Clone, Copy)]
+pub(crate) struct With {
+    pub payload: bool,
+    pub vector: bool,
+}
+
+impl Default for With {
+    fn default() -> Self {
+        Self { payload: true, vector: false }
+    }
+}
+
+impl With {
+    /// All of it.
+    pub const ALL: Self = Self { payload: true, vector: true };
+}
+
 /// A search as the walk sees it.
 pub(crate) struct SearchQuery<'a> {
-    pub vector: Cow<'a, [f32]>,
+    pub near: Near<'a>,
     pub filter: Option<Filter>,
     pub limit: usize,
     /// Nearest hits that are passed over.
@@ -266,8 +286,7 @@ pub(crate) struct SearchQuery<'a> {
     pub exact: bool,
     pub rerank: Rerank,
     pub with_entity: bool,
-    pub with_payload: bool,
-    pub with_vector: bool,
+    pub with: With,
     pub explain: bool,
 }
 
@@ -292,8 +311,7 @@ pub(crate) struct ScrollQuery {
     pub order: Option<OrderBy>,
     pub filter: Option<Filter>,
     pub limit: usize,
-    pub with_payload: bool,
-    pub with_vector: bool,
+    pub with: With,
 }
 
 /// The order of a scroll by values.
@@ -306,7 +324,7 @@ pub(crate) struct OrderBy {
 impl ScrollQuery {
     /// The first `limit` records with their payloads.
     pub fn new(limit: usize) -> Self {
-        Self { after: None, order: None, filter: None, limit, with_payload: true, with_vector: false }
+        Self { after: None, order: None, filter: None, limit, with: With::default() }
     }
 
     /// Whether `id` comes after the cursor.

@@ -1,6 +1,7 @@
 //! READ: permit → snapshot → rows → bodies. Get and count, and what all reads share.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use roaring::RoaringBitmap;
 use storage::id::RecordId;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::permit::{Action, Permit};
-use crate::query::{AsOf, Counted, Page, ScrollQuery};
+use crate::query::{AsOf, Counted, Page, ScrollQuery, With};
 use crate::record::{Expected, Record};
 use crate::segment::Segment;
 use crate::select::Selection;
@@ -32,6 +33,7 @@ const RESTARTS: usize = 8;
 /// that it does not; and again if keys were destroyed meanwhile: rows that stop opening in the middle of a
 /// read would show it a part of a write. An erasure masks before it destroys, so the view taken after it
 /// holds none of them; the same goes for a collection that is dropped, whose files go too and may be missed.
+/// And again if it was an entity that went out of sight meanwhile, since from then on no answer may know it.
 /// A caller whom erasures outrun that often keeps the next one waiting.
 pub(crate) fn on_stable_view<T>(
     env: &EnvironmentState,
@@ -41,17 +43,22 @@ pub(crate) fn on_stable_view<T>(
     let mut restarts = 0;
     loop {
         let _no_epoch = (restarts == RESTARTS).then(|| env.maintenance.lock());
-        let epoch = env.keys.read().epoch_number();
+        let before = gone_so_far(env);
         let (view, hidden) = state.view().served();
         let answer = read(&view, &hidden);
         if view.quarantined().next().is_some() {
             continue;
         }
-        if env.keys.read().epoch_number() == epoch {
+        if gone_so_far(env) == before {
             return answer;
         }
         restarts += 1;
     }
+}
+
+/// How often keys were destroyed, and how often an entity was masked.
+fn gone_so_far(env: &EnvironmentState) -> (u64, u64) {
+    (env.keys.read().epoch_number(), env.masked.load(Ordering::Acquire))
 }
 
 /// The record `id`, if it exists.
@@ -78,14 +85,45 @@ pub(crate) fn find(
     hidden: &[SegmentView],
     id: &RecordId,
 ) -> Result<Option<Record>> {
-    match view.memtable.get(id) {
-        Some(Slot::Live(record)) => from_stored(record, true, true).map(Some),
-        Some(Slot::Deleted(_)) => Ok(None),
-        None => match view.locate(id, &env.keys)? {
-            Some((found, position)) => from_segment(env, &found.segment, position, true, true),
-            None => hiding(env, hidden, id)?.map_or(Ok(None), |view| Err(view.segment.damaged())),
-        },
+    match place_of(env, view, hidden, id)? {
+        Some(Place::Memtable(record)) => from_stored(&record, With::ALL).map(Some),
+        Some(Place::Segment(segment, position)) => from_segment(env, &segment, position, With::ALL),
+        None => Ok(None),
     }
+}
+
+/// The vector of the record `id` in a view.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) fn vector_of(
+    env: &EnvironmentState,
+    view: &View,
+    hidden: &[SegmentView],
+    id: &RecordId,
+) -> Result<Option<Zeroizing<Vec<f32>>>> {
+    match place_of(env, view, hidden, id)? {
+        Some(Place::Memtable(record)) => Ok(Some(Zeroizing::new(record.vector.clone()))),
+        Some(Place::Segment(segment, position)) => {
+            let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
+            Ok(segment.vector(position, &env.keys, &mut opened, &mut vector)?.then_some(vector))
+        }
+        None => Ok(None),
+    }
+}
+
+fn place_of(env: &EnvironmentState, view: &View, hidden: &[SegmentView], id: &RecordId) -> Result<Option<Place>> {
+    Ok(match view.memtable.get(id) {
+        Some(Slot::Live(record)) => Some(Place::Memtable(Arc::clone(record))),
+        Some(Slot::Deleted(_)) => None,
+        None => match view.locate(id, &env.keys)? {
+            Some((found, position)) => Some(Place::Segment(Arc::clone(&found.segment), position)),
+            None => match hiding(env, hidden, id)? {
+                Some(view) => return Err(view.segment.damaged()),
+                None => None,
+            },
+        },
+    })
 }
 
 /// The segment in quarantine that holds the live version of a record.
@@ -150,8 +188,8 @@ pub(crate) fn page_of(
     let mut records = Vec::with_capacity(places.len());
     for (_, place) in places {
         let record = match place {
-            Place::Memtable(record) => Some(from_stored(&record, query.with_payload, query.with_vector)?),
-            Place::Segment(segment, at) => from_segment(env, &segment, at, query.with_payload, query.with_vector)?,
+            Place::Memtable(record) => Some(from_stored(&record, query.with)?),
+            Place::Segment(segment, at) => from_segment(env, &segment, at, query.with)?,
         };
         records.extend(record);
     }
@@ -166,12 +204,12 @@ pub(crate) fn payload(text: Option<&Vec<u8>>) -> Result<Option<serde_json::Value
         .map_err(|_| Error::corrupt("a stored payload is not JSON"))
 }
 
-fn from_stored(record: &StoredRecord, with_payload: bool, with_vector: bool) -> Result<Record> {
+fn from_stored(record: &StoredRecord, with: With) -> Result<Record> {
     Ok(Record {
         id: record.id,
-        vector: if with_vector { record.vector.clone() } else { Vec::new() },
+        vector: if with.vector { record.vector.clone() } else { Vec::new() },
         entity: record.entity.as_ref().map(|entity| entity.as_str().to_owned()),
-        payload: if with_payload { payload(record.payload.as_ref())? } else { None },
+        payload: if with.payload { payload(record.payload.as_ref())? } else { None },
         sequence: record.sequence,
         expected: Expected::Anything,
     })
@@ -182,19 +220,18 @@ pub(crate) fn from_segment(
     env: &EnvironmentState,
     segment: &Segment,
     position: u32,
-    with_payload: bool,
-    with_vector: bool,
+    with: With,
 ) -> Result<Option<Record>> {
     let Some(body) = segment.body(position, &env.keys)? else { return Ok(None) };
     let mut vector = Vec::new();
-    if with_vector && !segment.vector(position, &env.keys, &mut Zeroizing::new(Vec::new()), &mut vector)? {
+    if with.vector && !segment.vector(position, &env.keys, &mut Zeroizing::new(Vec::new()), &mut vector)? {
         return Ok(None);
     }
     Ok(Some(Record {
         id: body.id,
         vector,
         entity: body.entity.as_ref().map(|entity| entity.as_str().to_owned()),
-        payload: if with_payload { payload(body.payload.as_ref())? } else { None },
+        payload: if with.payload { payload(body.payload.as_ref())? } else { None },
         sequence: body.sequence,
         expected: Expected::Anything,
     }))

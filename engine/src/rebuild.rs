@@ -39,14 +39,12 @@ pub(crate) fn is_overdue(env: &EnvironmentState) -> bool {
 
 /// Builds a graph that has waited too long. The caller holds `building`.
 pub(crate) fn overdue(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
-    let ended = put_off(env, rewrite_at_last(env, || longest_overdue(env), stop))?;
-    Ok(ended.map_or(Step::Idle, |ended| ended.step(Step::Rebuilt)))
+    put_off(env, rewrite_at_last(env, || longest_overdue(env), stop))
 }
 
 /// Builds a graph that waits. The caller holds `building`.
 pub(crate) fn at_leisure(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
-    let Some(chosen) = longest(env, u64::MAX) else { return Ok(Step::Idle) };
-    Ok(put_off(env, rewrite_aside(env, &chosen, stop))?.step(Step::Rebuilt))
+    put_off(env, rewrite_aside(env, || longest(env, u64::MAX), stop))
 }
 
 fn longest_overdue(env: &EnvironmentState) -> Option<Chosen> {
@@ -65,7 +63,8 @@ fn longest(env: &EnvironmentState, until: u64) -> Option<Chosen> {
             if let Some(&since) = since
                 && longest.as_ref().is_none_or(|(other, _)| (since, id) < *other)
             {
-                longest = Some(((since, id), (Arc::clone(&state), vec![view.clone()])));
+                let chosen = Chosen { state: Arc::clone(&state), sources: vec![view.clone()], done: Step::Rebuilt };
+                longest = Some(((since, id), chosen));
             }
         }
     }
@@ -79,7 +78,7 @@ fn has_room(env: &EnvironmentState) -> bool {
     !is_put_off && env.shared.reserve.check().is_ok()
 }
 
-fn put_off<T>(env: &EnvironmentState, rebuilt: Result<T>) -> Result<T> {
+fn put_off(env: &EnvironmentState, rebuilt: Result<Step>) -> Result<Step> {
     // Whatever is in its way must not be in the way of all other upkeep too.
     rebuilt.inspect_err(|_| {
         env.rebuild_at.store(env.shared.clock.now_ms().saturating_add(RETRY_MS), Ordering::Relaxed);

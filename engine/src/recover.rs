@@ -30,6 +30,7 @@ use crate::rewrite::rewrite_sound;
 use crate::run::encode;
 use crate::schema::metric_of;
 use crate::segment::{Segment, is_damage};
+use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
 use storage::backend::Dir;
@@ -129,8 +130,10 @@ fn assemble(
         shared: Arc::clone(shared),
         collections: RwLock::new(collections),
         building: Mutex::new(()),
+        site: Site::default(),
         maintenance: Mutex::new(()),
         hidden: Mutex::default(),
+        masked: AtomicU64::new(0),
         structure: Mutex::new(()),
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),

@@ -188,8 +188,8 @@ fn write_rows(
     discard(env, id);
     let mut writer = RowsWriter::create(&dir, id).map_err(|e| Error::io(doing, e))?;
     for (rows, owners) in rows.chunks(CHUNK).zip(owners.chunks(CHUNK)) {
-        if input.aside.is_some() {
-            input.go_on()?;
+        input.go_on()?;
+        if input.is_aside {
             // An erasure that goes on beside this must not have to race it for the room.
             env.shared.reserve.check()?;
         }

@@ -10,9 +10,10 @@ use storage::id::RecordId;
 use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
+use crate::aim::Aimed;
 use crate::error::{Error, Result};
 use crate::nearest::{Nearest, Place, Ranked};
-use crate::query::{Counters, SearchQuery};
+use crate::query::Counters;
 use crate::select::Selection;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
@@ -20,16 +21,16 @@ use crate::state::{CollectionState, EnvironmentState};
 /// Exact distances to all of the memtable.
 pub(crate) fn scan_memtable<'a>(
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    aimed: &Aimed<'_>,
     view: &'a View,
     selection: Option<&Selection<'_>>,
 ) -> Result<Nearest<'a>> {
-    let mut nearest = Nearest::new(query.width());
+    let mut nearest = Nearest::new(aimed.query.width());
     match selection.map(|selection| selection.in_memtable(&view.memtable)).transpose()? {
-        Some(only) => view.memtable.records(only).for_each(|record| consider(state, query, record, &mut nearest)),
+        Some(only) => view.memtable.records(only).for_each(|record| consider(state, aimed, record, &mut nearest)),
         None => {
             let all = view.memtable.iter().filter_map(|(_, slot)| slot.live());
-            all.for_each(|record| consider(state, query, record, &mut nearest));
+            all.for_each(|record| consider(state, aimed, record, &mut nearest));
         }
     }
     Ok(nearest)
@@ -42,12 +43,12 @@ const SCAN_ROWS: u32 = 2048;
 pub(crate) fn scan_segments<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    aimed: &Aimed<'_>,
     view: &'a View,
     mut selection: Option<&mut Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Nearest<'a>> {
-    let mut nearest = Nearest::new(query.width());
+    let mut nearest = Nearest::new(aimed.query.width());
     for found in &view.segments {
         // Names the rows; and work in the pool must not be the first to ask for it.
         found.segment.index(&env.keys)?;
@@ -59,13 +60,13 @@ pub(crate) fn scan_segments<'a>(
         let rows = found.segment.len;
         let scan = |task: u32| -> Result<(Nearest<'a>, u64)> {
             let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());
-            let mut best = Nearest::new(query.width());
+            let mut best = Nearest::new(aimed.query.width());
             let start = task * SCAN_ROWS;
             let mut reranked = 0;
             for position in (start..rows.min(start.saturating_add(SCAN_ROWS))).filter(allowed) {
                 reranked += 1;
                 if found.segment.vector(position, &env.keys, &mut opened, &mut vector)? {
-                    let distance = state.metric.distance(&query.vector, &vector);
+                    let distance = state.metric.distance(aimed.vector, &vector);
                     let (id, place) = (id_of(found, position)?, Place::Segment(&found.segment, position));
                     best.push(Ranked { distance, error: 0.0, id, place });
                 }
@@ -87,11 +88,11 @@ pub(crate) fn scan_segments<'a>(
 /// Adds a record of the memtable to the nearest, if it is near enough.
 pub(crate) fn consider<'a>(
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    aimed: &Aimed<'_>,
     record: &'a Arc<StoredRecord>,
     nearest: &mut Nearest<'a>,
 ) {
-    let distance = state.metric.distance(&query.vector, &record.vector);
+    let distance = state.metric.distance(aimed.vector, &record.vector);
     if !nearest.is_closed_at(distance) {
         nearest.push(Ranked { distance, error: 0.0, id: record.id, place: Place::Memtable(record) });
     }

@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use std::hint::black_box;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::aim::{self, Aim, Aimed, aim};
+use crate::error::{Error, Result};
 use crate::nearest::{Nearest, Place, Ranked};
 use crate::permit::{Action, Permit};
 use crate::query::{Counters, Hit, Hits, Phases, SearchQuery};
@@ -36,17 +37,17 @@ pub(crate) fn search(
     permit.check(Action::Read)?;
     check(env, state, query)?;
     on_stable_view(env, state, |view, hidden| {
-        let selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
-        answer(env, state, query, view, hidden, selection)
+        let vector = aim(env, state, &query.near, view, hidden)?;
+        answer(env, state, &Aimed { query, vector: &vector }, view, hidden)
     })
 }
 
 /// Runs searches side by side, on one view.
-pub(crate) fn search_batch(
+pub(crate) fn search_batch<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
     permit: &Permit,
-    queries: &[SearchQuery<'_>],
+    queries: &[SearchQuery<'a>],
 ) -> Result<Vec<Hits>> {
     permit.check(Action::Read)?;
     let of_search = |at: usize| move |error: Error| error.within(&format!("searches[{at}]"));
@@ -54,36 +55,39 @@ pub(crate) fn search_batch(
     on_stable_view(env, state, |view, hidden| {
         // Work in the pool must not be the first to ask for it.
         view.segments.iter().try_for_each(|found| found.segment.index(&env.keys).map(drop))?;
-        let one = |(at, query): (usize, &SearchQuery<'_>)| {
-            let selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose();
-            selection.and_then(|selection| answer(env, state, query, view, hidden, selection)).map_err(of_search(at))
+        let aim =
+            |(at, query): (usize, &SearchQuery<'a>)| aim(env, state, &query.near, view, hidden).map_err(of_search(at));
+        let aims: Vec<Aim<'a>> = queries.iter().enumerate().map(aim).collect::<Result<_>>()?;
+        let one = |(at, (query, vector)): (usize, (&SearchQuery<'_>, &Aim<'_>))| {
+            answer(env, state, &Aimed { query, vector }, view, hidden).map_err(of_search(at))
         };
-        env.shared.pool.install(|| queries.par_iter().enumerate().map(one).collect())
+        env.shared.pool.install(|| queries.par_iter().zip(&aims).enumerate().map(one).collect())
     })
 }
 
 fn answer(
     env: &EnvironmentState,
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    aimed: &Aimed<'_>,
     view: &View,
     hidden: &[SegmentView],
-    mut selection: Option<Selection<'_>>,
 ) -> Result<Hits> {
+    let Aimed { query, vector } = aimed;
+    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
     let mut counters = Counters { segments: view.segments.len() as u64, ..Counters::default() };
     let now = || if query.explain { env.shared.clock.now_us() } else { 0 };
     let started_at = now();
     let (found_at, nearest) = if query.exact {
-        let known = scan_memtable(state, query, view, selection.as_ref())?;
-        let nearest = known.merge(scan_segments(env, state, query, view, selection.as_mut(), &mut counters)?);
+        let known = scan_memtable(state, aimed, view, selection.as_ref())?;
+        let nearest = known.merge(scan_segments(env, state, aimed, view, selection.as_mut(), &mut counters)?);
         (now(), nearest.into_sorted())
     } else {
-        let prepared = state.space.query(&query.vector);
-        let known = search_memtable(env, state, query, &prepared, view, selection.as_ref(), &mut counters)?;
+        let prepared = state.space.query(vector);
+        let known = search_memtable(env, state, aimed, &prepared, view, selection.as_ref(), &mut counters)?;
         let candidates = find_candidates(env, query, &prepared, view, selection.as_mut(), &mut counters)?;
-        (now(), decide(env, state, query, known, &candidates, &mut counters)?)
+        (now(), decide(env, state, aimed, known, &candidates, &mut counters)?)
     };
-    counters.bytes += counters.reranked * size_of_val(&*query.vector) as u64;
+    counters.bytes += counters.reranked * size_of_val(*vector) as u64;
     counters.filter = selection.map(|selection| selection.cost).unwrap_or_default();
     let decided_at = now();
     let is_hit =
@@ -122,10 +126,7 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
     if query.ef.is_some_and(|ef| ef == 0 || ef > settings.ef_max) {
         return Err(Error::invalid(format!("ef must be between 1 and {}", settings.ef_max)));
     }
-    state
-        .metric
-        .check(&query.vector, state.space.dimension())
-        .map_err(|e| Error::with(ErrorKind::Invalid, "the query vector is not usable", e))
+    aim::check(env, state, &query.near)
 }
 
 /// Codes say which records of the memtable may be near. It is in the clear, so that exact distances, which decide,
@@ -133,12 +134,13 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
 fn search_memtable<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    aimed: &Aimed<'_>,
     prepared: &Query,
     view: &'a View,
     selection: Option<&Selection<'_>>,
     counters: &mut Counters,
 ) -> Result<Nearest<'a>> {
+    let query = aimed.query;
     let mut nearest = Nearest::new(query.width());
     if view.memtable.live_len() == 0 {
         return Ok(nearest);
@@ -155,7 +157,7 @@ fn search_memtable<'a>(
                 break;
             }
             let record = view.memtable.record(run, position);
-            record.into_iter().for_each(|record| consider(state, query, record, &mut nearest));
+            record.into_iter().for_each(|record| consider(state, aimed, record, &mut nearest));
         }
         if near.horizon.is_infinite() || nearest.is_closed_at(near.horizon) {
             break;
@@ -212,11 +214,12 @@ fn find_candidates<'a>(
 fn decide<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    aimed: &Aimed<'_>,
     known: Nearest<'a>,
     candidates: &[Found<'a>],
     counters: &mut Counters,
 ) -> Result<Vec<Ranked<'a>>> {
+    let query = aimed.query;
     let exactly = |ranked: &Ranked<'_>| Interval::around(ranked.distance, 0.0);
     let intervals = known.iter().map(exactly).chain(candidates.iter().map(|(_, candidate)| interval(candidate)));
     let judge = Judge::new(query.width(), intervals);
@@ -247,7 +250,7 @@ fn decide<'a>(
     }
     let mut nearest = Nearest::new(query.width().saturating_sub(certain.len()));
     rivals.into_iter().for_each(|ranked| nearest.push(ranked));
-    open(env, state, query, doubtful, &mut nearest, counters)?;
+    open(env, state, aimed.vector, doubtful, &mut nearest, counters)?;
     certain.extend(nearest);
     certain.sort_unstable();
     certain.truncate(query.width());
@@ -259,7 +262,7 @@ fn decide<'a>(
 fn open<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
-    query: &SearchQuery<'_>,
+    target: &[f32],
     mut doubtful: Vec<Found<'a>>,
     nearest: &mut Nearest<'a>,
     counters: &mut Counters,
@@ -279,7 +282,7 @@ fn open<'a>(
             }
             counters.reranked += 1;
             if view.segment.unseal_vector(&sealed, &keyring, &mut opened, &mut vector)? {
-                let distance = state.metric.distance(&query.vector, &vector);
+                let distance = state.metric.distance(target, &vector);
                 let id = id_of(view, candidate.position)?;
                 let place = Place::Segment(&view.segment, candidate.position);
                 nearest.push(Ranked { distance, error: 0.0, id, place });
@@ -325,14 +328,14 @@ fn hit(
     };
     match ranked.place {
         Place::Memtable(record) => {
-            hit.payload = if query.with_payload { payload(record.payload.as_ref())? } else { None };
-            hit.vector = query.with_vector.then(|| record.vector.clone());
+            hit.payload = if query.with.payload { payload(record.payload.as_ref())? } else { None };
+            hit.vector = query.with.vector.then(|| record.vector.clone());
         }
-        Place::Segment(segment, position) if query.with_payload || query.with_vector => {
-            let record = from_segment(env, segment, position, query.with_payload, query.with_vector)?;
+        Place::Segment(segment, position) if query.with.payload || query.with.vector => {
+            let record = from_segment(env, segment, position, query.with)?;
             let Some(record) = record else { return Ok(None) };
             hit.payload = record.payload;
-            hit.vector = query.with_vector.then_some(record.vector);
+            hit.vector = query.with.vector.then_some(record.vector);
         }
         Place::Segment(..) => {}
     }

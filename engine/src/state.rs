@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use index::{Codes, Metric, Scratch, Space};
 use privacy::{Removal, Scope, SectionKey, Wanted};
@@ -31,6 +31,7 @@ use crate::job::{self, Job};
 use crate::keys::Keys;
 use crate::reserve::Reserve;
 use crate::settings::Settings;
+use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
 
 /// What every environment of a database has in common.
@@ -60,12 +61,14 @@ pub(crate) struct CollectionState {
     pub space: Arc<Space>,
     declared: RwLock<Arc<Declared>>,
     view: RwLock<Arc<View>>,
+    /// How often in a row its compaction was overtaken.
+    pub overtaken: AtomicUsize,
 }
 
 impl CollectionState {
     pub fn new(id: CollectionId, name: String, space: Arc<Space>, declared: Declared, view: View) -> Self {
         let (declared, view) = (RwLock::new(Arc::new(declared)), RwLock::new(Arc::new(view)));
-        Self { id, name, metric: space.metric(), space, declared, view }
+        Self { id, name, metric: space.metric(), space, declared, view, overtaken: AtomicUsize::new(0) }
     }
 
     /// The fields of payloads that are indexed because somebody said so.
@@ -134,9 +137,13 @@ pub(crate) struct EnvironmentState {
     pub shared: Arc<Shared>,
     pub collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
     pub building: Mutex<()>,
+    /// What is being built while others go on.
+    pub site: Site,
     pub maintenance: Mutex<()>,
     /// Erasures whose entity is hidden and whose keys are not destroyed yet, because something failed in between.
     pub hidden: Mutex<Vec<Job>>,
+    /// How often an entity was masked in every view.
+    pub masked: AtomicU64,
     /// One collection is made or dropped at a time.
     pub structure: Mutex<()>,
     /// Guards the last sequence whose write is visible.

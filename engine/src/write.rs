@@ -98,12 +98,46 @@ pub(crate) fn delete(
     env: &EnvironmentState,
     state: &CollectionState,
     permit: &Permit,
-    mut ids: Vec<RecordId>,
+    ids: Vec<RecordId>,
 ) -> Result<(u64, Sequence)> {
     permit.check(Action::Write)?;
     if ids.len() > env.shared.settings.batch_records_max {
         return Err(too_many(&env.shared.settings));
     }
+    delete_at_once(env, state, ids)
+}
+
+/// Ids that one frame of the log surely holds: it takes 256 MiB.
+const AT_ONCE: usize = 4 << 20;
+
+/// Deletes the records that match, as they are when it begins; returns how many, and the sequence. Only their ids are
+/// logged, as one write, or as few as hold them.
+///
+/// # Errors
+/// Those of reading; `Corrupt` where a segment is damaged, so that nobody can say what matches in it.
+pub(crate) fn delete_matching(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    filter: &Filter,
+) -> Result<(u64, Sequence)> {
+    permit.check(Action::Write)?;
+    let ids = ids_matching(env, state, filter)?;
+    let (mut count, mut sequence) = (0, *env.apply.lock());
+    for ids in ids.chunks(AT_ONCE) {
+        let deleted = delete_at_once(env, state, ids.to_vec());
+        let (deleted, last) = deleted.map_err(|error| match count {
+            0 => error,
+            _ => error.within(&format!("{count} of the records were deleted")),
+        })?;
+        count += deleted;
+        sequence = last;
+    }
+    Ok((count, sequence))
+}
+
+/// Deletes the records with these ids as one write.
+fn delete_at_once(env: &EnvironmentState, state: &CollectionState, mut ids: Vec<RecordId>) -> Result<(u64, Sequence)> {
     ids.sort_unstable();
     ids.dedup();
     let present = on_stable_view(env, state, |view, hidden| {
@@ -123,28 +157,6 @@ pub(crate) fn delete(
     let no_codes = encode(&state.space, iter::empty());
     let entry = |_| Entry::Delete { collection, ids: present };
     Ok((count, log(env, state, no_codes, &mut Conditions::default(), entry)?))
-}
-
-/// Deletes the records that match, as they are when it begins; returns how many, and the sequence. Only their ids are
-/// logged, in as many batches as they need.
-///
-/// # Errors
-/// Those of reading; `Corrupt` where a segment is damaged, so that nobody can say what matches in it.
-pub(crate) fn delete_matching(
-    env: &EnvironmentState,
-    state: &CollectionState,
-    permit: &Permit,
-    filter: &Filter,
-) -> Result<(u64, Sequence)> {
-    permit.check(Action::Write)?;
-    let ids = ids_matching(env, state, filter)?;
-    let (mut count, mut sequence) = (0, *env.apply.lock());
-    for batch in ids.chunks(env.shared.settings.batch_records_max.max(1)) {
-        let (deleted, last) = delete(env, state, permit, batch.to_vec())?;
-        count += deleted;
-        sequence = last;
-    }
-    Ok((count, sequence))
 }
 
 /// The records that match now.

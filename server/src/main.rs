@@ -12,11 +12,13 @@ mod json;
 mod rest;
 
 use std::io::Write;
+use std::panic;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
+    report_panics();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
@@ -26,4 +28,15 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Panics are reported, but for those that a damaged Parquet file causes in its decoders: these end in a failure, which is
+/// told like any other.
+fn report_panics() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !datasets::parquet::is_contained() {
+            report(panic);
+        }
+    }));
 }

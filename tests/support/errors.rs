@@ -119,7 +119,7 @@ impl Rehearsed {
 /// What is promised after `action` failed.
 fn after(promise: &Promise, action: &Action, error: &Error, quarantined: bool) -> Result<Promise, String> {
     typed(error, quarantined)?;
-    let is_write = matches!(action, Action::Put(..) | Action::Delete(_));
+    let is_write = matches!(action, Action::Put(..) | Action::Delete(_) | Action::Sweep(_));
     // A full disk says so before anything is logged.
     Ok(if is_write && error.kind() == ErrorKind::Full { promise.clone() } else { promise.doubted(action) })
 }

@@ -34,6 +34,7 @@ pub mod readers;
 pub mod reading;
 pub mod reopening;
 pub mod server;
+pub mod tended;
 pub mod thin;
 pub mod workload;
 pub mod world;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use engine::{Collection, Database, Environment, Error, Metric, Record};
+use engine::{Collection, Database, Environment, Error, Filter, Metric, Record, Settings};
 use storage::backend::faulty::{Crash, Medium};
 use storage::backend::{Faulty, StorageBackend};
 
-use crate::world::over;
+use crate::world::{over, small_settings};
 
 /// The environment that everything happens in.
 pub const ENVIRONMENT: &str = "acme";
@@ -19,6 +19,8 @@ pub const COLLECTIONS: [&str; 2] = ["docs", "notes"];
 pub const DIMENSION: usize = 3;
 /// How many data subjects the records belong to, by id.
 pub const OWNERS: u64 = 5;
+/// Records in a batch, at most.
+const BATCH_RECORDS_MAX: usize = 30;
 
 /// Record id → version.
 pub type Records = BTreeMap<u64, u64>;
@@ -32,6 +34,8 @@ pub enum Action {
     Put(Range<u64>, u64),
     /// Deletes these ids of `docs`.
     Delete(Range<u64>),
+    /// Deletes what matches in `docs`: the records of these ids, more than a batch may hold.
+    Sweep(Range<u64>),
     /// Makes the memtables segments.
     Flush,
     /// Merges all segments.
@@ -81,7 +85,9 @@ pub fn all() -> Vec<Workload> {
     let (more, here) = ([Action::Put(100..130, 7), Action::Flush], [Action::Erase(3), Action::Step]);
     let there = [Action::Erase(0), Action::Reopen, Action::Step];
     let rebuild = here.into_iter().chain(more).chain(there).collect();
-    all.chain([create, Workload { name: "rebuild".into(), bare: false, actions: rebuild }]).collect()
+    let sweep = vec![Action::Sweep(2..44), Action::Put(20..25, 7), Action::Flush, Action::Sweep(0..99)];
+    let furnished = |name: &str, actions| Workload { name: name.into(), bare: false, actions };
+    all.chain([create, furnished("rebuild", rebuild), furnished("sweep", sweep)]).collect()
 }
 
 /// Each kind of work, alone.
@@ -154,7 +160,7 @@ impl Action {
         let mut after = state.clone();
         match self {
             Self::Put(ids, version) => after.entry("docs").or_default().extend(ids.clone().map(|id| (id, *version))),
-            Self::Delete(ids) => after.entry("docs").or_default().retain(|id, _| !ids.contains(id)),
+            Self::Delete(ids) | Self::Sweep(ids) => after.entry("docs").or_default().retain(|id, _| !ids.contains(id)),
             Self::Erase(owned) => {
                 let name = owner_name(*owned);
                 after.values_mut().for_each(|records| records.retain(|id, _| owner(*id).as_ref() != Some(&name)));
@@ -183,7 +189,8 @@ impl Store {
         let opened = std::cell::Cell::new(0);
         let open = move || {
             opened.set(opened.get() + 1);
-            over(Arc::clone(&backend), seed.wrapping_mul(1000) + opened.get()).open()
+            let settings = Settings { batch_records_max: BATCH_RECORDS_MAX, ..small_settings() };
+            over(Arc::clone(&backend), seed.wrapping_mul(1000) + opened.get()).settings(settings).open()
         };
         let mut store = Self { db: None, open: Box::new(open) };
         store.reopen()?;
@@ -228,6 +235,7 @@ impl Store {
         match action {
             Action::Put(ids, version) => self.docs()?.upsert(ids.clone().map(|id| record(id, *version))).map(drop),
             Action::Delete(ids) => self.docs()?.delete(ids.clone()).map(drop),
+            Action::Sweep(ids) => self.docs()?.delete_matching(&Filter::has_id(ids.clone())).map(drop),
             Action::Flush => self.environment()?.flush(),
             Action::Compact => self.environment()?.compact(),
             Action::Step => self.environment()?.step().map(drop),

@@ -15,9 +15,10 @@
 //!
 //! Invariant: a row is judged alone. What is wrong with one is a [`Fault`] and the next row follows; what is wrong with
 //! the file is an [`Error`] and nothing follows. Neither holds anything of the data.
-//! Leaves first: [`error`](Error); [`values`] and what [`kind`] they are, a [`leaf`] column, the [`node`]s that assemble them into JSON,
+//! Leaves first: [`error`](Error); a [`bounded`] file; [`values`] and what [`kind`] they are, a [`leaf`] column, the [`node`]s that assemble them into JSON,
 //! [`rows`](Rows) and their [`writer`](Writer).
 
+mod bounded;
 mod error;
 mod kind;
 mod leaf;
@@ -29,5 +30,5 @@ mod values;
 mod writer;
 
 pub use error::{Error, Fault};
-pub use rows::{Columns, Payload, Row, Rows};
+pub use rows::{Columns, Payload, Row, Rows, is_contained};
 pub use writer::{Ids, Writer, Written};

@@ -1,8 +1,10 @@
 //! The records of a Parquet file, one after another.
 //!
 //! Invariant: at most a batch of rows and one page of every column are in memory; what the head of the file claims sizes
-//! nothing. After an [`Error`] nothing is yielded.
+//! nothing. What the head of a page claims to be when it is decompressed, which is 2 GiB at most, is set aside but not
+//! touched before it is true. After an [`Error`] nothing is yielded.
 
+use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 use serde_json::{Map, Value};
 
+use super::bounded::Bounded;
 use super::error::{Error, Fault};
 use super::kind::Kind;
 use super::leaf::Leaf;
@@ -81,7 +84,7 @@ struct Column {
 
 /// A reader of records.
 pub struct Rows<R: ChunkReader + 'static> {
-    file: SerializedFileReader<R>,
+    file: SerializedFileReader<Bounded<R>>,
     columns: Arc<[Column]>,
     kinds: Vec<Kind>,
     schema: Arc<SchemaDescriptor>,
@@ -103,7 +106,7 @@ impl<R: ChunkReader + 'static> Rows<R> {
     }
 
     fn open(reader: R, names: Columns<'_>) -> Result<Self, Error> {
-        let file = SerializedFileReader::new(reader)?;
+        let file = SerializedFileReader::new(Bounded(reader))?;
         let schema = file.metadata().file_metadata().schema_descr_ptr();
         let mut columns = Vec::new();
         let mut leaf = 0;
@@ -256,11 +259,24 @@ impl<R: ChunkReader + 'static> Iterator for Rows<R> {
     }
 }
 
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread, now, ends in an [`Error`]. It needs no report: a program that installs a panic hook can
+/// ask here whether to be silent.
+pub fn is_contained() -> bool {
+    CONTAINED.get()
+}
+
 /// Runs what calls the `parquet` crate: where a damaged file breaks an assertion of its decoders, that is an error like any
 /// other. Whatever the decoders were in the middle of is not used after an error.
 fn contained<T>(read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let broken = |_| Err(ParquetError::General("a page cannot be decoded".into()).into());
-    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
+    let outside = CONTAINED.replace(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(read));
+    CONTAINED.set(outside);
+    done.unwrap_or_else(broken)
 }
 
 fn role(name: &str, names: Columns<'_>) -> Role {

@@ -1,20 +1,25 @@
 //! What happens at any point of a rewrite that keeps nobody out: a flush, a delete, an erasure and a drop are done where
-//! the work asks whether to stop, on its own threads, so that one that had to wait for it would never return.
+//! the work asks whether to stop. There it stands until they are done or, as an erasure alone may, wait until it is gone.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+#![allow(clippy::disallowed_methods, reason = "who waits for the work cannot be on its thread")]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::{self, Scope};
 
 use storage::backend::Faulty;
 use storage::recovery::SEGMENTS;
+use storage::segment::layout::{index_name, rows_name};
 
 use super::*;
 use crate::collection::Collection;
 use crate::database::Database;
 use crate::environment::Environment;
 use crate::error::ErrorKind;
-use crate::maintain::step;
+use crate::maintain::{choose, step};
 use crate::record::{Record, RecordId};
 use crate::root_key::RootKey;
+use crate::segment::Segment;
 use crate::settings::Settings;
 
 /// Compaction picks as many segments of one size.
@@ -29,6 +34,8 @@ struct World {
     docs: Collection,
     /// What a read should find.
     left: Vec<u64>,
+    /// The segments that are there before anything is built.
+    sources: Vec<Weak<Segment>>,
 }
 
 fn owner(id: u64) -> String {
@@ -46,7 +53,7 @@ impl World {
         let db = db.settings(settings).open().unwrap();
         let env = db.environment("acme").unwrap();
         let docs = env.collection("docs").dimension(3).open_or_create().unwrap();
-        Self { disk, db, env, docs, left: Vec::new() }
+        Self { disk, db, env, docs, left: Vec::new(), sources: Vec::new() }
     }
 
     fn put(&mut self, ids: std::ops::Range<u64>) {
@@ -61,7 +68,7 @@ impl World {
             world.put(part * ROWS..(part + 1) * ROWS);
             world.env.flush().unwrap();
         }
-        world
+        world.named()
     }
 
     /// One segment whose graph an erasure repaired.
@@ -71,12 +78,28 @@ impl World {
         world.env.flush().unwrap();
         world.erase(0);
         assert_eq!(world.docs.info().repaired_segments, 1);
-        world
+        world.named()
+    }
+
+    fn named(mut self) -> Self {
+        self.sources = self.docs.state.view().segments.iter().map(|view| Arc::downgrade(&view.segment)).collect();
+        self
     }
 
     fn erase(&mut self, id: u64) {
-        self.env.erase(owner(id)).run().unwrap();
+        assert!(self.env.erase(owner(id)).run().unwrap().purged_at.is_some());
         self.left.retain(|other| other % OWNERS != id % OWNERS);
+    }
+
+    /// Nothing is left of what was being built: neither what it was built from, nor files.
+    fn is_clear(&self) {
+        assert!(self.sources.iter().all(|source| source.upgrade().is_none()), "a purged segment is still in memory");
+        let mut files = self.files();
+        for view in &self.docs.state.view().segments {
+            let named = [rows_name(view.segment.id), index_name(view.segment.id)];
+            files.retain(|file| !named.contains(file) && !file.ends_with(".del"));
+        }
+        assert_eq!(files, Vec::<String>::new());
     }
 
     fn files(&self) -> Vec<String> {
@@ -115,20 +138,38 @@ fn settings() -> Settings {
     }
 }
 
+/// What is done while something is built.
+type Act = fn(&mut World);
+
+/// Does `act` on a thread of its own, until that is done or waits for the caller.
+fn act_beside<'a>(
+    scope: &'a Scope<'a, '_>,
+    env: &'a Environment,
+    world: &'a Mutex<World>,
+    act: impl FnOnce(&mut World) + Send + 'a,
+) {
+    let acting = scope.spawn(move || act(&mut world.lock().unwrap()));
+    while !acting.is_finished() && !env.state.site.is_awaited() {
+        thread::yield_now();
+    }
+}
+
 /// One step, with `act` where the work asks for the `at`-th time; also how often it asked.
-fn step_with(world: World, at: usize, act: fn(&mut World)) -> (World, Result<Step>, usize) {
+fn step_with(world: World, at: usize, act: Act) -> (World, Result<Step>, usize) {
     let (env, asked, world) = (world.env.clone(), AtomicUsize::new(0), Mutex::new(world));
-    let done = step(&env.state, &|| {
-        if asked.fetch_add(1, Ordering::Relaxed) == at {
-            act(&mut world.lock().unwrap());
-        }
-        false
+    let done = thread::scope(|scope| {
+        step(&env.state, &|| {
+            if asked.fetch_add(1, Ordering::Relaxed) == at {
+                act_beside(scope, &env, &world, act);
+            }
+            false
+        })
     });
     (world.into_inner().unwrap(), done, asked.into_inner())
 }
 
 /// Every so many of the places where work asks whether to stop.
-fn everywhere(furnish: fn() -> World, act: fn(&mut World), expected: impl Fn(usize, Result<Step>, usize, &World)) {
+fn everywhere(furnish: fn() -> World, act: Act, expected: impl Fn(usize, Result<Step>, usize, &World)) {
     let (_, done, asks) = step_with(furnish(), usize::MAX, |_| {});
     done.unwrap();
     assert!(asks > 300, "asked {asks} times about 96 rows");
@@ -162,7 +203,10 @@ fn an_erasure_ends_what_it_overtakes() {
     for furnish in [World::crumbled as fn() -> World, || World::repaired(settings())] {
         everywhere(
             furnish,
-            |world| world.erase(1),
+            |world| {
+                world.erase(1);
+                world.is_clear();
+            },
             |at, done, asked, _| {
                 assert_eq!(done.unwrap(), Step::Overtaken, "at {at}");
                 // Once more by whatever thread, and once to see that it was no error.
@@ -261,11 +305,14 @@ fn what_is_overdue_comes_to_an_end_among_erasures() {
     let (env, asked) = (world.lock().unwrap().env.clone(), AtomicUsize::new(0));
     // The first was erased already.
     let erased = AtomicUsize::new(1);
-    let done = step(&env.state, &|| {
-        if asked.fetch_add(1, Ordering::Relaxed) % 40 == 20 {
-            world.lock().unwrap().erase(erased.fetch_add(1, Ordering::Relaxed) as u64);
-        }
-        false
+    let done = thread::scope(|scope| {
+        step(&env.state, &|| {
+            if asked.fetch_add(1, Ordering::Relaxed) % 40 == 20 && env.state.maintenance.try_lock().is_some() {
+                let id = erased.fetch_add(1, Ordering::Relaxed) as u64;
+                act_beside(scope, &env, &world, move |world| world.erase(id));
+            }
+            false
+        })
     });
     assert_eq!((done.unwrap(), erased.into_inner()), (Step::Rebuilt, 1 + ATTEMPTS));
     let world = world.into_inner().unwrap();
@@ -280,4 +327,75 @@ fn what_has_no_row_left_is_emptied() {
     assert_eq!(step(&world.env.state, &|| false).unwrap(), Step::Emptied);
     assert_eq!(world.docs.info().segments, 0);
     world.check();
+}
+
+/// One step whose every attempt an erasure overtakes where it is not kept out.
+fn step_among_erasures(world: World, owners: &mut std::ops::Range<u64>) -> (World, Step) {
+    let (env, asked, world, owners) = (world.env.clone(), AtomicUsize::new(0), Mutex::new(world), Mutex::new(owners));
+    let done = thread::scope(|scope| {
+        step(&env.state, &|| {
+            if asked.fetch_add(1, Ordering::Relaxed) == 20 && env.state.maintenance.try_lock().is_some() {
+                let id = owners.lock().unwrap().next().unwrap();
+                act_beside(scope, &env, &world, move |world| world.erase(id));
+            }
+            false
+        })
+    });
+    (world.into_inner().unwrap(), done.unwrap())
+}
+
+#[test]
+fn a_compaction_comes_to_an_end_among_erasures() {
+    let (mut world, mut owners) = (World::crumbled(), 0..OWNERS);
+    for _ in 0..ATTEMPTS {
+        let (after, done) = step_among_erasures(world, &mut owners);
+        assert_eq!((done, after.docs.info().segments), (Step::Overtaken, SEGMENTS_MADE));
+        world = after;
+    }
+    // Two of them, since nobody is to be kept out for longer than need be.
+    let (world, done) = step_among_erasures(world, &mut owners);
+    assert_eq!((done, world.docs.info().segments), (Step::Compacted, SEGMENTS_MADE - 1));
+    assert_eq!(owners, ATTEMPTS as u64..OWNERS);
+    world.check();
+}
+
+#[test]
+fn what_is_overtaken_more_often_is_made_smaller() {
+    let state = Arc::clone(&World::crumbled().docs.state);
+    let merged = |times| choose(&state, times).unwrap().sources.len() as u64;
+    assert_eq!([0, 1, 2, 3, 1000].map(merged), [SEGMENTS_MADE, SEGMENTS_MADE / 2, SEGMENTS_MADE / 4, 2, 2]);
+}
+
+#[test]
+fn a_collection_has_its_turn_while_another_is_overtaken() {
+    let mut world = World::new(settings());
+    let notes = world.env.collection("notes").dimension(3).create().unwrap();
+    for part in 0..SEGMENTS_MADE {
+        world.put(part * ROWS..(part + 1) * ROWS);
+        notes.upsert((0..ROWS).map(|id| Record::new(part * ROWS + id, vec![1.0, id as f32, part as f32]))).unwrap();
+        world.env.flush().unwrap();
+    }
+    let (world, done) = step_among_erasures(world, &mut (0..OWNERS));
+    assert_eq!((done, world.docs.info().segments, notes.info().segments), (Step::Compacted, SEGMENTS_MADE, 1));
+    drop(notes);
+    world.env.drop_collection("notes").unwrap();
+    world.check();
+}
+
+#[test]
+fn closing_ends_what_keeps_others_out() {
+    let world = World::crumbled();
+    world.docs.state.overtaken.store(ATTEMPTS, Ordering::Relaxed);
+    let (asked, is_alone) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let shared = Arc::clone(&world.env.state.shared);
+    let done = step(&world.env.state, &|| {
+        if asked.fetch_add(1, Ordering::Relaxed) == 20 {
+            is_alone.store(world.env.state.maintenance.try_lock().is_none(), Ordering::Relaxed);
+            shared.closing.store(true, Ordering::Release);
+        }
+        false
+    });
+    assert_eq!(done.unwrap_err().kind(), ErrorKind::Closed);
+    assert!(is_alone.into_inner() && asked.into_inner() <= 24);
+    world.db.close().unwrap();
 }

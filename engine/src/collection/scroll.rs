@@ -102,13 +102,13 @@ impl Sample {
 
     /// Return payloads; on unless said otherwise.
     pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
+        self.query.with.payload = with_payload;
         self
     }
 
     /// Return vectors; off unless said otherwise.
     pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
+        self.query.with.vector = with_vector;
         self
     }
 
@@ -189,13 +189,13 @@ impl Scroll {
 
     /// Return payloads; on unless said otherwise.
     pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
+        self.query.with.payload = with_payload;
         self
     }
 
     /// Return vectors; off unless said otherwise.
     pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
+        self.query.with.vector = with_vector;
         self
     }
 

@@ -1,14 +1,13 @@
 //! Searching a collection, from its handle: near a vector, near records, several at once, by groups.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Collection;
 use crate::error::{Error, Result};
-use crate::example::{Example, aim};
+use crate::example::{Example, Near};
 use crate::filter::Filter;
 use crate::group;
-use crate::query::{Groups, Hits, SearchQuery};
+use crate::query::{Groups, Hits, SearchQuery, With};
 use crate::record::RecordId;
 use crate::rerank::Rerank;
 use crate::search;
@@ -16,7 +15,7 @@ use crate::search;
 impl Collection {
     /// Looks for the records nearest to `vector`.
     pub fn search<'a>(&self, vector: &'a [f32]) -> Search<'a> {
-        self.search_for(Target::Vector(vector))
+        self.search_for(Near::Vector(vector))
     }
 
     /// Looks for the records nearest to the one of this id, which is not among the hits.
@@ -28,7 +27,8 @@ impl Collection {
     /// length one under the cosine metric. [`Search::unlike`] moves away from others. Records that are examples are not
     /// among the hits.
     pub fn recommend(&self, examples: impl IntoIterator<Item = impl Into<Example>>) -> Search<'static> {
-        self.search_for(Target::Examples(examples.into_iter().map(Into::into).collect()))
+        let like = examples.into_iter().map(Into::into).collect();
+        self.search_for(Near::Examples { like, unlike: Vec::new() })
     }
 
     /// Runs several searches of this collection at once, on one state of it; the answers are in their order.
@@ -46,14 +46,14 @@ impl Collection {
             if !Arc::ptr_eq(&search.collection.state, &self.state) {
                 return Err(Error::invalid(format!("searches[{at}] is for another collection")));
             }
-            queries.push(search.ready().map_err(|error| error.within(&format!("searches[{at}]")))?);
+            queries.push(search.ready());
         }
         search::search_batch(&self.env, &self.state, &self.permit, &queries)
     }
 
-    fn search_for<'a>(&self, target: Target<'a>) -> Search<'a> {
+    fn search_for<'a>(&self, near: Near<'a>) -> Search<'a> {
         let query = SearchQuery {
-            vector: Cow::Borrowed(&[]),
+            near,
             filter: None,
             limit: 10,
             offset: 0,
@@ -63,26 +63,17 @@ impl Collection {
             exact: false,
             rerank: Rerank::default(),
             with_entity: true,
-            with_payload: true,
-            with_vector: false,
+            with: With::default(),
             explain: false,
         };
-        Search { collection: self.clone(), target, unlike: Vec::new(), query }
+        Search { collection: self.clone(), query }
     }
-}
-
-/// What hits are to be near to.
-enum Target<'a> {
-    Vector(&'a [f32]),
-    Examples(Vec<Example>),
 }
 
 /// A search being put together.
 #[must_use = "call run()"]
 pub struct Search<'a> {
     collection: Collection,
-    target: Target<'a>,
-    unlike: Vec<Example>,
     query: SearchQuery<'a>,
 }
 
@@ -116,7 +107,15 @@ impl<'a> Search<'a> {
     /// is their mean. Under the cosine metric each vector counts with length one. Records that are examples are not
     /// among the hits.
     pub fn unlike(mut self, examples: impl IntoIterator<Item = impl Into<Example>>) -> Self {
-        self.unlike.extend(examples.into_iter().map(Into::into));
+        let examples: Vec<Example> = examples.into_iter().map(Into::into).collect();
+        match &mut self.query.near {
+            Near::Examples { unlike, .. } => unlike.extend(examples),
+            Near::Vector(_) if examples.is_empty() => {}
+            Near::Vector(vector) => {
+                let like = vec![Example::Vector(vector.to_vec())];
+                self.query.near = Near::Examples { like, unlike: examples };
+            }
+        }
         self
     }
 
@@ -149,13 +148,13 @@ impl<'a> Search<'a> {
 
     /// Return payloads; on unless said otherwise.
     pub fn with_payload(mut self, with_payload: bool) -> Self {
-        self.query.with_payload = with_payload;
+        self.query.with.payload = with_payload;
         self
     }
 
     /// Return vectors; off unless said otherwise.
     pub fn with_vector(mut self, with_vector: bool) -> Self {
-        self.query.with_vector = with_vector;
+        self.query.with.vector = with_vector;
         self
     }
 
@@ -178,23 +177,15 @@ impl<'a> Search<'a> {
     /// damaged segment is no error: see [`Hits::partial`].
     pub fn run(self) -> Result<Hits> {
         let Collection { env, state, permit, .. } = self.collection.clone();
-        search::search(&env, &state, &permit, &self.ready()?)
+        search::search(&env, &state, &permit, &self.ready())
     }
 
-    /// The query, with a vector in place of examples.
-    fn ready(self) -> Result<SearchQuery<'a>> {
-        let Self { collection, target, unlike, mut query } = self;
-        let like = match target {
-            Target::Vector(vector) if unlike.is_empty() => {
-                query.vector = Cow::Borrowed(vector);
-                return Ok(query);
-            }
-            Target::Vector(vector) => vec![Example::Vector(vector.to_vec())],
-            Target::Examples(examples) => examples,
-        };
-        query.vector = Cow::Owned(aim(&collection.env, &collection.state, &collection.permit, &like, &unlike)?);
-        query.except = like.iter().chain(&unlike).filter_map(Example::id).collect();
-        Ok(query)
+    /// The query; records that are examples are no hits.
+    fn ready(mut self) -> SearchQuery<'a> {
+        if let Near::Examples { like, unlike } = &self.query.near {
+            self.query.except = like.iter().chain(unlike).filter_map(Example::id).collect();
+        }
+        self.query
     }
 }
 
@@ -220,6 +211,6 @@ impl Grouping<'_> {
     /// `Invalid` for an unusable key or size, or an offset; those of [`Search::run`].
     pub fn run(self) -> Result<Groups> {
         let Collection { env, state, permit, .. } = self.search.collection.clone();
-        group::search(&env, &state, &permit, self.search.ready()?, &self.key, self.size)
+        group::search(&env, &state, &permit, self.search.ready(), &self.key, self.size)
     }
 }

@@ -1,7 +1,8 @@
 //! A file that appears whole or not at all.
 //!
 //! Invariant: until [`Draft::keep`] the bytes are in a file of another name beside it, which goes when the draft is dropped;
-//! only its owner can read either, because it holds people's data in the clear.
+//! only its owner can read either, because it holds people's data in the clear. Of two that belong together the second is
+//! there only with the first: whoever finds it finds a pair ([`keep_both`]).
 #![expect(clippy::disallowed_methods, reason = "writes a file that the user names; no file of ours")]
 
 use std::fs;
@@ -15,6 +16,7 @@ use crate::cli::failure::Failure;
 /// A file in the making.
 pub struct Draft {
     path: PathBuf,
+    folder: PathBuf,
     replaces: bool,
     file: BufWriter<NamedTempFile>,
 }
@@ -28,21 +30,69 @@ impl Draft {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Readable and writable by the owner alone, as such files are made.
         let file = tempfile::Builder::new().prefix(".lethedb-export-").tempfile_in(folder);
-        let file = file.map_err(|error| Failure::Io(NOT_WRITTEN, error))?;
-        Ok(Self { path: path.to_owned(), replaces, file: BufWriter::with_capacity(1 << 20, file) })
+        let file = BufWriter::with_capacity(1 << 20, file.map_err(not_written)?);
+        Ok(Self { path: path.to_owned(), folder: folder.to_owned(), replaces, file })
     }
 
     /// Makes the bytes durable and gives the file its name.
     pub fn keep(self) -> Result<(), Failure> {
-        let not_written = |error| Failure::Io(NOT_WRITTEN, error);
-        let file = self.file.into_inner().map_err(|error| not_written(error.into_error()))?;
-        file.as_file().sync_all().map_err(not_written)?;
-        let kept = if self.replaces { file.persist(&self.path) } else { file.persist_noclobber(&self.path) };
-        kept.map(drop).map_err(|error| match error.error.kind() {
-            ErrorKind::AlreadyExists => taken(),
-            _ => not_written(error.error),
-        })
+        self.whole()?.keep()
     }
+
+    fn whole(self) -> Result<Whole, Failure> {
+        let Self { path, folder, replaces, file } = self;
+        let file = file.into_inner().map_err(|error| not_written(error.into_error()))?;
+        file.as_file().sync_all().map_err(not_written)?;
+        Ok(Whole { path, folder, replaces, file })
+    }
+}
+
+/// Makes two files of which the second is worth nothing without the first. Wherever this ends there are both, or those that
+/// they were to replace, or no second one.
+pub fn keep_both(first: Draft, second: Draft) -> Result<(), Failure> {
+    let (first, second) = (first.whole()?, second.whole()?);
+    second.make_room()?;
+    let path = first.path.clone();
+    first.keep()?;
+    // Whatever took the name of the second meanwhile is not to be found with this first one.
+    second.keep().inspect_err(|_| drop(fs::remove_file(&path)))
+}
+
+/// A file that is durable and has yet to get its name.
+struct Whole {
+    path: PathBuf,
+    folder: PathBuf,
+    replaces: bool,
+    file: NamedTempFile,
+}
+
+impl Whole {
+    /// Removes the file that it replaces.
+    fn make_room(&self) -> Result<(), Failure> {
+        if !self.replaces {
+            return Ok(());
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| sync(&self.folder)).map_err(not_written),
+        }
+    }
+
+    fn keep(self) -> Result<(), Failure> {
+        let Self { path, folder, replaces, file } = self;
+        let kept = if replaces { file.persist(&path) } else { file.persist_noclobber(&path) };
+        let kept = kept.map(drop).map_err(|error| error.error).and_then(|()| sync(&folder));
+        kept.map_err(|error| if error.kind() == ErrorKind::AlreadyExists { taken() } else { not_written(error) })
+    }
+}
+
+/// Makes the names in `folder` durable, where the system can.
+fn sync(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn not_written(error: io::Error) -> Failure {
+    Failure::Io(NOT_WRITTEN, error)
 }
 
 const NOT_WRITTEN: &str = "the export cannot be written";
@@ -95,5 +145,49 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn whoever_finds_the_second_file_finds_its_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+        let read = || [&first, &second].map(|path| fs::read_to_string(path).ok());
+        let both = |text: &str, replaces| -> Result<(), Failure> {
+            let [mut one, mut other] = [Draft::new(&first, replaces)?, Draft::new(&second, replaces)?];
+            one.write_all(text.as_bytes()).unwrap();
+            other.write_all(text.as_bytes()).unwrap();
+            keep_both(one, other)
+        };
+        both("old", false).unwrap();
+        both("new", true).unwrap();
+        assert_eq!(read(), [Some("new".into()), Some("new".into())]);
+        // The second cannot be replaced.
+        fs::remove_file(&second).unwrap();
+        fs::create_dir(&second).unwrap();
+        assert!(both("newer", true).is_err());
+        assert_eq!(read(), [Some("new".into()), None]);
+        // Somebody else makes the second meanwhile.
+        fs::remove_dir(&second).unwrap();
+        fs::remove_file(&first).unwrap();
+        let drafts = [Draft::new(&first, false).unwrap(), Draft::new(&second, false).unwrap()];
+        fs::write(&second, "theirs").unwrap();
+        let [one, other] = drafts;
+        assert!(matches!(keep_both(one, other), Err(Failure::Usage(_))));
+        assert_eq!(read(), [None, Some("theirs".into())]);
+    }
+
+    /// What a process leaves that dies between two names.
+    #[test]
+    fn a_second_file_that_is_replaced_goes_before_the_first_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let second = folder.path().join("second");
+        fs::write(&second, "old").unwrap();
+        Draft::new(&second, false).err().unwrap();
+        let whole = Draft::new(&second, true).unwrap().whole().unwrap();
+        assert_eq!(fs::read_to_string(&second).unwrap(), "old");
+        whole.make_room().unwrap();
+        assert!(!second.exists());
+        whole.keep().unwrap();
+        assert!(second.exists());
     }
 }

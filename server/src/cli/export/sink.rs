@@ -9,7 +9,7 @@ use datasets::parquet::{Ids, Writer, Written};
 use datasets::vecs::{Head, RowWriter};
 use engine::Record;
 
-use super::draft::Draft;
+use super::draft::{Draft, keep_both};
 use crate::cli::failure::Failure;
 use crate::cli::format::{FileFormat, is_pipe};
 use crate::json::RecordAnswer;
@@ -51,6 +51,11 @@ impl Sink {
                 return Err(Failure::Usage("jsonl, parquet, npy and fbin can be written".into()));
             }
         };
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(LINES)) {
+            return Err(Failure::Usage(format!(
+                "vectors cannot go into a file that ends in .{LINES}: that is where what belongs to them goes"
+            )));
+        }
         let lines = Draft::new(&beside(path), replaces)?;
         let rows = RowWriter::new(Draft::new(path, replaces)?, head, dimension);
         Ok(Self::Vectors(rows.map_err(not_written)?, lines))
@@ -80,16 +85,19 @@ impl Sink {
             Self::Lines(out) => out.keep(),
             Self::Columns(writer) => writer.finish()?.keep(),
             Self::Vectors(rows, out) => {
-                out.keep()?;
-                rows.finish().map_err(not_written)?.keep()
+                // The vectors last: without them there is nothing to import.
+                keep_both(out, rows.finish().map_err(not_written)?)
             }
         }
     }
 }
 
+/// How the file of the lines ends that belong to vectors.
+const LINES: &str = "jsonl";
+
 /// Where the lines go that belong to the vectors at `path`.
 pub fn beside(path: &Path) -> PathBuf {
-    path.with_extension("jsonl")
+    path.with_extension(LINES)
 }
 
 fn write_line(out: &mut impl Write, record: RecordAnswer) -> Result<(), Failure> {

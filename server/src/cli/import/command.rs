@@ -89,8 +89,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let found =
         first.as_ref().and_then(|row| row.as_ref().ok()?.as_ref().ok()).map(|first| first.record.vector().len());
     let Some(dimension) = source.dimension.or(found) else {
-        let none = Failure::Usage("the file holds no records".into());
-        return Err(if rejects.count() > 0 { rejects.failure() } else { none });
+        return if rejects.count() > 0 { Err(rejects.failure()) } else { tell_nothing(context) };
     };
 
     let database = context.database(true)?;
@@ -153,6 +152,14 @@ fn fill(
     store.flush()?;
     bar.finish_and_clear();
     Ok(store)
+}
+
+/// A file of no records says nothing about the collection, and needs none.
+fn tell_nothing(context: &Context) -> Result<(), Failure> {
+    context.terminal.show(
+        &json!({ "imported": 0, "unchanged": 0, "rejected": 0, "rejects": null, "collection": null }),
+        "the file holds no records: nothing was imported",
+    )
 }
 
 fn tell(context: &Context, collection: &Collection, store: &Store) -> Result<(), Failure> {
