@@ -79,6 +79,7 @@ mod step;
 mod update;
 mod values;
 mod verify;
+mod wiped;
 mod worker;
 mod write;
 
