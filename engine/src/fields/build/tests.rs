@@ -226,7 +226,7 @@ fn payloads_of_no_shape_leave_the_common_fields_indexed() {
         payload
     };
     let payloads: Vec<Value> = (0..400).map(odd).collect();
-    let extent = Extent { others: 3, room: 30_000 };
+    let extent = Extent { others: 3, room: 45_000 };
     let map = index(&payloads, &Declared::default(), extent);
     let names = |map: &FieldMap| map.fields().iter().map(|field| field.name.to_string()).collect::<Vec<_>>();
     assert_eq!(names(&map), ["id", "lang", "text"]);
