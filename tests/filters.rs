@@ -23,6 +23,8 @@ use storage::segment::FieldMap;
 const DIMENSION: usize = 4;
 const IDS: u64 = 48;
 const OWNERS: u64 = 4;
+/// Bytes in which the values of all fields fit.
+const ROOM: u64 = 1 << 30;
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -186,8 +188,8 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, automatic_fields: usize) -> Self {
-        let settings = Settings { automatic_fields, ..small_settings() };
+    fn new(seed: u64, automatic_fields: usize, payload_index_bytes_max: u64) -> Self {
+        let settings = Settings { automatic_fields, payload_index_bytes_max, ..small_settings() };
         Self { memory: Memory::new(), settings, seed, db: None, model: Model::new() }
     }
 
@@ -286,9 +288,11 @@ proptest! {
     fn filters_equal_the_model(
         steps in prop::collection::vec((op(), prop::collection::vec(trees(), 1..4)), 1..20),
         automatic in prop::sample::select(&[0_usize, 1, 3, 64][..]),
+        // Room for all values, for those of some fields, and for none.
+        room in prop::sample::select(&[ROOM, ROOM, 2000, 600, 0][..]),
         seed in any::<u32>(),
     ) {
-        let mut world = World::new(u64::from(seed), automatic);
+        let mut world = World::new(u64::from(seed), automatic, room);
         for (op, trees) in steps {
             world.run(op);
             trees.iter().for_each(|tree| world.check(tree));
@@ -309,10 +313,15 @@ fn some<T: std::fmt::Debug>(strategy: &impl Strategy<Value = T>, runner: &mut Te
 fn misreadings_are_noticed() {
     use FieldType::{Keyword, Text, Time};
     let runner = &mut TestRunner::deterministic();
-    for (flushed, indexed) in
-        [(false, None), (true, None), (true, Some(Text)), (true, Some(Time)), (true, Some(Keyword))]
-    {
-        let mut world = World::new(1, 64);
+    for (flushed, indexed, room) in [
+        (false, None, ROOM),
+        (true, None, ROOM),
+        (true, Some(Text), ROOM),
+        (true, Some(Time), ROOM),
+        (true, Some(Keyword), ROOM),
+        (true, Some(Text), 0),
+    ] {
+        let mut world = World::new(1, 64, room);
         let batch = (0..5 * IDS).map(|id| (id, some(&entry(), runner))).collect();
         world.put(batch);
         let (env, docs) = world.open();
@@ -341,7 +350,7 @@ fn misreadings_are_noticed() {
             Misreading::OnlyMissingIsEmpty,
             Misreading::MomentsAreTexts,
         ] {
-            assert!(disagrees(wrong) > 0, "{wrong:?} goes unnoticed, flushed: {flushed}, indexed: {indexed:?}");
+            assert!(disagrees(wrong) > 0, "{wrong:?} goes unnoticed, flushed: {flushed}, indexed: {indexed:?}, {room}");
         }
     }
 }
@@ -349,7 +358,7 @@ fn misreadings_are_noticed() {
 /// What has only members is no field of its own, but it is there.
 #[test]
 fn what_is_on_the_way_to_a_value_is_there() {
-    let mut world = World::new(1, 64);
+    let mut world = World::new(1, 64, ROOM);
     let entry = |id: u64| {
         let payload = if id < 3 { json!({ "o": { "b": [{ "c": 1 }] } }) } else { json!({ "x": { "y": {} } }) };
         Entry { vector: vec![id as f32; DIMENSION], owner: None, payload }
@@ -384,7 +393,7 @@ fn sabotage_an_index_that_says_nothing_is_there() {
 
 #[test]
 fn a_filter_that_no_index_answers_opens_so_many_rows_and_no_more() {
-    let mut world = World::new(1, 0);
+    let mut world = World::new(1, 0, ROOM);
     world.settings.unindexed_filter_limit = 20;
     let entry =
         |id: u64| Entry { vector: vec![id as f32; DIMENSION], owner: None, payload: json!({ "n": id, "of": id % 2 }) };
@@ -418,7 +427,7 @@ fn a_filter_that_no_index_answers_opens_so_many_rows_and_no_more() {
 
 #[test]
 fn declared_fields_are_kept_and_can_be_taken_back() {
-    let mut world = World::new(1, 0);
+    let mut world = World::new(1, 0, ROOM);
     let (_, docs) = world.open();
     docs.create_payload_index("a.b", FieldType::Text).unwrap();
     docs.create_payload_index("\"a\".\"b\"", FieldType::Time).unwrap();

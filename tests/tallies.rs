@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use storage::backend::Memory;
 
 const IDS: u64 = 60;
+/// Bytes in which the values of all fields fit.
+const ROOM: u64 = 1 << 30;
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -65,18 +67,20 @@ struct Case {
     model: Model,
     flushed: u64,
     automatic_fields: usize,
+    room: u64,
     owner: Option<u64>,
     key: &'static str,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let model = prop::collection::btree_map(0..IDS, entry(), 0..50);
-    let rest =
-        (0..IDS, prop_oneof![Just(0), Just(64)], prop::option::of(0..3_u64), prop::sample::select(&["v", "l[].v"][..]));
-    (model, rest).prop_map(|(model, (flushed, automatic_fields, owner, key))| Case {
+    let extent = (prop_oneof![Just(0), Just(64)], prop::sample::select(&[ROOM, ROOM, 800][..]));
+    let rest = (0..IDS, extent, prop::option::of(0..3_u64), prop::sample::select(&["v", "l[].v"][..]));
+    (model, rest).prop_map(|(model, (flushed, (automatic_fields, room), owner, key))| Case {
         model,
         flushed,
         automatic_fields,
+        room,
         owner,
         key,
     })
@@ -85,7 +89,11 @@ fn case() -> impl Strategy<Value = Case> {
 impl Case {
     /// The records, those below `flushed` in two segments of which rows were replaced and deleted since.
     fn open(&self) -> (Database, Collection) {
-        let settings = Settings { automatic_fields: self.automatic_fields, ..small_settings() };
+        let settings = Settings {
+            automatic_fields: self.automatic_fields,
+            payload_index_bytes_max: self.room,
+            ..small_settings()
+        };
         let db = in_memory(&Memory::new(), 3).settings(settings).open().unwrap();
         let env = db.environment("acme").unwrap();
         let docs = env.collection("docs").dimension(1).open_or_create().unwrap();
@@ -195,7 +203,7 @@ proptest! {
 fn a_sample_is_uniform() {
     let entry = |owner| Entry { owner, payload: None };
     let model: Model = (0..30).map(|id| (id, entry(0))).collect();
-    let case = Case { model, flushed: 20, automatic_fields: 64, owner: None, key: "v" };
+    let case = Case { model, flushed: 20, automatic_fields: 64, room: ROOM, owner: None, key: "v" };
     let (_db, docs) = case.open();
     let (mut counts, rounds) = ([0_u32; 30], 2000);
     for seed in 0..rounds {

@@ -51,6 +51,11 @@ pub struct CollectionInfo {
     pub disk_bytes: u64,
     /// Bytes of its loaded indexes and of its memtable.
     pub resident_bytes: u64,
+    /// Of [`CollectionInfo::disk_bytes`] those of the indexes of payloads, as far as they are loaded: what sealing adds, a
+    /// few in a thousand, not counted.
+    pub payload_index_disk_bytes: u64,
+    /// Of [`CollectionInfo::resident_bytes`] those of the loaded indexes of payloads.
+    pub payload_index_resident_bytes: u64,
     /// Whether the system keeps all codes and graphs among them out of swap. It refuses beyond its limit on locked
     /// memory (`ulimit -l`).
     pub is_locked: bool,
@@ -95,6 +100,8 @@ impl Collection {
             disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
             resident_bytes: (loaded().map(|index| index.resident_bytes()).sum::<usize>()
                 + view.memtable.resident_bytes()) as u64,
+            payload_index_disk_bytes: loaded().map(|index| index.fields.encoded_len()).sum::<usize>() as u64,
+            payload_index_resident_bytes: loaded().map(|index| index.fields.resident_bytes()).sum::<usize>() as u64,
             is_locked: loaded().all(Index::is_locked) && view.memtable.is_locked(),
             repaired_segments: segments.iter().filter(|segment| segment.repaired_at.is_some()).count() as u64,
             damaged: paths(&hidden),

@@ -104,7 +104,8 @@ impl Declared {
 
     /// Those that `map` was built for.
     pub fn of(map: &FieldMap) -> Self {
-        let declared = |field: &storage::segment::Field| Some((field.name.clone(), FieldType::of_code(field.kind)?));
+        let declared =
+            |field: &storage::segment::Field| Some((field.name.to_string(), FieldType::of_code(field.kind)?));
         Self(map.fields().iter().filter_map(declared).collect())
     }
 

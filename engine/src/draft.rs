@@ -183,8 +183,8 @@ fn index_payloads(
             }
         })
     };
-    let others = env.shared.settings.automatic_fields;
-    input.pool(env).install(|| fields::build(rows.len() as u32, &state.declared(), others, &payload))
+    let extent = env.shared.settings.payload_extent();
+    input.pool(env).install(|| fields::build(rows.len() as u32, &state.declared(), extent, &payload))
 }
 
 fn repair(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>, rows: &[Row]) -> Option<Ann> {

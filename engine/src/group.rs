@@ -58,9 +58,11 @@ fn gather(hits: &[Hit], path: &Path, wanted: usize, size: usize) -> (Vec<(Scalar
     let mut places: BTreeMap<Scalar, usize> = BTreeMap::new();
     for (at, hit) in hits.iter().enumerate() {
         for value in hit.payload.iter().flat_map(|payload| scalars(path, payload)) {
-            let next = groups.len();
-            let place = *places.entry(value.clone()).or_insert(next);
-            if place == next && next < wanted {
+            let Some(place) = places.get(&value).copied().or((groups.len() < wanted).then_some(groups.len())) else {
+                continue;
+            };
+            if place == groups.len() {
+                places.insert(value.clone(), place);
                 groups.push((value, Vec::new()));
             }
             if let Some((_, members)) = groups.get_mut(place).filter(|(_, members)| members.len() < size) {

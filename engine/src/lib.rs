@@ -81,6 +81,7 @@ mod step;
 mod update;
 mod values;
 mod verify;
+mod wiped;
 mod worker;
 mod write;
 

@@ -138,7 +138,7 @@ impl Walk<'_> {
         }
         let name = path.to_string();
         let fields = self.known.fields.fields();
-        let first = fields.partition_point(|field| field.name < name);
+        let first = fields.partition_point(|field| *field.name < name);
         let behind = |other: &str| other.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['.', '[']));
         !fields.iter().skip(first).take_while(|field| field.name.starts_with(&name)).any(|field| behind(&field.name))
     }

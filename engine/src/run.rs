@@ -16,7 +16,7 @@ use storage::segment::{EntityMap, FieldMap, IdMap};
 use crate::bounds::Bounds;
 use crate::declared::Declared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fields::{self, Payload};
+use crate::fields::{self, Extent, Payload};
 use crate::filter::Filter;
 use crate::resolve::{Known, resolve};
 use crate::segment::Index;
@@ -34,8 +34,8 @@ where
 
 /// Payloads are gathered to decide so many rows; fewer are read one by one.
 const GATHERED_FROM: u64 = 16;
-/// Fields that are gathered, the commonest.
-const AUTOMATIC: usize = 64;
+/// The commonest fields are gathered, in the room of about as many values as a memtable of usual size can have.
+const EXTENT: Extent = Extent { others: 64, room: 64 << 20 };
 
 /// Records with their codes.
 #[derive(Clone)]
@@ -156,7 +156,7 @@ impl Run {
         if bounds.doubtful().len() < GATHERED_FROM {
             return Ok(bounds);
         }
-        let fields = pool.install(|| fields::build(rows, &Declared::default(), AUTOMATIC, payload))?;
+        let fields = pool.install(|| fields::build(rows, &Declared::default(), EXTENT, payload))?;
         let bounds = with(&fields);
         // Whoever was first, knows enough for those who come after.
         self.fields.get_or_init(|| Gathered { fields, rows: live });

@@ -31,8 +31,8 @@ pub(crate) fn scroll(
         };
         let places = sorted::places(env, view, query, order)?;
         let last = places.get(query.limit - 1).filter(|_| places.len() > query.limit);
-        let next_value = last.map(|(value, ..)| value.to_json());
-        let places = places.into_iter().map(|(_, id, place)| (id, place)).collect();
+        let next_value = last.map(|last| last.value.to_json());
+        let places = places.into_iter().map(|placed| (placed.id, placed.place)).collect();
         Ok(Page { next_value, ..page_of(env, view, hidden, query, places)? })
     })
 }

@@ -35,7 +35,7 @@ impl<'a> Selection<'a> {
     /// `Invalid` if it was built from something that is not usable.
     pub fn new(env: &'a EnvironmentState, filter: &'a Filter) -> Result<Self> {
         match filter.fault() {
-            Some(what) => Err(Error::invalid(format!("the filter is not usable: {what}"))),
+            Some(what) => Err(Error::invalid(what)),
             None => Ok(Self { env, filter, cost: Filtered::default() }),
         }
     }

@@ -3,6 +3,8 @@
 use index::{BuildParams, Builder as IndexBuilder};
 use serde::Deserialize;
 
+use crate::fields::Extent;
+
 /// Limits and tuning of a database. All sizes in bytes unless named otherwise.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,11 @@ pub struct Settings {
     /// Fields of payloads that every segment indexes by itself, those that most of its records have; 0 leaves it at the
     /// fields that a collection declares. A value takes about 8 bytes of memory and the text of each distinct one.
     pub automatic_fields: usize,
+    /// Bytes that the values of all indexed fields may take while a segment's index of them is built. Where they take
+    /// more, the fields that take most are left out and have their records opened, see
+    /// [`Settings::unindexed_filter_limit`]. A value takes 8 bytes for each record that has it, each different one 40
+    /// more and its text; at most 4 GiB are used.
+    pub payload_index_bytes_max: u64,
     /// Records that one read opens at most to find out which match a filter, where no index of payloads knows. Opening
     /// one takes some microseconds.
     pub unindexed_filter_limit: u64,
@@ -70,6 +77,7 @@ impl Default for Settings {
             batch_searches_max: 256,
             limit_max: 10_000,
             automatic_fields: 64,
+            payload_index_bytes_max: 1 << 30,
             unindexed_filter_limit: 100_000,
             ef_max: 10_000,
             payload_bytes_max: 64 << 10,
@@ -91,6 +99,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How much of payloads is indexed.
+    pub(crate) fn payload_extent(&self) -> Extent {
+        Extent { others: self.automatic_fields, room: self.payload_index_bytes_max }
+    }
+
     /// How graphs of segments are built.
     pub(crate) fn build_params(&self) -> BuildParams {
         let Self { degree, ef_construction, builder, flat_below, .. } = *self;

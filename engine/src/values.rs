@@ -1,26 +1,37 @@
 //! VALUES: key path → the single values there, row by row: from the index where it has them, from opened rows otherwise.
 //!
 //! Invariant: they are those that [`scalars`] finds in the payloads, whatever indexes know. One read opens at most
-//! [`Settings::unindexed_filter_limit`](crate::Settings::unindexed_filter_limit) rows for them.
+//! [`Settings::unindexed_filter_limit`](crate::Settings::unindexed_filter_limit) rows for them. Nothing is held here:
+//! whoever asks keeps what its answer needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use roaring::RoaringBitmap;
-use storage::record::Record as StoredRecord;
+use storage::segment::Field;
 
 use crate::error::{Error, Result};
-use crate::fields::{each_value, unknown};
+use crate::fields::unknown;
 use crate::filter::{Filter, Path, Scalar, WRONG_PATH, scalars};
 use crate::read::payload;
 use crate::resolve::resolve;
 use crate::snapshot::SegmentView;
 use crate::state::EnvironmentState;
+use crate::wiped::Opened;
 
 /// The values at one path, which one read asks for.
 pub(crate) struct Values<'a> {
     env: &'a EnvironmentState,
     path: Path,
     opened: u64,
+}
+
+/// Where the values of some rows of a segment are.
+pub(crate) struct Whereabouts<'a> {
+    /// Has those of the rows in `known`.
+    pub field: Option<&'a Field>,
+    pub known: RoaringBitmap,
+    /// Rows that must be opened, with [`Values::open`].
+    pub doubtful: RoaringBitmap,
 }
 
 impl<'a> Values<'a> {
@@ -31,34 +42,34 @@ impl<'a> Values<'a> {
         Ok(Self { env, path, opened: 0 })
     }
 
-    /// Those of a record of the memtable.
-    pub fn of_record(&self, record: &StoredRecord) -> Result<BTreeSet<Scalar>> {
-        let payload = payload(record.payload.as_ref())?;
+    /// Those in a payload, as JSON text.
+    pub fn of_payload(&self, text: Option<&Vec<u8>>) -> Result<BTreeSet<Scalar>> {
+        let payload = payload(text)?.map(Opened::from);
         Ok(payload.map_or_else(BTreeSet::new, |payload| scalars(&self.path, &payload)))
     }
 
-    /// Those of a segment, each with the rows among `rows` that have it.
-    ///
-    /// # Errors
-    /// `Invalid` if too many rows would have to be opened; those of opening them.
-    pub fn of_rows(&mut self, view: &SegmentView, rows: &RoaringBitmap) -> Result<BTreeMap<Scalar, RoaringBitmap>> {
+    /// Where those of `rows` are.
+    pub fn locate<'v>(&self, view: &'v SegmentView, rows: &RoaringBitmap) -> Result<Whereabouts<'v>> {
         let index = view.segment.index(&self.env.keys)?;
         let name = self.path.to_string();
-        let mut found: BTreeMap<Scalar, RoaringBitmap> = BTreeMap::new();
-        let doubtful = match index.fields.field(&name) {
-            Some(field) => {
-                let doubtful = unknown(field) & rows;
-                let known = rows - &doubtful;
-                each_value(field, |value, of_value| {
-                    let of_value = of_value & &known;
-                    if !of_value.is_empty() {
-                        found.insert(value, of_value);
-                    }
-                });
-                doubtful
-            }
+        let field = index.fields.field(&name);
+        let doubtful = match field {
+            Some(field) => unknown(field) & rows,
             None => resolve(&Filter::is_empty(&name), index.known(), rows).0.but_certain(rows),
         };
+        Ok(Whereabouts { field, known: rows - &doubtful, doubtful })
+    }
+
+    /// Calls `found` with each of these rows and its values.
+    ///
+    /// # Errors
+    /// `Invalid` if too many rows would have to be opened; those of opening them, and of `found`.
+    pub fn open(
+        &mut self,
+        view: &SegmentView,
+        doubtful: &RoaringBitmap,
+        mut found: impl FnMut(u32, BTreeSet<Scalar>) -> Result<()>,
+    ) -> Result<()> {
         self.opened += doubtful.len();
         let limit = self.env.shared.settings.unindexed_filter_limit;
         if self.opened > limit {
@@ -70,11 +81,8 @@ impl<'a> Values<'a> {
         for position in doubtful {
             // The row of an erased entity is gone.
             let Some(body) = view.segment.body(position, &self.env.keys)? else { continue };
-            let payload = payload(body.payload.as_ref())?;
-            for value in payload.iter().flat_map(|payload| scalars(&self.path, payload)) {
-                found.entry(value).or_default().insert(position);
-            }
+            found(position, self.of_payload(body.payload.as_ref())?)?;
         }
-        Ok(found)
+        Ok(())
     }
 }

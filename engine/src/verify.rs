@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::declared::Declared;
 use crate::error::{Error, Result};
-use crate::fields;
+use crate::fields::{self, Extent};
 use crate::inspect::{Inspection, Problem};
 use crate::keys::KEYRING;
 use crate::permit::{Action, Permit};
@@ -180,8 +180,10 @@ fn fields_of(env: &EnvironmentState, segment: &Segment, index: &Index) -> Result
         let body = segment.body(position, &env.keys)?;
         Ok(body.and_then(|mut body| body.payload.take()).map(Zeroizing::new))
     };
+    // Settings may have changed since it was built.
     let others = index.fields.fields().iter().filter(|field| field.kind == 0).count();
-    env.shared.pool.install(|| fields::build(segment.len, &Declared::of(&index.fields), others, &payload))
+    let extent = Extent { others, room: index.fields.room() };
+    env.shared.pool.install(|| fields::build(segment.len, &Declared::of(&index.fields), extent, &payload))
 }
 
 /// Whether no live id of this segment is live elsewhere.

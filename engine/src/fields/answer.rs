@@ -1,7 +1,7 @@
 //! What the index of one field says about a condition on it.
 //!
 //! Invariant: bounds hold. They meet wherever the field has only values that its columns have whole; where a text was too
-//! long for its column, a row stays between them.
+//! long for its column, or the values of the field too many for the index, a row stays between them.
 
 use std::collections::BTreeSet;
 use std::ops::Range as Places;
@@ -14,16 +14,25 @@ use super::columns::{
 };
 use crate::bounds::Bounds;
 use crate::filter::{Limits, Moment, Predicate, Range, Scalar, Words, instant};
+use crate::wiped::Wiped;
 
 /// The rows in `all` for which `predicate` holds.
 pub(crate) fn answer(field: &Field, predicate: &Predicate, all: &RoaringBitmap) -> Bounds {
+    let mut bounds = of_columns(field, predicate, all);
+    if !matches!(predicate, Predicate::Count(_)) {
+        bounds.possible |= marked(field, mark::UNREAD);
+    }
+    bounds
+}
+
+fn of_columns(field: &Field, predicate: &Predicate, all: &RoaringBitmap) -> Bounds {
     match predicate {
         Predicate::Equals(scalar) => any_of(field, [scalar].into_iter()),
         Predicate::AnyOf(scalars) => any_of(field, scalars.iter()),
         Predicate::Except(scalars) => except(field, scalars),
         Predicate::Text(words) => text(field, words),
         Predicate::Prefix(prefix) => {
-            let prefix = prefix.as_str();
+            let prefix: &str = prefix;
             let rows = field.column(TEXT).map(|column| {
                 let start = column.texts_below(|text| text < prefix);
                 let end = column.texts_below(|text| text < prefix || text.starts_with(prefix));
@@ -142,7 +151,7 @@ fn text(field: &Field, words: &Words) -> Bounds {
         let rows = matching_texts(field, |text| words.are_in(text));
         return if words.tokens.is_empty() { Bounds::exact(rows) } else { or_long(field, rows) };
     };
-    let rows_of = |token: &String| place(column, token).map(|at| column.rows(at..at + 1)).unwrap_or_default();
+    let rows_of = |token: &Wiped| place(column, token).map(|at| column.rows(at..at + 1)).unwrap_or_default();
     let rows = words.tokens.iter().map(rows_of).reduce(|all, some| all & some).unwrap_or_default();
     // The words may be those of different texts of a row.
     let several = if words.tokens.len() > 1 { marked(field, mark::SEVERAL) } else { RoaringBitmap::new() };

@@ -1,181 +1,156 @@
 //! Building the index of payloads.
 //!
-//! Invariant: it is a function of the payloads in the order of their positions, of the declared fields and of how many
-//! others are indexed, whatever the number of threads: the commonest paths are taken, ties by their bytes. So a segment
-//! that an erasure left has the index of one that never knew the erased.
-
-use std::collections::BTreeMap;
+//! Invariant: it is a function of the payloads at their positions, of the declared fields and of the [`Extent`], whatever
+//! the number of threads: the commonest paths are taken, ties by their bytes, and of the fields that do not fit the room
+//! together those that take most are closed. So a segment that an erasure left has the index of one that never knew the
+//! erased.
+//!
+//! Invariant: whatever payloads hold, no more memory is used than for the paths of a [`Census`], the values of
+//! [`CHUNK`] payloads, the room, and a few bits for each row and field. A walk over the payloads counts their paths and
+//! one gathers the values. Only payloads that do not fit take more walks: one to count paths again, one to see what each
+//! field takes, and one to gather those that do fit.
 
 use rayon::prelude::*;
-use serde_json::Value;
-use storage::segment::{Column, Field, FieldMap};
+use storage::segment::FieldMap;
 use zeroize::Zeroizing;
 
-use super::columns::{COUNT, FLAG, MARK, MOMENT, TEXT, WORD, mark, of_integer, of_number, text_max};
+use super::asked::Asked;
+use super::census::{Census, PATHS_MAX};
+use super::gathered::{Gathered, cost};
 use super::leaves::Leaves;
-use crate::declared::{Declared, FieldType};
+use crate::declared::Declared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Number, Path, count, instant, is_empty, tokens};
+use crate::wiped::Opened;
 
 /// Rows that are read at a time: enough for every thread, few enough to bound memory.
-const CHUNK: u32 = 4096;
+const CHUNK: u32 = 256;
 
-/// Gives the payload of the row at a position, if it has one.
+/// The most room there is. In less than 4 GiB neither the texts of a column nor its rows are too many to be numbered.
+const ROOM_MAX: u64 = u32::MAX as u64;
+
+/// Gives the payload of the row at a position, if it has one, as often as it is asked.
 pub(crate) type Payload<'a> = dyn Fn(u32) -> Result<Option<Zeroizing<Vec<u8>>>> + Sync + 'a;
 
-/// The index of `rows` payloads: of the declared fields, and of so many others. Runs in the current `rayon` pool.
-pub(crate) fn build(rows: u32, declared: &Declared, others: usize, payload: &Payload<'_>) -> Result<FieldMap> {
-    let (names, is_complete) = choose(rows, declared, others, payload)?;
-    let named = |(name, kind): (String, u8)| Some(Gathered::new(Path::parse(&name)?, name, kind));
-    let mut fields: Vec<Gathered> = names.into_iter().filter_map(named).collect();
-    for first in (0..rows).step_by(CHUNK as usize) {
-        let found = |position: u32| Ok(read(payload, position)?.map(|value| (position, gather(&fields, &value))));
-        let chunk = (first..rows.min(first.saturating_add(CHUNK))).into_par_iter().map(found);
-        for (position, found) in chunk.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-            for (at, code, key) in found {
-                if let Some(field) = fields.get_mut(at) {
-                    field.push(code, key, position);
-                }
-            }
+/// How much is indexed.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    /// So many fields beside those that are declared, the commonest.
+    pub others: usize,
+    /// In so many bytes the values of all fields must fit while they are gathered, [`ROOM_MAX`] at most.
+    pub room: u64,
+}
+
+/// The index of `rows` payloads. Runs in the current `rayon` pool.
+pub(crate) fn build(rows: u32, declared: &Declared, extent: Extent, payload: &Payload<'_>) -> Result<FieldMap> {
+    let walk = Walk { rows, payload };
+    let (mut asked, is_complete) = walk.choose(declared, extent.others)?;
+    let room = extent.room.min(ROOM_MAX);
+    let gathered = match walk.gather(&asked, room)? {
+        Some(gathered) => gathered,
+        None => {
+            let costs = walk.costs(&asked)?;
+            close(&mut asked, &costs, room);
+            let changed = || Error::corrupt("payloads were not the same when they were read again");
+            walk.gather(&asked, room)?.ok_or_else(changed)?
         }
-    }
+    };
     let too_large = |e| Error::with(ErrorKind::Unsupported, "the payloads of a segment are too many to be indexed", e);
-    let fields = fields.into_iter().map(|field| field.finish().map_err(too_large)).collect::<Result<_>>()?;
-    FieldMap::new(rows, is_complete, fields).map_err(too_large)
+    let fields = gathered.into_iter().zip(&asked).map(|(gathered, asked)| gathered.finish(asked).map_err(too_large));
+    let map = FieldMap::new(rows, is_complete, fields.collect::<Result<_>>()?).map_err(too_large)?;
+    Ok(map.in_room(extent.room))
 }
 
-fn read(payload: &Payload<'_>, position: u32) -> Result<Option<Value>> {
-    let Some(text) = payload(position)? else { return Ok(None) };
-    serde_json::from_slice(&text).map(Some).map_err(|_| Error::corrupt("a stored payload is not JSON"))
-}
-
-/// Names and kinds of the fields to index, by name, and whether they are all there are.
-fn choose(
-    rows: u32,
-    declared: &Declared,
-    others: usize,
-    payload: &Payload<'_>,
-) -> Result<(BTreeMap<String, u8>, bool)> {
-    let mut is_complete = true;
-    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-    for first in (0..rows).step_by(CHUNK as usize) {
-        let leaves = |position: u32| Ok(read(payload, position)?.map(|value| Leaves::of(&value)));
-        let chunk = (first..rows.min(first.saturating_add(CHUNK))).into_par_iter().map(leaves);
-        for leaves in chunk.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-            is_complete &= !leaves.has_more;
-            for path in leaves.paths.into_iter().filter(|path| !declared.contains(path)) {
-                *counts.entry(path).or_default() += 1;
-            }
-        }
+/// Closes the fields that take most, until the others fit. `costs` is the most that each can take.
+fn close(asked: &mut [Asked], costs: &[u64], room: u64) {
+    let mut order: Vec<(u64, &mut Asked)> = costs.iter().copied().zip(asked).collect();
+    order.sort_unstable_by(|(a, a_field), (b, b_field)| a.cmp(b).then_with(|| a_field.name.cmp(&b_field.name)));
+    let mut held = 0_u64;
+    for (cost, field) in order {
+        held = held.saturating_add(cost);
+        field.is_closed = held > room;
     }
-    let mut counts: Vec<(String, u32)> = counts.into_iter().collect();
-    // Stable, so that ties stay in the order of their bytes.
-    counts.sort_by(|(_, a), (_, b)| b.cmp(a));
-    is_complete &= counts.len() <= others;
-    let automatic = counts.into_iter().take(others).map(|(name, _)| (name, 0));
-    let declared = declared.iter().map(|(name, kind)| (name.to_owned(), kind.code()));
-    Ok((automatic.chain(declared).collect(), is_complete))
 }
 
-/// The key of a value in a column.
-enum Key {
-    Number(u64),
-    Text(String),
+/// The payloads that are walked.
+struct Walk<'a> {
+    rows: u32,
+    payload: &'a Payload<'a>,
 }
 
-/// Field by its place among others, column, key.
-type Found = (usize, u8, Key);
-
-/// What one payload says.
-fn gather(fields: &[Gathered], payload: &Value) -> Vec<Found> {
-    let mut found = Vec::new();
-    for (at, field) in fields.iter().enumerate() {
-        let mut texts = 0_usize;
-        field.path.any(payload, &mut |value| {
-            let mut number = |code, key| found.push((at, code, Key::Number(key)));
-            number(COUNT, count(value) as u64);
-            if value.is_null() {
-                number(MARK, mark::NULL);
-            }
-            if !is_empty(value) {
-                number(MARK, mark::FILLED);
-            }
-            let elements = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            for element in elements {
-                match element {
-                    Value::Bool(flag) => found.push((at, FLAG, Key::Number(u64::from(*flag)))),
-                    Value::Number(number) => {
-                        let key = Number::of_json(number).map(of_number);
-                        found.extend(key.map(|(code, key)| (at, code, Key::Number(key))));
-                    }
-                    Value::String(text) => {
-                        texts += 1;
-                        gather_text(at, field.kind, text, &mut found);
-                    }
-                    Value::Null | Value::Array(_) | Value::Object(_) => {}
+impl Walk<'_> {
+    /// Calls `found` with what `read` makes of each payload, in the order of their positions, until it says no.
+    fn each<T: Send>(&self, read: impl Fn(&Opened) -> T + Sync, mut found: impl FnMut(u32, T) -> bool) -> Result<()> {
+        for first in (0..self.rows).step_by(CHUNK as usize) {
+            let one = |position: u32| {
+                let Some(text) = (self.payload)(position)? else { return Ok(None) };
+                let value = serde_json::from_slice::<serde_json::Value>(&text);
+                let value = Opened::from(value.map_err(|_| Error::corrupt("a stored payload is not JSON"))?);
+                Ok(Some((position, read(&value))))
+            };
+            let chunk = (first..self.rows.min(first.saturating_add(CHUNK))).into_par_iter().map(one);
+            for (position, value) in chunk.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+                if !found(position, value) {
+                    return Ok(());
                 }
             }
-            false
-        });
-        if texts > 1 {
-            found.push((at, MARK, Key::Number(mark::SEVERAL)));
         }
-    }
-    found
-}
-
-fn gather_text(at: usize, kind: u8, text: &str, found: &mut Vec<Found>) {
-    if text.len() <= text_max(kind) {
-        found.push((at, TEXT, Key::Text(text.to_owned())));
-    } else {
-        found.push((at, MARK, Key::Number(mark::LONG)));
-    }
-    if kind == FieldType::Text.code() {
-        found.extend(tokens(text).map(|token| (at, WORD, Key::Text(token))));
-    }
-    if kind == FieldType::Time.code()
-        && let Some(moment) = instant(text)
-    {
-        let near = i64::try_from(moment).map(|moment| (at, MOMENT, Key::Number(of_integer(moment))));
-        found.push(near.unwrap_or((at, MARK, Key::Number(mark::FAR))));
-    }
-}
-
-/// A field whose values are being gathered.
-struct Gathered {
-    path: Path,
-    name: String,
-    kind: u8,
-    texts: BTreeMap<u8, BTreeMap<String, Vec<u32>>>,
-    numbers: BTreeMap<u8, BTreeMap<u64, Vec<u32>>>,
-}
-
-impl Gathered {
-    fn new(path: Path, name: String, kind: u8) -> Self {
-        Self { path, name, kind, texts: BTreeMap::new(), numbers: BTreeMap::new() }
+        Ok(())
     }
 
-    /// Adds a value of the row at `position`. Positions ascend.
-    fn push(&mut self, code: u8, key: Key, position: u32) {
-        let rows = match key {
-            Key::Number(number) => self.numbers.entry(code).or_default().entry(number).or_default(),
-            Key::Text(text) => self.texts.entry(code).or_default().entry(text).or_default(),
-        };
-        if rows.last() != Some(&position) {
-            rows.push(position);
+    /// The fields to index, by name, and whether they are all there are.
+    fn choose(&self, declared: &Declared, others: usize) -> Result<(Vec<Asked>, bool)> {
+        let (mut is_complete, mut census) = (true, Census::new(PATHS_MAX));
+        loop {
+            self.each(
+                |payload| Leaves::of(payload),
+                |_, leaves| {
+                    is_complete &= !leaves.has_more;
+                    let others = leaves.paths.into_iter().filter(|path| !declared.contains(path));
+                    others.for_each(|path| census.add(path));
+                    true
+                },
+            )?;
+            if !census.starts_over() {
+                break;
+            }
         }
+        let (ranking, is_all) = census.ranking();
+        is_complete &= is_all && ranking.len() <= others;
+        let automatic = ranking.into_iter().take(others).map(|name| (name, 0));
+        let declared = declared.iter().map(|(name, kind)| (name.into(), kind.code()));
+        let mut asked: Vec<Asked> =
+            automatic.chain(declared).filter_map(|(name, kind)| Asked::new(name, kind)).collect();
+        asked.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok((asked, is_complete))
     }
 
-    fn finish(self) -> Result<Field, storage::codec::Malformed> {
-        let mut columns = Vec::new();
-        for (code, values) in &self.texts {
-            columns.push((*code, Column::of_texts(values)?));
-        }
-        for (code, values) in &self.numbers {
-            columns.push((*code, Column::of_numbers(values)?));
-        }
-        columns.sort_unstable_by_key(|(code, _)| *code);
-        Ok(Field { name: self.name, kind: self.kind, columns })
+    /// The values of each field; `None` if they do not fit, which is the same in whatever order they come.
+    fn gather(&self, asked: &[Asked], room: u64) -> Result<Option<Vec<Gathered>>> {
+        let (mut held, mut fields) = (0_u64, Vec::new());
+        fields.resize_with(asked.len(), Gathered::default);
+        self.each(
+            |payload| asked.iter().map(|asked| asked.values(payload)).collect::<Vec<_>>(),
+            |position, found| {
+                for (field, found) in fields.iter_mut().zip(found) {
+                    held += found.into_iter().map(|found| field.push(found, position)).sum::<u64>();
+                }
+                held <= room
+            },
+        )?;
+        Ok((held <= room).then_some(fields))
+    }
+
+    /// The most that each field can take: as if no two rows had the same value.
+    fn costs(&self, asked: &[Asked]) -> Result<Vec<u64>> {
+        let mut costs = vec![0_u64; asked.len()];
+        self.each(
+            |payload| asked.iter().map(|asked| asked.values(payload).iter().map(cost).sum()).collect::<Vec<u64>>(),
+            |_, found| {
+                costs.iter_mut().zip(found).for_each(|(sum, cost)| *sum = sum.saturating_add(cost));
+                true
+            },
+        )?;
+        Ok(costs)
     }
 }
 

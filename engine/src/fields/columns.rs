@@ -39,6 +39,8 @@ pub mod mark {
     pub const LONG: u64 = 3;
     /// A moment was found that is too far away for its column.
     pub const FAR: u64 = 4;
+    /// A value was found, of a field whose values were too many to be indexed.
+    pub const UNREAD: u64 = 5;
 }
 
 const SIGN: u64 = 1 << 63;

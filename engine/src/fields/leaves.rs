@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::filter::write_key;
+use crate::wiped::Wiped;
 
 /// The most paths of one payload that are looked at, and the longest, in bytes: a payload that uses its keys as data has
 /// no fields.
@@ -20,7 +22,7 @@ const STEPS_MAX: usize = 32;
 #[derive(Default)]
 pub struct Leaves {
     /// Each once.
-    pub paths: BTreeSet<String>,
+    pub paths: BTreeSet<Wiped>,
     /// Whether there are others.
     pub has_more: bool,
 }
@@ -29,7 +31,8 @@ impl Leaves {
     /// The paths of `payload`.
     pub fn of(payload: &Value) -> Self {
         let mut leaves = Self::default();
-        leaves.walk(payload, &mut String::new(), 0);
+        // Longer ones grow, and leave pieces of names behind for a moment.
+        leaves.walk(payload, &mut Zeroizing::new(String::with_capacity(2 * BYTES_MAX)), 0);
         leaves
     }
 
@@ -75,7 +78,7 @@ impl Leaves {
         if self.paths.len() == PATHS_MAX {
             self.has_more = true;
         } else {
-            self.paths.insert(path.to_owned());
+            self.paths.insert(path.into());
         }
     }
 }
@@ -103,12 +106,12 @@ mod tests {
         ] {
             let leaves = Leaves::of(&payload);
             assert!(
-                leaves.paths.iter().map(String::as_str).eq(expected.iter().copied()),
+                leaves.paths.iter().map(|path| &**path).eq(expected.iter().copied()),
                 "{payload}: {:?}",
-                leaves.paths
+                leaves.paths.iter().map(|path| &**path).collect::<Vec<_>>()
             );
             assert!(!leaves.has_more);
-            assert!(leaves.paths.iter().all(|path| Path::parse(path).unwrap().to_string() == *path));
+            assert!(leaves.paths.iter().all(|path| Path::parse(path).unwrap().to_string() == **path));
         }
     }
 

@@ -5,6 +5,7 @@
 use privacy::EntityId;
 use storage::id::RecordId;
 
+use super::json::TEXT_BYTES_MAX;
 use super::node::{Clauses, Filter, Node};
 use super::number::Number;
 use super::path::{Path, WRONG_PATH};
@@ -13,7 +14,9 @@ use super::range::{Limits, Moment, Range};
 use super::scalar::{Operand, Scalar};
 
 /// What a value is told that nothing compares with.
-pub(crate) const WRONG_VALUE: &str = "a string, a finite number, true or false is expected";
+pub(crate) const WRONG_VALUE: &str = "a string of at most 1 MiB, a finite number, true or false is expected";
+/// What a text is told that is too long.
+pub(crate) const WRONG_TEXT: &str = "a string of at most 1 MiB is expected";
 /// What an end of a range is told.
 pub(crate) const WRONG_END: &str = "a number or an RFC 3339 time with its offset is expected";
 /// What two ends are told that are not of one kind.
@@ -77,12 +80,12 @@ impl Filter {
 
     /// The value is a text that has all words of this one: letters and digits in any order and case.
     pub fn text(key: &str, text: &str) -> Self {
-        Self::field(key, Ok(Predicate::Text(Words::of(text))))
+        Self::field(key, short(text).map(|text| Predicate::Text(Words::of(text))))
     }
 
     /// The value is a text that starts with this one.
     pub fn prefix(key: &str, prefix: &str) -> Self {
-        Self::field(key, Ok(Predicate::Prefix(prefix.to_owned())))
+        Self::field(key, short(prefix).map(|prefix| Predicate::Prefix(prefix.into())))
     }
 
     /// The value is less: a number, or a time in RFC 3339 as both are then.
@@ -158,6 +161,10 @@ impl Filter {
     pub fn has_id(ids: impl IntoIterator<Item = impl Into<RecordId>>) -> Self {
         Self::of(Node::HasId(ids.into_iter().map(Into::into).collect()))
     }
+}
+
+fn short(text: &str) -> Result<&str, &'static str> {
+    if text.len() > TEXT_BYTES_MAX { Err(WRONG_TEXT) } else { Ok(text) }
 }
 
 fn scalars<C: FromIterator<Scalar>>(values: impl IntoIterator<Item = impl Into<Operand>>) -> Result<C, &'static str> {

@@ -1,7 +1,7 @@
 //! JSON as it came, before anyone knows whether it is a filter.
 //!
 //! Invariant: repeated members are still there to be refused, and whatever a text holds, what is read of it is bounded
-//! in depth and in number before it is looked at.
+//! in depth, in number and in length before it is looked at.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,11 +9,15 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::number::Number;
+use crate::wiped::Wiped;
 
 /// JSON is read so deep: filters nested as deep as they may be, and what a condition holds, take less.
 const DEPTH_MAX: usize = 64;
 /// So many values are read, lists of ids among them.
 const VALUES_MAX: usize = 1 << 17;
+
+/// So long are the texts that are read: longer than any payload is by default.
+pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// What an error about a filter starts with: behind it no word is a caller's.
 pub const FILTER_FAULT: &str = "a wrong filter";
@@ -23,11 +27,13 @@ pub(crate) enum Json {
     Null,
     Flag(bool),
     Number(Number),
-    Text(String),
+    Text(Wiped),
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
     /// Something inside more than is read.
     Deep,
+    /// A text that is longer than is read.
+    Long,
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -94,7 +100,7 @@ impl<'de> Visitor<'de> for Room<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
+        Ok(if text.len() > TEXT_BYTES_MAX { Json::Long } else { Json::Text(text.into()) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {

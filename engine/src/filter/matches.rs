@@ -7,15 +7,17 @@ use serde_json::Value;
 use storage::id::RecordId;
 use storage::record::Record;
 
+use super::json::FILTER_FAULT;
 use super::node::{Clauses, Filter, Node};
 use crate::error::{Error, Result};
+use crate::wiped::Opened;
 
 /// A record as a filter sees it. Its payload is read only if a condition asks for it.
 pub(crate) struct Subject<'a> {
     id: RecordId,
     entity: Option<&'a EntityId>,
     payload: Option<&'a [u8]>,
-    parsed: OnceCell<Value>,
+    parsed: OnceCell<Opened>,
 }
 
 impl<'a> Subject<'a> {
@@ -38,7 +40,7 @@ impl<'a> Subject<'a> {
             None => Value::Null,
             Some(text) => serde_json::from_slice(text).map_err(|_| Error::corrupt("a stored payload is not JSON"))?,
         };
-        Ok(self.parsed.get_or_init(|| parsed))
+        Ok(self.parsed.get_or_init(|| parsed.into()))
     }
 }
 
@@ -77,7 +79,7 @@ fn holds(filter: &Filter, subject: &Subject<'_>, element: Option<&Value>) -> Res
             });
             return any(elements, |element| holds(inner, subject, Some(element)));
         }
-        Node::Wrong(what) => return Err(Error::invalid(*what)),
+        Node::Wrong(what) => return Err(Error::invalid(format!("{FILTER_FAULT}: {what}"))),
     })
 }
 

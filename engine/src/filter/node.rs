@@ -4,11 +4,13 @@
 //! together: what would be is replaced by [`Node::Wrong`], which whoever runs it is told. So nothing that walks a
 //! filter can exhaust a stack. `Debug` prints nothing of it, because values in filters are people's data.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use privacy::EntityId;
 use storage::id::RecordId;
 
+use super::json::FILTER_FAULT;
 use super::path::Path;
 use super::predicate::Predicate;
 
@@ -35,9 +37,9 @@ pub(crate) enum Node {
     IsEmpty(Path),
     /// A null is at the path.
     IsNull(Path),
-    HasId(Vec<RecordId>),
+    HasId(BTreeSet<RecordId>),
     /// It belongs to one of these.
-    Entity(Vec<EntityId>),
+    Entity(BTreeSet<EntityId>),
     /// One element of the list at the path matches all of the filter.
     Nested(Path, Box<Filter>),
     /// It cannot be used, for this reason.
@@ -57,20 +59,20 @@ pub(crate) struct Clauses {
     pub min_should: Option<(Vec<Filter>, u64)>,
 }
 
-impl Clauses {
-    /// Every filter in it.
-    pub fn children(&self) -> impl Iterator<Item = &Filter> {
-        let counted = self.min_should.iter().flat_map(|(filters, _)| filters);
-        self.must.iter().chain(&self.should).chain(&self.must_not).chain(counted)
-    }
-}
-
 impl Node {
-    /// The filters right below it.
-    pub fn children(&self) -> Vec<&Filter> {
+    /// The filters right below it, each list with its place in the JSON form.
+    fn children(&self) -> Vec<(&'static str, &[Filter])> {
         match self {
-            Self::Clauses(clauses) => clauses.children().collect(),
-            Self::Nested(_, inner) => vec![inner],
+            Self::Clauses(Clauses { must, should, must_not, min_should }) => {
+                let counted = min_should.as_ref().map_or(&[][..], |(filters, _)| filters);
+                vec![
+                    ("must", must.as_slice()),
+                    ("should", should),
+                    ("must_not", must_not),
+                    ("min_should.conditions", counted),
+                ]
+            }
+            Self::Nested(_, inner) => vec![("nested.filter", std::slice::from_ref(inner))],
             _ => Vec::new(),
         }
     }
@@ -79,9 +81,9 @@ impl Node {
 impl Filter {
     /// The filter of `node`, unless that is too deep or too large.
     pub(crate) fn of(node: Node) -> Self {
-        let children = node.children();
-        let depth = 1 + children.iter().map(|child| child.depth).max().unwrap_or_default();
-        let clauses = children.iter().fold(1_usize, |sum, child| sum.saturating_add(child.clauses));
+        let children = || node.children().into_iter().flat_map(|(_, filters)| filters);
+        let depth = 1 + children().map(|child| child.depth).max().unwrap_or_default();
+        let clauses = children().fold(1_usize, |sum, child| sum.saturating_add(child.clauses));
         let wrong = |what| Self { node: Node::Wrong(what), depth: 1, clauses: 1 };
         if depth > DEPTH_MAX {
             return wrong("filters may be nested at most 16 deep");
@@ -97,12 +99,28 @@ impl Filter {
         &self.node
     }
 
-    /// Why it cannot be used, if it cannot.
-    pub(crate) fn fault(&self) -> Option<&'static str> {
-        match &self.node {
-            Node::Wrong(what) => Some(what),
-            node => node.children().into_iter().find_map(Self::fault),
+    /// Why it cannot be used, if it cannot, told as of the JSON form.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.wrong().map(|(place, what)| match &place[..] {
+            "" => format!("{FILTER_FAULT}: {what}"),
+            place => format!("{FILTER_FAULT} at `{place}`: {what}"),
+        })
+    }
+
+    /// The first part that cannot be used: where it is, and why.
+    fn wrong(&self) -> Option<(String, &'static str)> {
+        if let Node::Wrong(what) = &self.node {
+            return Some((String::new(), what));
         }
+        let is_list = !matches!(self.node, Node::Nested(..));
+        let of_list = |(name, filters): (&'static str, &[Self])| {
+            let (number, (inside, what)) =
+                filters.iter().map(Self::wrong).enumerate().find_map(|(number, wrong)| Some((number, wrong?)))?;
+            let number = if is_list { format!("[{number}]") } else { String::new() };
+            let dot = if inside.is_empty() { "" } else { "." };
+            Some((format!("{name}{number}{dot}{inside}"), what))
+        };
+        self.node.children().into_iter().find_map(of_list)
     }
 }
 

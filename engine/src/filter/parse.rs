@@ -4,13 +4,14 @@
 //! error names the place by the names of our own members alone and says what belongs there, and never repeats a value
 //! or a key, because filters hold people's data. Depth and size are checked on the way down.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use privacy::EntityId;
 use serde::de::{Deserialize, Deserializer, Error};
 use storage::id::RecordId;
 
-use super::builder::{WRONG_END, WRONG_ENTITY, WRONG_VALUE, range};
+use super::builder::{WRONG_END, WRONG_ENTITY, WRONG_TEXT, WRONG_VALUE, range};
 use super::json::{FILTER_FAULT, Json};
 use super::node::{CLAUSES_MAX, Clauses, DEPTH_MAX, Filter, Node};
 use super::number::Number;
@@ -59,7 +60,6 @@ impl Trail<'_> {
 
 const OBJECT: &str = "an object is expected";
 const LIST: &str = "a list is expected";
-const TEXT: &str = "a string is expected";
 const UNKNOWN: &str = "an unknown member, or one that does not belong beside the others";
 
 /// The members of a combination.
@@ -94,7 +94,7 @@ fn only<'j>(json: &'j Json, at: &Trail<'_>, known: &[&'static str]) -> Result<(&
 }
 
 fn text<'j>(json: &'j Json, at: &Trail<'_>) -> Result<&'j str, Fault> {
-    let Json::Text(text) = json else { return Err(at.fault(TEXT)) };
+    let Json::Text(text) = json else { return Err(at.fault(WRONG_TEXT)) };
     Ok(text)
 }
 
@@ -117,7 +117,7 @@ fn scalar(json: &Json, at: &Trail<'_>) -> Result<Scalar, Fault> {
         Json::Flag(flag) => Ok(Scalar::Flag(*flag)),
         Json::Number(number) => Ok(Scalar::Number(*number)),
         Json::Text(text) => Ok(Scalar::Text(text.clone())),
-        Json::Null | Json::List(_) | Json::Object(_) | Json::Deep => Err(at.fault(WRONG_VALUE)),
+        Json::Null | Json::List(_) | Json::Object(_) | Json::Deep | Json::Long => Err(at.fault(WRONG_VALUE)),
     }
 }
 
@@ -134,10 +134,10 @@ fn entity(json: &Json, at: &Trail<'_>) -> Result<EntityId, Fault> {
     EntityId::new(text(json, at)?).map_err(|_| at.fault(WRONG_ENTITY))
 }
 
-fn entities(json: &Json, at: &Trail<'_>) -> Result<Vec<EntityId>, Fault> {
+fn entities(json: &Json, at: &Trail<'_>) -> Result<BTreeSet<EntityId>, Fault> {
     match json {
         Json::Object(_) => list(only(json, at, &["any"])?.1, &Trail::Member(at, "any"), entity),
-        _ => Ok(vec![entity(json, at)?]),
+        _ => Ok(BTreeSet::from([entity(json, at)?])),
     }
 }
 
@@ -149,7 +149,7 @@ fn matching(json: &Json, at: &Trail<'_>) -> Result<Predicate, Fault> {
         "any" => list(value, at, scalar).map(Predicate::AnyOf),
         "except" => list(value, at, scalar).map(Predicate::Except),
         "text" => text(value, at).map(|text| Predicate::Text(Words::of(text))),
-        _ => text(value, at).map(|text| Predicate::Prefix(text.to_owned())),
+        _ => text(value, at).map(|text| Predicate::Prefix(text.into())),
     }
 }
 

@@ -11,6 +11,7 @@ use super::number::Number;
 use super::range::{Limits, Range};
 use super::scalar::Scalar;
 use super::tokens::tokens;
+use crate::wiped::Wiped;
 
 /// A question about one value.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(crate) enum Predicate {
     /// It is a text with all words of this one, in any order.
     Text(Words),
     /// It is a text that starts like this.
-    Prefix(String),
+    Prefix(Wiped),
     /// It lies in this range.
     Range(Range),
     /// So many values are there: as many as a list has elements, none for null, else one.
@@ -34,15 +35,15 @@ pub(crate) enum Predicate {
 /// A text and its words.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Words {
-    text: String,
+    text: Wiped,
     /// Each once.
-    pub tokens: BTreeSet<String>,
+    pub tokens: BTreeSet<Wiped>,
 }
 
 impl Words {
     /// The words of `text`.
     pub fn of(text: &str) -> Self {
-        Self { text: text.to_owned(), tokens: tokens(text).collect() }
+        Self { text: text.into(), tokens: tokens(text).map(Wiped::from).collect() }
     }
 
     /// Whether all words are in `text`. No text has all of no words: a query of punctuation finds nothing.
@@ -50,7 +51,7 @@ impl Words {
         if self.tokens.is_empty() {
             return false;
         }
-        let there: BTreeSet<String> = tokens(text).collect();
+        let there: BTreeSet<Wiped> = tokens(text).map(Wiped::from).collect();
         self.tokens.is_subset(&there)
     }
 }
@@ -82,10 +83,10 @@ impl Predicate {
     fn holds_for_one(&self, value: &Value) -> bool {
         match self {
             Self::Equals(scalar) => scalar.is(value),
-            Self::AnyOf(scalars) => scalar_of(value).is_some_and(|scalar| scalars.contains(&scalar)),
-            Self::Except(scalars) => scalar_of(value).is_some_and(|scalar| !scalars.contains(&scalar)),
+            Self::AnyOf(scalars) => Scalar::of(value).is_some_and(|scalar| scalars.contains(&scalar)),
+            Self::Except(scalars) => Scalar::of(value).is_some_and(|scalar| !scalars.contains(&scalar)),
             Self::Text(words) => value.as_str().is_some_and(|text| words.are_in(text)),
-            Self::Prefix(prefix) => value.as_str().is_some_and(|text| text.starts_with(prefix.as_str())),
+            Self::Prefix(prefix) => value.as_str().is_some_and(|text| text.starts_with(&**prefix)),
             Self::Range(range) => range.holds(value),
             Self::Count(_) => false,
         }
@@ -99,20 +100,10 @@ impl Predicate {
             Self::Equals(scalar) => matching("value", scalar.to_json()),
             Self::AnyOf(scalars) => matching("any", list(scalars)),
             Self::Except(scalars) => matching("except", list(scalars)),
-            Self::Text(words) => matching("text", words.text.as_str().into()),
-            Self::Prefix(prefix) => matching("prefix", prefix.as_str().into()),
+            Self::Text(words) => matching("text", words.text.to_string().into()),
+            Self::Prefix(prefix) => matching("prefix", prefix.to_string().into()),
             Self::Range(range) => ("range", range.to_json()),
             Self::Count(limits) => ("values_count", limits.to_json(|number| number.to_json())),
         }
-    }
-}
-
-/// A JSON value as something to compare with; `None` for null, lists and objects.
-pub(crate) fn scalar_of(value: &Value) -> Option<Scalar> {
-    match value {
-        Value::Bool(flag) => Some(Scalar::Flag(*flag)),
-        Value::Number(number) => Number::of_json(number).map(Scalar::Number),
-        Value::String(text) => Some(Scalar::Text(text.clone())),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

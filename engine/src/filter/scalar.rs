@@ -2,14 +2,16 @@
 
 use serde_json::Value;
 
+use super::json::TEXT_BYTES_MAX;
 use super::number::Number;
+use crate::wiped::Wiped;
 
 /// A single value.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scalar {
     Flag(bool),
     Number(Number),
-    Text(String),
+    Text(Wiped),
 }
 
 impl Scalar {
@@ -18,7 +20,7 @@ impl Scalar {
         match self {
             Self::Flag(flag) => (*flag).into(),
             Self::Number(number) => number.to_json(),
-            Self::Text(text) => text.as_str().into(),
+            Self::Text(text) => text.to_string().into(),
         }
     }
 
@@ -27,7 +29,7 @@ impl Scalar {
         match value {
             Value::Bool(flag) => Some(Self::Flag(*flag)),
             Value::Number(number) => Number::of_json(number).map(Self::Number),
-            Value::String(text) => Some(Self::Text(text.clone())),
+            Value::String(text) => Some(Self::Text(text.as_str().into())),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
     }
@@ -37,7 +39,7 @@ impl Scalar {
         match (self, value) {
             (Self::Flag(flag), Value::Bool(other)) => flag == other,
             (Self::Number(number), Value::Number(other)) => Number::of_json(other).as_ref() == Some(number),
-            (Self::Text(text), Value::String(other)) => text == other,
+            (Self::Text(text), Value::String(other)) => **text == *other.as_str(),
             _ => false,
         }
     }
@@ -45,12 +47,13 @@ impl Scalar {
 
 /// What a filter compares with, in Rust: a string, a number, true or false.
 ///
-/// A float that is infinite or not a number makes the filter unusable, which whoever runs it is told.
+/// A float that is infinite or not a number, or a string of over 1 MiB, makes the filter unusable, which whoever runs it
+/// is told.
 #[derive(Clone)]
 pub struct Operand(pub(super) Option<Scalar>);
 
 impl Operand {
-    /// The value, unless it is a float that is none.
+    /// The value, unless nothing is compared with it.
     pub(crate) fn into_scalar(self) -> Option<Scalar> {
         self.0
     }
@@ -77,13 +80,13 @@ impl From<bool> for Operand {
 
 impl From<&str> for Operand {
     fn from(text: &str) -> Self {
-        Self(Some(Scalar::Text(text.to_owned())))
+        Self((text.len() <= TEXT_BYTES_MAX).then(|| Scalar::Text(text.into())))
     }
 }
 
 impl From<String> for Operand {
     fn from(text: String) -> Self {
-        Self(Some(Scalar::Text(text)))
+        Self((text.len() <= TEXT_BYTES_MAX).then(|| Scalar::Text(text.into())))
     }
 }
 

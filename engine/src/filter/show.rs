@@ -24,9 +24,9 @@ fn to_json(filter: &Filter) -> Value {
         Node::IsEmpty(path) => json!({ "is_empty": { "key": path.to_string() } }),
         Node::IsNull(path) => json!({ "is_null": { "key": path.to_string() } }),
         Node::HasId(ids) => json!({ "has_id": ids }),
-        Node::Entity(ids) => match &ids[..] {
-            [id] => json!({ "entity": id.as_str() }),
-            ids => json!({ "entity": { "any": ids.iter().map(|id| id.as_str()).collect::<Vec<_>>() } }),
+        Node::Entity(ids) => match ids.first().filter(|_| ids.len() == 1) {
+            Some(id) => json!({ "entity": id.as_str() }),
+            None => json!({ "entity": { "any": ids.iter().map(|id| id.as_str()).collect::<Vec<_>>() } }),
         },
         Node::Nested(path, inner) => json!({ "nested": { "key": path.to_string(), "filter": to_json(inner) } }),
         // Refused before.

@@ -1,9 +1,8 @@
 //! The values of one kind that a field has, in their order, each with its rows.
 //!
 //! What a number means is the engine's affair; here they are ordered as numbers, and texts by their bytes. Values are
-//! people's data: texts are wiped when dropped, and nothing here prints.
+//! people's data: they are wiped when dropped, and nothing here prints.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use roaring::RoaringBitmap;
@@ -23,7 +22,7 @@ pub struct Column {
 }
 
 enum Keys {
-    Numbers(Vec<u64>),
+    Numbers(Zeroizing<Vec<u64>>),
     Texts {
         /// All of them, one after the other.
         text: Zeroizing<String>,
@@ -33,27 +32,35 @@ enum Keys {
 }
 
 impl Column {
-    /// The column of numbers with their rows, each ascending and at least one.
+    /// The column of ascending numbers, each with its rows, ascending and at least one.
     ///
     /// # Errors
     /// [`Malformed`] if they are not.
-    pub fn of_numbers(values: &BTreeMap<u64, Vec<u32>>) -> Result<Self, Malformed> {
-        let postings = Postings::build(values.values().map(Vec::as_slice))?;
-        Ok(Self { keys: Keys::Numbers(values.keys().copied().collect()), postings })
+    pub fn of_numbers<'a>(values: impl ExactSizeIterator<Item = (u64, &'a [u32])> + Clone) -> Result<Self, Malformed> {
+        let postings = Postings::build(values.clone().map(|(_, rows)| rows))?;
+        // Room for everything at once: what grows leaves copies of people's data behind.
+        let mut numbers = Zeroizing::new(Vec::with_capacity(values.len()));
+        numbers.extend(values.map(|(number, _)| number));
+        if numbers.is_sorted_by(|a, b| a < b) { Ok(Self { keys: Keys::Numbers(numbers), postings }) } else { Err(WHAT) }
     }
 
-    /// The column of texts with their rows, each ascending and at least one.
+    /// The column of ascending texts, each with its rows, ascending and at least one.
     ///
     /// # Errors
     /// [`Malformed`] if they are not, or the texts are longer than 4 GiB together.
-    pub fn of_texts(values: &BTreeMap<String, Vec<u32>>) -> Result<Self, Malformed> {
-        let postings = Postings::build(values.values().map(Vec::as_slice))?;
-        // Room for everything at once: a growing string would leave copies of people's data behind.
-        let mut text = Zeroizing::new(String::with_capacity(values.keys().map(String::len).sum()));
-        let mut ends = Vec::with_capacity(values.len());
-        for key in values.keys() {
-            text.push_str(key);
+    pub fn of_texts<'a>(
+        values: impl ExactSizeIterator<Item = (&'a str, &'a [u32])> + Clone,
+    ) -> Result<Self, Malformed> {
+        let postings = Postings::build(values.clone().map(|(_, rows)| rows))?;
+        let mut text = Zeroizing::new(String::with_capacity(values.clone().map(|(text, _)| text.len()).sum()));
+        let (mut ends, mut last) = (Vec::with_capacity(values.len()), None);
+        for (value, _) in values {
+            if last.is_some_and(|last| last >= value) {
+                return Err(WHAT);
+            }
+            text.push_str(value);
             ends.push(u32::try_from(text.len()).map_err(|_| WHAT)?);
+            last = Some(value);
         }
         Ok(Self { keys: Keys::Texts { text, ends }, postings })
     }
@@ -103,6 +110,11 @@ impl Column {
         self.postings.any(places)
     }
 
+    /// How many of `rows` have the value at this place.
+    pub fn count(&self, at: usize, rows: &RoaringBitmap) -> u64 {
+        self.postings.count(at, rows)
+    }
+
     /// Bytes held in memory.
     pub fn resident_bytes(&self) -> usize {
         let keys = match &self.keys {
@@ -119,7 +131,7 @@ impl Column {
                 out.push(NUMBERS);
                 put_varint(out, numbers.len() as u64);
                 let mut least = 0;
-                for number in numbers {
+                for number in numbers.iter() {
                     put_varint(out, number.wrapping_sub(least));
                     least = number.wrapping_add(1);
                 }
@@ -149,8 +161,8 @@ impl Column {
     }
 }
 
-fn read_numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, Malformed> {
-    let (mut numbers, mut least) = (Vec::with_capacity(count), Some(0_u64));
+fn read_numbers(reader: &mut Reader<'_>, count: usize) -> Result<Zeroizing<Vec<u64>>, Malformed> {
+    let (mut numbers, mut least) = (Zeroizing::new(Vec::with_capacity(count)), Some(0_u64));
     for _ in 0..count {
         let gap = reader.varint(WHAT.0)?;
         let number = least.and_then(|least| least.checked_add(gap)).ok_or(WHAT)?;
@@ -161,8 +173,12 @@ fn read_numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, Malfo
 }
 
 fn read_texts(reader: &mut Reader<'_>, count: usize) -> Result<Keys, Malformed> {
-    // As in building, room for everything at once.
-    let mut text = Zeroizing::new(String::with_capacity(reader.rest().len()));
+    // As in building, room for everything at once, and no more.
+    let (mut ahead, mut len) = (Reader::new(reader.rest()), 0_usize);
+    for _ in 0..count {
+        len = len.saturating_add(ahead.sized(WHAT.0)?.len());
+    }
+    let mut text = Zeroizing::new(String::with_capacity(len));
     let (mut ends, mut last) = (Vec::with_capacity(count), None);
     for _ in 0..count {
         let key = std::str::from_utf8(reader.sized(WHAT.0)?).map_err(|_| WHAT)?;

@@ -2,14 +2,17 @@
 //!
 //! A field has a name, the engine's note of what it was indexed as, and columns by the engine's codes; what these mean is
 //! the engine's affair. Fields lie in the order of their names, so that one set of rows has one map. Bytes are compressed
-//! (zstd) where that pays, and never inflate beyond a fixed ratio.
+//! (zstd) where that pays, and never inflate beyond a fixed ratio. Names and values are people's data, wiped when
+//! dropped.
+
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
 use super::column::Column;
 use crate::codec::{Malformed, Reader, put_sized, put_varint};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const PLAIN: u8 = 0;
 const PACKED: u8 = 1;
 const ZSTD_LEVEL: i32 = 3;
@@ -24,7 +27,7 @@ const WHAT: Malformed = Malformed("field map");
 /// One field of the payloads.
 pub struct Field {
     /// Where it is in a payload, as the engine writes that.
-    pub name: String,
+    pub name: Zeroizing<String>,
     /// What it was indexed as, which storage does not interpret.
     pub kind: u8,
     /// Its columns by their codes, ascending.
@@ -45,8 +48,12 @@ pub struct FieldMap {
     rows: u32,
     /// Whether nothing is at any path that is not here.
     is_complete: bool,
+    /// In how much room it was built, which storage does not interpret.
+    room: u64,
     /// By name, ascending.
     fields: Vec<Field>,
+    /// How long its bytes are, once they were made or read.
+    encoded_len: OnceLock<usize>,
 }
 
 impl FieldMap {
@@ -56,8 +63,19 @@ impl FieldMap {
     /// [`Malformed`] if names or codes are not ascending.
     pub fn new(rows: u32, is_complete: bool, fields: Vec<Field>) -> Result<Self, Malformed> {
         let ascend = |field: &Field| field.columns.is_sorted_by(|(a, _), (b, _)| a < b);
-        let is_sorted = fields.is_sorted_by(|a, b| a.name < b.name) && fields.iter().all(ascend);
-        if is_sorted { Ok(Self { rows, is_complete, fields }) } else { Err(WHAT) }
+        let is_sorted = fields.is_sorted_by(|a, b| *a.name < *b.name) && fields.iter().all(ascend);
+        let map = Self { rows, is_complete, room: 0, fields, encoded_len: OnceLock::new() };
+        if is_sorted { Ok(map) } else { Err(WHAT) }
+    }
+
+    /// The map with the engine's note in how much room it was built.
+    pub fn in_room(self, room: u64) -> Self {
+        Self { room, ..self }
+    }
+
+    /// In how much room the engine says it built the map.
+    pub fn room(&self) -> u64 {
+        self.room
     }
 
     /// Rows that it is about.
@@ -89,11 +107,17 @@ impl FieldMap {
         self.fields.iter().map(|field| size_of::<Field>() + field.name.len() + columns(field)).sum()
     }
 
-    /// The map as bytes: version, whether it is packed, then rows, completeness and fields.
+    /// How long its bytes are; 0 before they were first made or read.
+    pub fn encoded_len(&self) -> usize {
+        self.encoded_len.get().copied().unwrap_or_default()
+    }
+
+    /// The map as bytes: version, whether it is packed, then rows, completeness, room and fields.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut plain = Zeroizing::new(Vec::with_capacity(self.resident_bytes() + 64));
         put_varint(&mut plain, u64::from(self.rows));
         plain.push(u8::from(self.is_complete));
+        put_varint(&mut plain, self.room);
         put_varint(&mut plain, self.fields.len() as u64);
         for field in &self.fields {
             put_sized(&mut plain, field.name.as_bytes());
@@ -109,6 +133,7 @@ impl FieldMap {
         let mut out = Zeroizing::new(Vec::with_capacity(2 + body.len()));
         out.extend_from_slice(&[VERSION, form]);
         out.extend_from_slice(body);
+        self.encoded_len.get_or_init(|| out.len());
         out
     }
 
@@ -121,11 +146,13 @@ impl FieldMap {
         if reader.u8("field map version")? != VERSION {
             return Err(Malformed("field map version"));
         }
-        match reader.u8(WHAT.0)? {
+        let map = match reader.u8(WHAT.0)? {
             PLAIN => Self::read(reader.rest(), rows),
             PACKED => Self::read(&unpack(reader.rest())?, rows),
             _ => Err(WHAT),
-        }
+        }?;
+        map.encoded_len.get_or_init(|| bytes.len());
+        Ok(map)
     }
 
     fn read(plain: &[u8], rows: u32) -> Result<Self, Malformed> {
@@ -138,9 +165,10 @@ impl FieldMap {
             1 => true,
             _ => return Err(WHAT),
         };
+        let room = reader.varint(WHAT.0)?;
         let mut fields = Vec::new();
         for _ in 0..reader.count(WHAT.0)? {
-            let name = std::str::from_utf8(reader.sized(WHAT.0)?).map_err(|_| WHAT)?.to_owned();
+            let name = std::str::from_utf8(reader.sized(WHAT.0)?).map_err(|_| WHAT)?.to_owned().into();
             let kind = reader.u8(WHAT.0)?;
             let mut columns = Vec::new();
             for _ in 0..reader.count(WHAT.0)? {
@@ -149,7 +177,7 @@ impl FieldMap {
             fields.push(Field { name, kind, columns });
         }
         reader.finish()?;
-        Self::new(rows, is_complete, fields)
+        Ok(Self::new(rows, is_complete, fields)?.in_room(room))
     }
 }
 

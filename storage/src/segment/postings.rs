@@ -43,7 +43,14 @@ impl Postings {
                 postings.push([].into_iter(), Some(bitmap))?;
             }
         }
-        Ok(postings)
+        Ok(postings.shrunk())
+    }
+
+    fn shrunk(mut self) -> Self {
+        self.starts.shrink_to_fit();
+        self.positions.shrink_to_fit();
+        self.bitmaps.shrink_to_fit();
+        self
     }
 
     fn push(&mut self, list: impl Iterator<Item = u32>, bitmap: Option<RoaringBitmap>) -> Result<(), Malformed> {
@@ -74,6 +81,17 @@ impl Postings {
             rows |= bitmap;
         }
         rows
+    }
+
+    /// How many of `rows` have this key.
+    pub fn count(&self, key: usize, rows: &RoaringBitmap) -> u64 {
+        let long = self.bitmaps.binary_search_by_key(&key, |(key, _)| *key as usize).ok();
+        if let Some((_, bitmap)) = long.and_then(|at| self.bitmaps.get(at)) {
+            return bitmap.intersection_len(rows);
+        }
+        let bounds = self.starts.get(key).zip(self.starts.get(key + 1));
+        let list = bounds.and_then(|(start, end)| self.positions.get(*start as usize..*end as usize));
+        list.into_iter().flatten().filter(|position| rows.contains(**position)).count() as u64
     }
 
     /// Bytes held in memory.
@@ -117,7 +135,7 @@ impl Postings {
                 postings.push([].into_iter(), Some(bitmap))?;
             }
         }
-        Ok(postings)
+        Ok(postings.shrunk())
     }
 }
 

@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 use super::*;
 
 const ROWS: u32 = 60;
+const ROOM: u64 = 1 << 40;
 
 type Texts = BTreeMap<String, Vec<u32>>;
 type Numbers = BTreeMap<u64, Vec<u32>>;
@@ -25,11 +26,14 @@ fn fields() -> impl Strategy<Value = BTreeMap<String, (u8, Texts, Numbers)>> {
 
 fn build(fields: &BTreeMap<String, (u8, Texts, Numbers)>) -> FieldMap {
     let field = |(name, (kind, texts, numbers)): (&String, &(u8, Texts, Numbers))| Field {
-        name: name.clone(),
+        name: name.clone().into(),
         kind: *kind,
-        columns: vec![(1, Column::of_texts(texts).unwrap()), (7, Column::of_numbers(numbers).unwrap())],
+        columns: vec![
+            (1, Column::of_texts(texts.iter().map(|(text, rows)| (text.as_str(), &rows[..]))).unwrap()),
+            (7, Column::of_numbers(numbers.iter().map(|(number, rows)| (*number, &rows[..]))).unwrap()),
+        ],
     };
-    FieldMap::new(ROWS, true, fields.iter().map(field).collect()).unwrap()
+    FieldMap::new(ROWS, true, fields.iter().map(field).collect()).unwrap().in_room(ROOM)
 }
 
 fn own(map: &FieldMap) -> bool {
@@ -43,8 +47,9 @@ proptest! {
         let built = build(&model);
         let decoded = FieldMap::decode(&built.encode(), ROWS).unwrap();
         for map in [built, decoded] {
-            prop_assert!(map.is_complete() && map.field("zz").is_none());
-            prop_assert!(map.fields().iter().map(|field| &field.name).eq(model.keys()));
+            prop_assert!(map.is_complete() && map.room() == ROOM && map.field("zz").is_none());
+            prop_assert_eq!(map.encoded_len(), map.encode().len());
+            prop_assert!(map.fields().iter().map(|field| &*field.name).eq(model.keys()));
             for (name, (kind, texts, numbers)) in &model {
                 let field = map.field(name).unwrap();
                 prop_assert!(field.kind == *kind && field.column(2).is_none());
@@ -53,6 +58,7 @@ proptest! {
                     prop_assert_eq!(of_texts.text(at), Some(text.as_str()));
                     prop_assert_eq!(of_texts.texts_below(|other| other < text), at);
                     prop_assert_eq!(of_texts.rows(at..at + 1), rows.iter().collect::<RoaringBitmap>());
+                    prop_assert_eq!(of_texts.count(at, &(0..ROWS / 2).collect()), rows.iter().filter(|row| **row < ROWS / 2).count() as u64);
                 }
                 prop_assert!(of_texts.text(texts.len()).is_none() && of_texts.numbers().is_empty());
                 prop_assert!(of_numbers.numbers().iter().eq(numbers.keys()));
@@ -93,12 +99,18 @@ fn it_is_packed_where_that_pays_and_never_inflates_beyond_the_ratio() {
 }
 
 #[test]
-fn names_and_codes_ascend() {
+fn names_codes_and_values_ascend() {
     let field = |name: &str, codes: &[u8]| Field {
-        name: name.into(),
+        name: name.to_owned().into(),
         kind: 0,
-        columns: codes.iter().map(|code| (*code, Column::of_numbers(&Numbers::new()).unwrap())).collect(),
+        columns: codes.iter().map(|code| (*code, Column::of_numbers([].into_iter()).unwrap())).collect(),
     };
+    for [a, b] in [["b", "a"], ["a", "a"]] {
+        assert!(Column::of_texts([(a, &[1_u32][..]), (b, &[2])].into_iter()).is_err());
+    }
+    for [a, b] in [[2, 1], [1, 1]] {
+        assert!(Column::of_numbers([(a, &[1_u32][..]), (b, &[2])].into_iter()).is_err());
+    }
     assert!(FieldMap::new(1, false, vec![field("a", &[1, 2]), field("b", &[])]).is_ok());
     assert!(FieldMap::new(1, false, vec![field("a", &[2, 1])]).is_err());
     assert!(FieldMap::new(1, false, vec![field("a", &[1]), field("a", &[])]).is_err());

@@ -29,6 +29,10 @@ proptest! {
             prop_assert_eq!(postings.len(), lists.len());
             prop_assert_eq!(postings.any(from..to), expected.clone());
             prop_assert!(postings.any(0..lists.len() + 5).is_empty() || !lists.is_empty());
+            let odd: RoaringBitmap = (0..ROWS).filter(|row| row % 2 == 1).collect();
+            for key in 0..lists.len() + 2 {
+                prop_assert_eq!(postings.count(key, &odd), (postings.any(key..key + 1) & &odd).len());
+            }
         }
     }
 
