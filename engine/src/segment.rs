@@ -10,7 +10,7 @@ mod opening;
 use std::sync::{Arc, OnceLock};
 
 use index::{Ann, Codes, Space};
-use privacy::Scope;
+use privacy::{Scope, SectionKey};
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::backend::Dir;
@@ -176,15 +176,19 @@ impl Segment {
             return Ok(rows);
         }
         let table_key = keys.read().table_key();
-        match RowsFile::open(&self.dir, self.id, &table_key, self.scope) {
-            Ok(rows) if rows.len() == self.len => Ok(self.rows.get_or_init(|| rows)),
-            Ok(_) => self.watch(Err(Error::corrupt(format!(
-                "segment {} has another number of rows than the manifest says",
-                self.id
-            )))),
+        match self.open_rows(&table_key) {
+            Ok(rows) => Ok(self.rows.get_or_init(|| rows)),
             // A rewrite opens its sources before it removes them, perhaps just now.
-            Err(error) => self.rows.get().map_or_else(|| self.watch(Err(error.into())), Ok),
+            Err(error) => self.rows.get().map_or_else(|| self.watch(Err(error)), Ok),
         }
+    }
+
+    fn open_rows(&self, table_key: &SectionKey) -> Result<RowsFile> {
+        let rows = RowsFile::open(&self.dir, self.id, table_key, self.scope)?;
+        if rows.len() == self.len {
+            return Ok(rows);
+        }
+        Err(Error::corrupt(format!("segment {} has another number of rows than the manifest says", self.id)))
     }
 
     /// Gives the segment the index it was just built with.
@@ -216,7 +220,8 @@ impl Segment {
         if let Some(index) = self.index.get() {
             return Ok(index.as_ref());
         }
-        let index = match self.index_file(keys).and_then(|file| self.decode_index(&file)) {
+        let table_key = keys.read().table_key();
+        let index = match self.index_file(keys).and_then(|file| self.load(&file, &table_key)) {
             Ok(index) => Some(index),
             Err(error) if is_damage(&error) || error.kind() == ErrorKind::KeyUnavailable => {
                 tracing::warn!(segment = self.path(), %error, "a damaged index is replaced from the rows");

@@ -5,14 +5,14 @@
 //! position), whichever way it went; the bytes are a pure function of codes, order and parameters
 //! where the build is.
 
-use crate::codec::DecodeError;
 use crate::codes::Codes;
+use crate::decode_error::DecodeError;
 use crate::graph::{self, BuildParams, FrozenGraph, Stop};
-use crate::image::Image;
 use crate::quantize::{Query, Space};
 use crate::search::{
     Allow, Candidate, Counters, Extent, Goal, Horizon, Members, Reach, Scratch, Through, Way, refine, scan, walk, way,
 };
+use crate::source::Source;
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
@@ -203,19 +203,19 @@ impl Ann {
     /// # Errors
     /// If the bytes are not codes of this space, or not a graph over as many rows.
     pub fn decode(space: &Space, codes: &[u8], graph: &[u8]) -> Result<Self, DecodeError> {
-        Self::read(space, Image::copied(codes, graph)?)
+        Self::read(space, codes, graph)
     }
 
-    /// [`decode`](Self::decode) without a copy. Runs in the current `rayon` pool.
+    /// [`decode`](Self::decode) from wherever the bytes are. Runs in the current `rayon` pool.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode).
-    pub fn read(space: &Space, image: Image) -> Result<Self, DecodeError> {
-        let codes = Codes::decode(space, image.codes)?;
-        if image.graph.is_empty() {
+    /// As [`decode`](Self::decode), and those of the sources.
+    pub fn read<S: Source + ?Sized>(space: &Space, codes: &S, graph: &S) -> Result<Self, S::Error> {
+        let codes = Codes::decode(space, codes)?;
+        if graph.length() == 0 {
             return Ok(Self::Flat(codes));
         }
-        let graph = FrozenGraph::decode(image.graph, codes.len())?;
+        let graph = FrozenGraph::decode(graph, codes.len())?;
         Ok(Self::Graph(codes, graph))
     }
 }

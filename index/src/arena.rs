@@ -93,19 +93,6 @@ impl<T: Pod> Arena<T> {
         self.mapped == 0 || self.locked
     }
 
-    /// Gives up all but the items in `range`, or in as much of it as there is. The first of them becomes item 0 where
-    /// it lies: the array stays aligned to 64 bytes if `range` starts at a multiple of them.
-    pub fn narrow(&mut self, range: Range<usize>) {
-        let end = range.end.min(self.len);
-        let start = range.start.min(end);
-        self.erase(end..self.len);
-        self.erase(0..start);
-        // SAFETY: `start <= self.len <= self.capacity`, so the pointer stays inside the mapping or at its end.
-        self.items = unsafe { self.items.add(start) };
-        self.capacity -= start;
-        self.len = end - start;
-    }
-
     /// Overwrites items with zeros, in a way that the compiler does not leave out.
     fn erase(&mut self, range: Range<usize>) {
         let items = &mut self[range];
@@ -221,25 +208,5 @@ mod tests {
             arena.erase(0..len);
             assert!(arena.iter().all(|&x| x == 0));
         }
-    }
-
-    #[test]
-    fn narrows_in_place_and_forgets_the_rest() {
-        let mut arena = Arena::<u8>::zeroed(1000);
-        arena.iter_mut().zip(0..).for_each(|(item, at)| *item = at as u8 | 1);
-        let (before, model) = (arena.as_ptr(), arena.to_vec());
-        arena.narrow(64..900);
-        assert_eq!(arena.as_ptr().align_offset(64), 0);
-        assert_eq!(arena[..], model[64..900]);
-        arena.extend_from_slice(&[7; 5]);
-        assert_eq!((arena[836], arena.len(), arena.resident_bytes()), (7, 841, 936));
-        assert_eq!(arena.as_ptr() as usize, before as usize + 64);
-        // What was given up at the end is zero when it comes into sight again.
-        arena.len = arena.capacity;
-        assert!(arena[841..].iter().all(|&item| item == 0));
-        arena.narrow(2000..3000);
-        assert!(arena.is_empty());
-        arena.narrow(0..1);
-        assert!(arena.is_empty());
     }
 }

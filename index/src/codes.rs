@@ -6,23 +6,28 @@
 //! know no vectors.
 
 use crate::arena::Arena;
-use crate::codec::{self, DecodeError, HEADER, Reader};
+use crate::decode_error::DecodeError;
 use crate::kernel::{Rows, prefetch};
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::packing::{is_packed, pack, unpack};
 use crate::quantize::{Query, Scale, Space, ratio};
+use crate::source::{self, PAGE, Source};
+use crate::trailer::{TRAILER, Trailer};
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 /// The newest byte form of codes.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// An empty row, of any stride.
 const ZEROS: [u8; MAX_DIMENSION] = [0; MAX_DIMENSION];
 
-/// Rows that one task checks.
-const TASK_ROWS: usize = 512;
+/// Rows that one task reads and checks: a multiple of whole pages, whatever the stride, and few enough to be in the cache.
+const TASK_ROWS: usize = PAGE / STRIDES;
+
+/// Of which every stride is a multiple.
+const STRIDES: usize = 64;
 
 /// The codes of the vectors of one segment, by position.
 ///
@@ -30,8 +35,8 @@ const TASK_ROWS: usize = 512;
 /// halves of all components before their low halves. The high halves alone estimate distances well
 /// enough to walk by, from half the cache lines; both together are the code.
 pub struct Codes {
-    /// What the byte form begins with: version, metric and dimension of the space.
-    header: [u8; 4],
+    /// What the byte form says of itself: version, metric and dimension of the space.
+    fields: [u8; 4],
     stride: usize,
     rows: Arena<u8>,
     outlines: Arena<Outline>,
@@ -65,7 +70,7 @@ impl Codes {
     pub fn with_capacity(space: &Space, rows: usize) -> Self {
         let stride = space.stride();
         Self {
-            header: header(space),
+            fields: fields(space),
             stride,
             rows: Arena::with_capacity(rows.saturating_mul(stride)),
             outlines: Arena::with_capacity(rows),
@@ -82,10 +87,11 @@ impl Codes {
         let row = &mut self.rows[start..];
         let code: &mut [i8] = bytemuck::cast_slice_mut(row);
         let scale = space.encode(vector, code);
-        let (outline, detail) = lengths(space, code, scale);
         if is_packed(self.stride) {
             pack(row);
         }
+        // No code that was just made has components out of range.
+        let (outline, detail) = lengths(space, row, scale).unwrap_or_else(|| (Outline::zeroed(), Detail::zeroed()));
         self.push_lengths(outline, detail);
     }
 
@@ -278,42 +284,45 @@ impl Codes {
         self.rows.is_locked() && self.outlines.is_locked() && self.details.is_locked()
     }
 
-    /// The codes as bytes: version, metric (one byte each), dimension (2), count (4), zeros up to 64 bytes, rows
-    /// (stride each), norm and fit (4 each) of every row, little-endian. A pure function of the codes.
+    /// The codes as bytes: rows (stride each), norm and fit (4 each) of every row, version, metric (one byte each),
+    /// dimension (2), count (4), little-endian. A pure function of the codes.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(HEADER + 8 * self.len() + self.rows.len()));
-        bytes.extend(codec::header(self.header, self.len()));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(self.rows.len() + 8 * self.len() + TRAILER));
         bytes.extend_from_slice(&self.rows);
         for position in 0..self.len() as u32 {
             let Scale { norm, fit } = self.scale(position);
             bytes.extend(norm.to_le_bytes());
             bytes.extend(fit.to_le_bytes());
         }
+        bytes.extend(Trailer::encode(self.fields, self.len()));
         bytes
     }
 
     /// Reads codes of this space out of their bytes, in the current `rayon` pool.
     ///
     /// # Errors
-    /// If the bytes are not codes of this space.
-    pub(crate) fn decode(space: &Space, mut bytes: Arena<u8>) -> Result<Self, DecodeError> {
-        let (header, stride) = (header(space), space.stride());
-        let mut reader = Reader::new(&bytes);
-        reader.version(VERSION)?;
-        if reader.bytes(3)? != &header[1..] {
-            return Err(DecodeError::OtherSpace);
+    /// If the bytes are not codes of this space, and those of the source.
+    pub(crate) fn decode<S: Source + ?Sized>(space: &Space, source: &S) -> Result<Self, S::Error> {
+        let (fields, stride) = (fields(space), space.stride());
+        let trailer = Trailer::read(source, VERSION)?;
+        if trailer.fields != fields {
+            return Err(DecodeError::OtherSpace.into());
         }
-        let count = reader.rows()?;
-        let rows = reader.bytes(count.checked_mul(stride).ok_or(DecodeError::Length)?)?;
-        let scales = reader.words(count.checked_mul(2).ok_or(DecodeError::Length)?)?;
-        reader.end()?;
-        let (mut outlines, mut details) = (Arena::zeroed(count), Arena::zeroed(count));
+        let count = trailer.rows;
+        if count.checked_mul(stride + SCALE) != Some(trailer.body) {
+            return Err(DecodeError::Length.into());
+        }
+        let end = count * stride;
+        let scales = source::read(source, end..trailer.body)?;
+        let (mut rows, mut outlines, mut details) = (Arena::zeroed(end), Arena::zeroed(count), Arena::zeroed(count));
+        let task = TASK_ROWS * stride;
         let kept = outlines.par_chunks_mut(TASK_ROWS).zip(details.par_chunks_mut(TASK_ROWS));
-        let given = rows.par_chunks(TASK_ROWS * stride).zip(scales.par_chunks(TASK_ROWS * 2));
-        given.zip(kept).try_for_each(|((rows, scales), kept)| derive(space, rows, scales, kept))?;
-        let end = HEADER + rows.len();
-        bytes.narrow(HEADER..end);
-        let mut codes = Self { header, stride, rows: bytes, outlines, details, greatest: (0.0, 0.0), squares: 0.0 };
+        let read = rows.par_chunks_mut(task).zip(scales.par_chunks(TASK_ROWS * SCALE)).enumerate();
+        read.zip(kept).try_for_each(|((number, (rows, scales)), kept)| {
+            source.read(number * task, rows)?;
+            derive(space, rows, scales, kept).map_err(S::Error::from)
+        })?;
+        let mut codes = Self { fields, stride, rows, outlines, details, greatest: (0.0, 0.0), squares: 0.0 };
         for position in 0..count {
             codes.note_lengths(codes.outlines[position], codes.details[position]);
         }
@@ -321,49 +330,49 @@ impl Codes {
     }
 }
 
-/// What is kept of `rows` besides them, from their `scales`: norm and fit, twice as many words as rows.
+/// Bytes of the norm and the fit of a row.
+const SCALE: usize = 8;
+
+/// What is kept of `rows` besides them, from their `scales`.
 fn derive(
     space: &Space,
     rows: &[u8],
-    scales: &[[u8; 4]],
+    scales: &[u8],
     (outlines, details): (&mut [Outline], &mut [Detail]),
 ) -> Result<(), DecodeError> {
-    let mut code = Zeroizing::new([0; MAX_DIMENSION]);
-    let code = &mut code[..space.stride()];
     let kept = outlines.iter_mut().zip(details);
-    for ((row, scale), (outline, detail)) in rows.chunks_exact(code.len()).zip(scales.as_chunks().0).zip(kept) {
-        let [norm, fit] = scale.map(f32::from_le_bytes);
+    for ((row, scale), (outline, detail)) in
+        rows.chunks_exact(space.stride()).zip(scales.as_chunks::<SCALE>().0).zip(kept)
+    {
+        let [n0, n1, n2, n3, f0, f1, f2, f3] = *scale;
+        let [norm, fit] = [[n0, n1, n2, n3], [f0, f1, f2, f3]].map(f32::from_le_bytes);
         if ![norm, fit].iter().all(|length| length.is_finite() && *length >= 0.0) {
             return Err(DecodeError::Range { what: "length" });
         }
-        unpack(row, code);
-        if code.contains(&i8::MIN) {
-            // No code has it, and kernels need not know it.
-            return Err(DecodeError::Range { what: "code" });
-        }
-        (*outline, *detail) = lengths(space, code, Scale { norm, fit });
+        let kept = lengths(space, row, Scale { norm, fit });
+        // No code has a component that others lack, and kernels need not know it.
+        (*outline, *detail) = kept.ok_or(DecodeError::Range { what: "code" })?;
     }
     Ok(())
 }
 
-/// What is kept of a row besides its code.
-fn lengths(space: &Space, code: &[i8], Scale { norm, fit }: Scale) -> (Outline, Detail) {
-    let square = (space.kernels().dot)(code, code);
-    let rough_fit = if is_packed(code.len()) {
-        // What the high half says of a component, doubled to be whole. The code is so near its vector
-        // that it can stand for it here.
-        let high = |z: i8| 2 * (i16::from(z) & !15) + 15;
-        // Products of 16 bits, because there is an instruction for their sums.
-        let rough: i32 = code.iter().map(|&z| i32::from(high(z)) * i32::from(i16::from(z))).sum();
-        fit * ratio(square as f32, rough as f32 / 2.0)
+/// What is kept of a row besides its code; `None` if one of its components is -128.
+fn lengths(space: &Space, row: &[u8], Scale { norm, fit }: Scale) -> Option<(Outline, Detail)> {
+    let kernels = space.kernels();
+    let (square, rough_fit) = if is_packed(row.len()) {
+        let (high, low) = row.split_at(row.len() / 2);
+        let [square, rough] = (kernels.squares)(high, low)?;
+        // The code is so near its vector that it can stand for it here.
+        (square, fit * ratio(square as f32, rough as f32 / 2.0))
     } else {
-        fit
+        let code: &[i8] = bytemuck::cast_slice(row);
+        ((!code.contains(&i8::MIN)).then(|| (kernels.dot)(code, code))?, fit)
     };
-    (Outline { norm, rough_fit }, Detail { fit, residual: space.residual(fit, square) })
+    Some((Outline { norm, rough_fit }, Detail { fit, residual: space.residual(fit, square) }))
 }
 
-/// Version, metric and dimension: what the bytes begin with.
-fn header(space: &Space) -> [u8; 4] {
+/// Version, metric and dimension: what the bytes end with, before the count.
+fn fields(space: &Space) -> [u8; 4] {
     let metric = match space.metric() {
         Metric::Cosine => 0,
         Metric::Dot => 1,

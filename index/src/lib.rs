@@ -5,15 +5,14 @@
 //! and searches it. A search gives [`Candidate`]s with estimated distances and error bounds; the
 //! caller, who holds the exact vectors, ranks them again with [`Metric::distance`].
 //!
-//! The modules, leaves first: `metric`, `arena`, `kernel`, `codec`; `image`; `quantize`; `codes`; `graph`;
+//! The modules, leaves first: `metric`, `arena`, `kernel`, `decode_error`; `source`, `trailer`; `quantize`; `codes`; `graph`;
 //! `search`; `ann`. Only `arena` and `kernel` contain `unsafe`.
 
 mod ann;
 mod arena;
-mod codec;
 mod codes;
+mod decode_error;
 mod graph;
-mod image;
 mod kernel;
 mod metric;
 mod packing;
@@ -21,12 +20,14 @@ mod quantize;
 #[cfg(test)]
 mod samples;
 mod search;
+mod source;
+mod trailer;
 
 pub use ann::Ann;
-pub use codec::DecodeError;
 pub use codes::Codes;
+pub use decode_error::DecodeError;
 pub use graph::{BuildParams, Builder, FrozenGraph, Stop};
-pub use image::Image;
 pub use metric::{MAX_DIMENSION, Metric, UnknownMetric, VectorError};
 pub use quantize::{Query, Scale, Space};
 pub use search::{Allow, Candidate, Counters, Reach, Scratch};
+pub use source::{PAGE, Source};

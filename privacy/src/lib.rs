@@ -23,7 +23,7 @@ pub mod root;
 pub mod seal;
 pub mod secret;
 
-pub use entity::{EntityError, EntityId};
+pub use entity::{EntityError, EntityId, MAX_ENTITY_BYTES};
 pub use keyring::{
     AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Tag, Wanted,

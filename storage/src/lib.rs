@@ -8,6 +8,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`id`], [`record`] | names of things; a record and its two plaintexts |
+//! | [`codec`], [`packed`] | numbers and lengths as bytes; lists of numbers as bits |
 //! | [`backend`] | the contract of a place for files; the disk, and one in memory |
 //! | [`frame_log`], [`wal`] | append-only frames with a torn tail; the write-ahead log in them |
 //! | [`memtable`] | records that are in no segment yet |
@@ -43,6 +44,7 @@ pub mod id;
 pub mod key_file;
 pub mod manifest;
 pub mod memtable;
+pub mod packed;
 pub mod record;
 pub mod recovery;
 pub mod segment;

@@ -6,18 +6,20 @@
 use std::fmt;
 
 use privacy::EntityId;
+use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::codec::{Malformed, Reader, put_record_id, put_sized, put_varint};
+use crate::codec::{Malformed, Reader, put_sized, put_varint};
 use crate::id::{RecordId, Sequence};
 
 /// The most bytes a compressed payload may decode to (16 MiB). Longer payloads are stored as they are.
 pub const MAX_INFLATED: usize = 16 << 20;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HAS_ENTITY: u8 = 1;
 const HAS_PAYLOAD: u8 = 2;
 const COMPRESSED: u8 = 4;
+const IS_UUID: u8 = 8;
 const ZSTD_LEVEL: i32 = 3;
 
 /// One vector with what belongs to it.
@@ -112,7 +114,8 @@ pub enum RecordError {
     },
 }
 
-/// The body of `record` as it is sealed: version, flags, id, sequence, entity, payload, zeros up to a Padmé size.
+/// The body of `record` as it is sealed: version, flags, id (a number as varint), sequence, entity, payload, zeros up to a
+/// Padmé size.
 /// The payload is compressed (zstd, level 3) where that makes it smaller.
 pub fn encode_body(record: &Record) -> Zeroizing<Vec<u8>> {
     let payload = record.payload.as_deref();
@@ -125,10 +128,13 @@ pub fn encode_body(record: &Record) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(padme(size)));
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     out.push(VERSION);
-    out.push(
-        flag(entity.is_some(), HAS_ENTITY) | flag(payload.is_some(), HAS_PAYLOAD) | flag(packed.is_some(), COMPRESSED),
-    );
-    put_record_id(&mut out, record.id);
+    let is_uuid = matches!(record.id, RecordId::Uuid(_));
+    let optional = flag(entity.is_some(), HAS_ENTITY) | flag(payload.is_some(), HAS_PAYLOAD);
+    out.push(optional | flag(packed.is_some(), COMPRESSED) | flag(is_uuid, IS_UUID));
+    match record.id {
+        RecordId::Num(number) => put_varint(&mut out, number),
+        RecordId::Uuid(uuid) => out.extend_from_slice(uuid.as_bytes()),
+    }
     put_varint(&mut out, record.sequence);
     if let Some(entity) = entity {
         put_sized(&mut out, entity.as_bytes());
@@ -152,10 +158,13 @@ pub fn decode_body(bytes: &[u8]) -> Result<Body, RecordError> {
         return Err(RecordError::NewerFormat { found: version, max: VERSION });
     }
     let flags = reader.u8("flags")?;
-    if version != VERSION || flags & !(HAS_ENTITY | HAS_PAYLOAD | COMPRESSED) != 0 {
+    if version != VERSION || flags & !(HAS_ENTITY | HAS_PAYLOAD | COMPRESSED | IS_UUID) != 0 {
         return Err(Malformed("flags").into());
     }
-    let id = reader.record_id()?;
+    let id = match flags & IS_UUID {
+        0 => RecordId::Num(reader.varint("record id")?),
+        _ => RecordId::Uuid(Uuid::from_bytes(reader.array("record id")?)),
+    };
     let sequence = reader.varint("sequence")?;
     let mut body = Body { id, sequence, entity: None, payload: None };
     if flags & HAS_ENTITY != 0 {

@@ -1,11 +1,12 @@
 //! Loading an index: its sections are opened and checked by all threads of the pool, chunk by chunk, into the memory
 //! that will be searched.
 //!
-//! Invariant: nothing of a section is looked at before all of its chunks are authentic, and whatever was opened of one
-//! that is not is wiped with its buffer.
+//! Invariant: nothing of a chunk is looked at before it is authentic, at its place in a section whose length is; nothing
+//! of a section leaves here before all of its chunks are; and whatever was opened of one that is not is wiped with its
+//! buffer.
 
-use index::{Ann, Image};
-use privacy::{SECTION_CHUNK, SectionReader};
+use index::{Ann, DecodeError, Source};
+use privacy::{OpenError, SECTION_CHUNK, SectionKey, SectionReader};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use storage::segment::{EntityMap, FieldMap, IdMap, IndexFile};
@@ -31,13 +32,16 @@ impl Segment {
         Ok(Index { ann, ids, entities, fields, erased: RoaringBitmap::new() })
     }
 
+    /// [`Segment::decode_index`], and meanwhile the table of rows, which the first answer needs as well. If that does not
+    /// open, whoever asks for it will hear why.
+    pub(super) fn load(&self, file: &IndexFile, table_key: &SectionKey) -> Result<Index> {
+        let rows = || _ = self.open_rows(table_key).map(|rows| self.rows.set(rows));
+        self.pool.install(|| rayon::join(|| self.decode_index(file), rows)).0
+    }
+
     fn ann(&self, file: &IndexFile) -> Result<Ann> {
         let (codes, graph) = (self.reader(file, section::CODES)?, self.reader(file, section::GRAPH)?);
-        let mut image = Image::zeroed(codes.len(), graph.len()).map_err(|e| self.damaged_index(e))?;
-        let (codes_room, graph_room) = image.buffers();
-        self.open_into(&codes, codes_room)?;
-        self.open_into(&graph, graph_room)?;
-        Ann::read(&self.space, image).map_err(|e| self.damaged_index(e))
+        Ann::read(&self.space, &Chunks(codes), &Chunks(graph)).map_err(|e| self.damaged_index(e))
     }
 
     fn opened(&self, file: &IndexFile, code: u8) -> Result<Zeroizing<Vec<u8>>> {
@@ -60,5 +64,47 @@ impl Segment {
 
     fn damaged_index(&self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
         Error::with(ErrorKind::Corrupt, format!("the index of segment {} is damaged", self.id), source)
+    }
+}
+
+/// A section as the index reads it.
+struct Chunks<'a>(SectionReader<'a>);
+
+/// Why a section does not become an index.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Sealed(#[from] OpenError),
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+}
+
+impl Source for Chunks<'_> {
+    type Error = Unread;
+
+    fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read(&self, start: usize, room: &mut [u8]) -> std::result::Result<(), Unread> {
+        const { assert!(index::PAGE == SECTION_CHUNK, "or every page would be opened twice") };
+        let (mut at, mut room) = (start, room);
+        while !room.is_empty() {
+            let (number, skip) = (at / SECTION_CHUNK, at % SECTION_CHUNK);
+            let whole = SECTION_CHUNK.min(self.length().saturating_sub(number * SECTION_CHUNK));
+            let wanted = room.len().min(whole.saturating_sub(skip));
+            let (part, rest) = room.split_at_mut(wanted);
+            if wanted == 0 {
+                return Err(OpenError::TooShort.into());
+            } else if wanted == whole {
+                self.0.chunk_into(number, part)?;
+            } else {
+                let mut chunk = Zeroizing::new([0; SECTION_CHUNK]);
+                self.0.chunk_into(number, &mut chunk[..whole])?;
+                part.copy_from_slice(&chunk[skip..skip + wanted]);
+            }
+            (at, room) = (at + wanted, rest);
+        }
+        Ok(())
     }
 }

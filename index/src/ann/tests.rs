@@ -128,12 +128,27 @@ fn bytes_round_trip_and_belong_to_their_space() {
     let other = |space: Space| Ann::decode(&space, &codes, &graph).err();
     assert_eq!(other(Space::new(Metric::Dot, 8, &[4; 32])), Some(DecodeError::OtherSpace));
     assert_eq!(other(Space::new(Metric::Cosine, 9, &[4; 32])), Some(DecodeError::OtherSpace));
-    let no_version = [&[0], &codes[1..]].concat();
+    let (body, trailer) = codes.split_at(codes.len() - 8);
+    let no_version = [body, &[0], &trailer[1..]].concat();
     assert_eq!(Ann::decode(&space, &no_version, &[]).err(), Some(DecodeError::Range { what: "version" }));
     let mut bad_length = codes.clone();
-    let scales = bad_length.len() - 800;
+    let scales = bad_length.len() - 808;
     bad_length[scales..scales + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     assert_eq!(Ann::decode(&space, &bad_length, &[]).err(), Some(DecodeError::Range { what: "length" }));
+    for dimension in [40, 300] {
+        let space = Space::new(Metric::L2, dimension, &[4; 32]);
+        let mut bytes = codes_of(&space, 700);
+        assert_eq!(*Ann::decode(&space, &bytes, &[]).unwrap().encode_codes(), bytes);
+        // Of the last row, one component is less than any code's: packed, the half of one is 0 here.
+        let last = 700 * space.stride() - 1;
+        let halves: &[usize] = if dimension < 256 { &[last] } else { &[last, last - space.stride() / 2] };
+        halves.iter().for_each(|&at| bytes[at] = if halves.len() == 1 { 128 } else { bytes[at] & 15 });
+        assert_eq!(Ann::decode(&space, &bytes, &[]).err(), Some(DecodeError::Range { what: "code" }), "{dimension}");
+    }
+}
+
+fn codes_of(space: &Space, rows: usize) -> Vec<u8> {
+    codes(space, &clusters(rows, space.dimension(), 13)).encode().to_vec()
 }
 
 #[test]

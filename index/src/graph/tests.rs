@@ -4,8 +4,7 @@
 
 use super::geometry::Geometry;
 use super::{BuildParams, Builder, FrozenGraph, Stop, build, prune, removal, repair};
-use crate::codec::DecodeError;
-use crate::image::Image;
+use crate::decode_error::DecodeError;
 use crate::metric::Metric;
 use crate::quantize::Space;
 use crate::samples::{clusters, codes, shapes};
@@ -190,7 +189,7 @@ proptest! {
 }
 
 fn decode(bytes: &[u8], rows: usize) -> Result<FrozenGraph, DecodeError> {
-    FrozenGraph::decode(Image::copied(&[], bytes)?.graph, rows)
+    FrozenGraph::decode(bytes, rows)
 }
 
 fn sample() -> (FrozenGraph, usize) {
@@ -202,34 +201,98 @@ fn sample() -> (FrozenGraph, usize) {
 fn bytes_round_trip_and_say_what_is_wrong() {
     let (graph, n) = sample();
     let bytes = graph.encode();
+    // Eight bits a number.
+    let trailer = bytes.len() - 8;
+    assert_eq!(trailer, 150 * 16);
     assert_eq!(decode(&bytes, n).unwrap().encode(), bytes);
     let changed = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = bytes.to_vec();
         change(&mut bytes);
         decode(&bytes, n).map(|_| ()).unwrap_err()
     };
-    assert_eq!(changed(&|bytes| bytes[0] = 4), DecodeError::NewerFormat { found: 4, newest: 3 });
-    assert_eq!(changed(&|bytes| bytes[1] = 2), DecodeError::Range { what: "degree" });
-    assert_eq!(changed(&|bytes| bytes[2] = 2), DecodeError::Range { what: "reserved bytes" });
-    assert_eq!(changed(&|bytes| bytes[63] = 1), DecodeError::Range { what: "reserved bytes" });
-    assert_eq!(changed(&|bytes| bytes[64] = 200), DecodeError::Range { what: "neighbour" });
-    assert_eq!(changed(&|bytes| bytes.push(0)), DecodeError::Length);
-    assert_eq!(changed(&|bytes| bytes.truncate(100)), DecodeError::Length);
+    assert_eq!(changed(&|bytes| bytes[trailer] = 5), DecodeError::NewerFormat { found: 5, newest: 4 });
+    assert_eq!(changed(&|bytes| bytes[trailer] = 3), DecodeError::Range { what: "version" });
+    assert_eq!(changed(&|bytes| bytes[trailer + 1] = 2), DecodeError::Range { what: "degree" });
+    assert_eq!(changed(&|bytes| bytes[trailer + 2] = 2), DecodeError::Range { what: "reserved bytes" });
+    assert_eq!(changed(&|bytes| bytes[trailer + 4] = 151), DecodeError::Length);
+    assert_eq!(changed(&|bytes| bytes[64] = 150), DecodeError::Range { what: "neighbour" });
+    assert_eq!(changed(&|bytes| bytes.insert(0, 0)), DecodeError::Length);
+    assert_eq!(changed(&|bytes| drop(bytes.drain(..100))), DecodeError::Length);
+    assert_eq!(changed(&|bytes| bytes.truncate(7)), DecodeError::Length);
     assert_eq!(decode(&bytes, n + 1).err(), Some(DecodeError::Length));
 }
 
+/// A graph of these lists, which need not be near one another.
+fn listed(degree: usize, lists: &[Vec<u32>]) -> FrozenGraph {
+    let mut graph = FrozenGraph::unconnected(lists.len(), degree);
+    for (row, list) in (0..).zip(lists) {
+        graph.set(row, list.iter().copied());
+    }
+    graph
+}
+
+/// What the form is, said without pages or words: the bits of all slots, a page at a time.
+fn packed(graph: &FrozenGraph, bits: usize) -> Vec<u8> {
+    const PAGE_BITS: usize = 8 * crate::PAGE;
+    let mut found: Vec<bool> = Vec::new();
+    for row in 0..graph.len() as u32 {
+        if found.len() % PAGE_BITS + bits * graph.degree() > PAGE_BITS {
+            found.resize(found.len().next_multiple_of(PAGE_BITS), false);
+        }
+        found.extend(graph.neighbours(row).iter().flat_map(|to| (0..bits).map(move |bit| to >> bit & 1 == 1)));
+    }
+    let bytes = found.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit)));
+    let (degree, rows) = (graph.degree() as u8, (graph.len() as u32).to_le_bytes());
+    bytes.chain([4, degree, 0, 0]).chain(rows).collect()
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Lists over one page and over many, of numbers of two to sixteen bits.
+    #[test]
+    fn any_lists_round_trip(
+        n in prop_oneof![1_usize..70, 250..260_usize, 2000..2200_usize, 65_534..65_540_usize], degree in 2_usize..20, seed: u64
+    ) {
+        let degree = if n > 10_000 { 4 } else { 2 * degree };
+        let next = |at: usize| (seed ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23).wrapping_mul(at as u64 | 1);
+        let lists: Vec<Vec<u32>> =
+            (0..n).map(|row| (0..degree).map(|at| (next(row * degree + at) % n as u64) as u32).collect()).collect();
+        let graph = listed(degree, &lists);
+        let bytes = graph.encode();
+        let bits = (1..).find(|&bits| n <= 1 << bits).unwrap();
+        prop_assert!(packed(&graph, bits)[..] == bytes[..]);
+        let decoded = decode(&bytes, n).unwrap();
+        prop_assert!((0..n as u32).all(|row| decoded.neighbours(row) == graph.neighbours(row)));
+    }
+
+    /// Whatever is changed, what decodes has no row that is not there and encodes to the same bytes.
+    #[test]
+    fn any_damage_is_refused_or_is_another_graph(
+        n in prop_oneof![1_usize..70, 2000..2200_usize], at: prop::sample::Index, flip in 1_u8.., from_end: bool
+    ) {
+        let lists: Vec<Vec<u32>> = (0..n as u32).map(|row| (0..9).map(|to| (row * 7 + to) % n as u32).collect()).collect();
+        let mut bytes = listed(10, &lists).encode().to_vec();
+        let at = at.index(bytes.len());
+        let at = if from_end { bytes.len() - 1 - at % 40.min(bytes.len()) } else { at };
+        bytes[at] ^= flip;
+        if let Ok(graph) = decode(&bytes, n) {
+            prop_assert!((0..n as u32).all(|row| graph.neighbours(row).iter().all(|&to| (to as usize) < n)));
+            prop_assert!(graph.encode()[..] == bytes[..]);
+        }
+    }
+
     #[test]
     fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..400), rows in 0_usize..9) {
         let mut bytes = bytes;
         let _ = decode(&bytes, rows);
-        // Let more of them pass the header.
-        if let [version, degree, zero, zeros, r0, r1, r2, r3, ..] = bytes.as_mut_slice() {
-            (*version, *degree, *zero, *zeros) = (3, 4 + *degree % 4, 0, 0);
-            [*r0, *r1, *r2, *r3] = (rows as u32).to_le_bytes();
-            bytes.iter_mut().skip(8).take(56).for_each(|byte| *byte = 0);
-            bytes.iter_mut().skip(64).for_each(|byte| *byte = byte.saturating_sub(250));
+        // Let more of them pass the trailer.
+        let bits = (1..).find(|&bits| rows <= 1 << bits).unwrap();
+        bytes.truncate((rows * 4 * bits).div_ceil(8));
+        bytes.extend([4, 4, 0, 0]);
+        bytes.extend((rows as u32).to_le_bytes());
+        if let Ok(graph) = decode(&bytes, rows) {
+            prop_assert!(graph.encode()[..] == bytes[..]);
         }
-        let _ = decode(&bytes, rows);
     }
 }

@@ -5,23 +5,28 @@
 
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX2")]
 
+mod numbers;
+mod squares;
+mod totals;
+
 use super::nibbles::GROUP;
 use super::rows::Rows;
-use super::scalar::{self, tail};
+use super::scalar::{self, HALVES, tail};
 use super::table::{AHEAD, Kernels};
 use std::arch::x86_64::{
-    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm_storeu_si128, _mm256_abs_epi8, _mm256_add_epi16,
-    _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_hadd_epi32,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_srli_epi16,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_sign_epi8,
+    _mm256_srli_epi16,
 };
+use totals::totals;
 
 /// Codes consumed by one step.
 const STEP: usize = 32;
 
 /// The table, if this processor has AVX2.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, nibble_dots };
+    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, nibble_dots, squares, unpack };
     is_x86_feature_detected!("avx2").then_some(&KERNELS)
 }
 
@@ -39,6 +44,16 @@ fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
 fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
     // SAFETY: as in `dot`.
     unsafe { nibble_dots_avx2(query, rows, positions, out) }
+}
+
+fn squares(high: &[u8], low: &[u8]) -> Option<[i32; HALVES]> {
+    // SAFETY: as in `dot`.
+    unsafe { squares::squares(high, low) }
+}
+
+fn unpack(packed: &[u8], bits: u32, out: &mut [u32]) -> u32 {
+    // SAFETY: as in `dot`.
+    unsafe { numbers::unpack(packed, bits, out) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -105,18 +120,6 @@ fn dot4(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
         *dot += scalar::dot(tail(query, done), tail(row, done));
     }
     dots
-}
-
-/// The sums of the eight numbers in each vector.
-#[target_feature(enable = "avx2")]
-fn totals(sums: [__m256i; 4]) -> [i32; 4] {
-    // Two horizontal additions leave, in each half, one partial sum per vector.
-    let quads = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
-    let totals = _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256::<1>(quads));
-    let mut out = [0; 4];
-    // SAFETY: the array is 16 writable bytes, and the store needs no alignment.
-    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), totals) };
-    out
 }
 
 /// Steps whose sums of products fit 16 bits: two pairs of at most 15·127 each.

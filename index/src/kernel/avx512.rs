@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX-512")]
 
+use super::avx2;
 use super::rows::Rows;
 use super::scalar::{self, tail};
 use super::table::{AHEAD, Kernels};
@@ -15,14 +16,22 @@ use std::arch::x86_64::{
     _mm512_inserti64x4, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512,
     _mm512_sub_epi32, _mm512_xor_si512,
 };
+use std::sync::OnceLock;
 
 /// Codes consumed by one step.
 const STEP: usize = 64;
 
 /// The table, if this processor has AVX-512 VNNI.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels { name: "avx512-vnni", dot, dots, nibble_dots };
-    (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")).then_some(&KERNELS)
+    static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
+    let table = || {
+        let detected = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+        // What only opening needs is AVX2's, which every such processor has.
+        let others = avx2::kernels().filter(|_| detected)?;
+        let Kernels { squares, unpack, .. } = *others;
+        Some(Kernels { name: "avx512-vnni", dot, dots, nibble_dots, squares, unpack })
+    };
+    KERNELS.get_or_init(table).as_ref()
 }
 
 fn dot(a: &[i8], b: &[i8]) -> i32 {

@@ -8,7 +8,8 @@ use super::scalar;
 use super::table::{AHEAD, Kernels};
 use simsimd::SpatialSimilarity;
 
-pub(super) static KERNELS: Kernels = Kernels { name: "simsimd", dot, dots, nibble_dots };
+pub(super) static KERNELS: Kernels =
+    Kernels { name: "simsimd", dot, dots, nibble_dots, squares: scalar::squares, unpack: scalar::unpack };
 
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     i8::dot(a, b).map_or_else(|| scalar::dot(a, b), |dot| dot as i32)

@@ -18,6 +18,46 @@ pub fn nibble_dot(query: &[i8], row: &[u8]) -> i32 {
     query.iter().zip(numbers).map(|(&y, n)| i32::from(y) * i32::from(n)).sum()
 }
 
+/// What [`squares`] tells: of all of a code, and of its high halves.
+pub const HALVES: usize = 2;
+
+/// The inner products of a code, given as its packed high and low halves, with itself and with twice what its high halves
+/// say, each with the middle of the range of a low one: z and 2·(z - low) + 15. `None` if a component is -128.
+pub fn squares(high: &[u8], low: &[u8]) -> Option<[i32; HALVES]> {
+    let mut sums = [0; HALVES];
+    for (high, low) in high.as_chunks().0.iter().zip(low.as_chunks().0) {
+        for (high, low) in nibbles::unpack(high).into_iter().zip(nibbles::unpack(low)) {
+            let (high, low) = (i32::from(high), i32::from(low));
+            let z = 16 * high + low - 128;
+            if z == i32::from(i8::MIN) {
+                return None;
+            }
+            sums[0] += z * z;
+            sums[1] += z * (2 * (z - low) + 15);
+        }
+    }
+    Some(sums)
+}
+
+/// Takes numbers of `bits` bits, 1..=32, out of bytes in which they lie one after the other, lowest bits first; zeros
+/// beyond the end. Returns the greatest.
+pub fn unpack(packed: &[u8], bits: u32, out: &mut [u32]) -> u32 {
+    let mask = u32::MAX.checked_shr(u32::BITS.saturating_sub(bits)).unwrap_or(0);
+    let mut greatest = 0;
+    for (at, out) in out.iter_mut().enumerate() {
+        let first = at * bits as usize;
+        let rest = packed.get(first / 8..).unwrap_or_default();
+        let bytes = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut bytes = [0; 8];
+            bytes.iter_mut().zip(rest).for_each(|(to, &byte)| *to = byte);
+            bytes
+        });
+        *out = (u64::from_le_bytes(bytes) >> (first % 8)) as u32 & mask;
+        greatest = greatest.max(*out);
+    }
+    greatest
+}
+
 /// Inner products of `query` with the rows at `positions`.
 #[cfg(test)]
 pub fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {

@@ -4,6 +4,7 @@
 //! ignored. A leaf, so that every kernel file can fill it.
 
 use super::rows::Rows;
+use super::scalar::HALVES;
 
 /// Rows whose loading starts before the first of them is compared, and those that are loaded while
 /// their predecessors are compared.
@@ -24,4 +25,10 @@ pub struct Kernels {
     /// Inner products of one row with many of four bits a component, 0..=15, packed as
     /// [`nibbles`](super::nibbles) says.
     pub nibble_dots: Dots<u8>,
+    /// Of the packed high and low halves of a row, the inner products of its code with itself and with twice what
+    /// the high halves say, each with the middle of the range of a low one; `None` if a component is -128.
+    pub squares: fn(&[u8], &[u8]) -> Option<[i32; HALVES]>,
+    /// Takes numbers of so many bits, 1..=32, out of bytes in which they lie one after the other, lowest bits first,
+    /// as many as the last slice holds; zeros beyond the end. Returns the greatest.
+    pub unpack: fn(&[u8], u32, &mut [u32]) -> u32,
 }

@@ -70,6 +70,63 @@ fn every_table_equals_the_reference_on_nibbles() {
 }
 
 #[test]
+fn every_table_squares_packed_codes() {
+    let mut rng = StdRng::seed_from_u64(9);
+    for len in (0..=1024).step_by(GROUP).chain([4096]) {
+        let mut codes = rows(len, &mut rng);
+        codes.push((0..len).map(|at| if at + 1 == len { i8::MIN } else { -127 }).collect());
+        codes.push((0..len).map(|at| if at == 40 { i8::MIN } else { 9 }).collect());
+        for code in codes {
+            let halves = |half: fn(u8) -> u8| -> Vec<u8> {
+                code.as_chunks()
+                    .0
+                    .iter()
+                    .flat_map(|group: &[i8; GROUP]| nibbles::pack(&group.map(|z| half(z as u8 ^ 128))))
+                    .collect()
+            };
+            let (high, low) = (halves(|z| z >> 4), halves(|z| z & 15));
+            let sum = |of: fn(i32) -> i32| code.iter().map(|&z| i32::from(z) * of(i32::from(z))).sum();
+            let sums = [sum(|z| z), sum(|z| 2 * z.div_euclid(16) * 16 + 15)];
+            let expected = (!code.contains(&i8::MIN)).then_some(sums);
+            assert_eq!(scalar::squares(&high, &low), expected);
+            for table in available() {
+                assert_eq!((table.squares)(&high, &low), expected, "{} {len}", table.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_table_unpacks_numbers() {
+    let mut rng = StdRng::seed_from_u64(10);
+    for bits in 1..=32_u32 {
+        for count in (0..70).chain([480, 1000]) {
+            let numbers: Vec<u32> = (0..count).map(|_| rng.random::<u32>() >> (32 - bits)).collect();
+            let bit = |at: usize| {
+                numbers.get(at / bits as usize).map_or(0, |number| (number >> (at % bits as usize)) as u8 & 1)
+            };
+            let byte = |byte: usize| (0..8).map(|at| bit(byte * 8 + at) << at).sum();
+            let whole: Vec<u8> = (0..(count * bits as usize).div_ceil(8)).map(byte).collect();
+            for packed in [whole.clone(), [&whole[..], &[0xff; 40]].concat(), whole[..whole.len() / 2].to_vec()] {
+                // What is cut off reads as zeros.
+                let seen = packed.len() * 8;
+                let expected: Vec<u32> = (0..count)
+                    .map(|at| {
+                        (0..bits as usize).filter(|b| at * bits as usize + b < seen).map(|b| numbers[at] & 1 << b).sum()
+                    })
+                    .collect();
+                for unpack in available().iter().map(|table| table.unpack).chain([scalar::unpack as _]) {
+                    let mut found = vec![7; count];
+                    let greatest = unpack(&packed, bits, &mut found);
+                    assert_eq!(found, expected, "{bits} {count}");
+                    assert_eq!(greatest, expected.iter().copied().max().unwrap_or(0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_longer_row_is_cut() {
     let long = [3_i8; 200];
     for table in available() {

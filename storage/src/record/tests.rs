@@ -8,6 +8,7 @@ use super::*;
 fn records() -> impl Strategy<Value = Record> {
     let ids = prop_oneof![
         any::<u64>().prop_map(RecordId::Num),
+        (0..1_u64 << 20).prop_map(RecordId::Num),
         any::<[u8; 16]>().prop_map(|bytes| RecordId::Uuid(Uuid::from_bytes(bytes))),
     ];
     let payloads = prop_oneof![
@@ -41,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_fail(mut bytes: Vec<u8>, flags in 0u8..8) {
+    fn any_bytes_decode_or_fail(mut bytes: Vec<u8>, flags in 0u8..32) {
         let _ = decode_body(&bytes);
         let _ = decode_vector(&bytes);
         bytes.splice(0..0, [VERSION, flags]);
@@ -110,7 +111,7 @@ fn a_payload_beyond_the_cap_is_stored_as_it_is() {
 
 #[test]
 fn a_newer_body_says_so() {
-    assert_eq!(decode_body(&[9, 0]), Err(RecordError::NewerFormat { found: 9, max: 1 }));
+    assert_eq!(decode_body(&[9, 0]), Err(RecordError::NewerFormat { found: 9, max: VERSION }));
     assert_eq!(decode_body(&[0, 0]), Err(Malformed("flags").into()));
     let debug =
         format!("{:?}", Record { id: RecordId::Num(77), sequence: 3, entity: None, vector: vec![0.5], payload: None });

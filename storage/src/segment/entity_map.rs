@@ -4,13 +4,14 @@
 //! of one array (compressed sparse rows), because most entities have a handful of rows and a bitmap each would cost more
 //! than the rows' names. Bitmaps are made when asked for.
 
-use privacy::EntityId;
+use privacy::{EntityId, MAX_ENTITY_BYTES};
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
 use crate::codec::{Malformed, Reader, put_sized, put_varint};
+use crate::packed::put_packed;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The owners of a segment's rows.
 pub struct EntityMap {
@@ -111,15 +112,24 @@ impl EntityMap {
         names + size_of_val(self.entities.as_slice()) + numbers * size_of::<u32>()
     }
 
-    /// The map as bytes: version, entity count, names, row count, owner of each row.
+    /// The map as bytes: version, entity count, names (how many bytes each begins with of the one before it, and the
+    /// rest), row count, owner of each row.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let names: usize = self.entities.iter().map(|entity| entity.as_str().len() + 2).sum();
-        let mut out = Zeroizing::new(Vec::with_capacity(24 + names + self.owners.len() * 4));
+        let names: usize = self.entities.iter().map(|entity| entity.as_str().len() + 4).sum();
+        let mut out = Zeroizing::new(Vec::with_capacity(40 + names + self.owners.len() * 5));
         out.push(VERSION);
         put_varint(&mut out, self.entities.len() as u64);
-        self.entities.iter().for_each(|entity| put_sized(&mut out, entity.as_str().as_bytes()));
+        let mut last: &[u8] = &[];
+        for entity in &self.entities {
+            let name = entity.as_str().as_bytes();
+            let (_, rest) = name.split_at(common(last, name));
+            put_varint(&mut out, (name.len() - rest.len()) as u64);
+            put_sized(&mut out, rest);
+            last = name;
+        }
         put_varint(&mut out, self.owners.len() as u64);
-        out.extend(self.owners.iter().flat_map(|owner| owner.to_le_bytes()));
+        let owners: Vec<u64> = self.owners.iter().map(|&owner| u64::from(owner)).collect();
+        put_packed(&mut out, &Zeroizing::new(owners));
         out
     }
 
@@ -133,22 +143,44 @@ impl EntityMap {
             return Err(Malformed("entity map version"));
         }
         let count = reader.count("entity count")?;
-        let mut entities: Vec<EntityId> = Vec::new();
+        let (mut entities, mut name) = (Vec::new(), Zeroizing::new(Vec::with_capacity(MAX_ENTITY_BYTES)));
         for _ in 0..count {
-            let name = std::str::from_utf8(reader.sized("entity")?).map_err(|_| Malformed("entity"))?;
-            let entity = EntityId::new(name).map_err(|_| Malformed("entity"))?;
-            if entities.last().is_some_and(|last| *last >= entity) {
-                return Err(Malformed("entity order"));
-            }
-            entities.push(entity);
+            next_name(&mut reader, &mut name)?;
+            let text = std::str::from_utf8(&name).map_err(|_| Malformed("entity"))?;
+            entities.push(EntityId::new(text).map_err(|_| Malformed("entity"))?);
         }
-        let rows = reader.count("row count")?;
-        let len = rows.checked_mul(4).ok_or(Malformed("row count"))?;
-        let (owners, _) = reader.bytes(len, "owners")?.as_chunks();
-        let owners = owners.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
+        let rows = reader.varint("row count")?;
+        // A block of rows takes two bytes at least.
+        let rows = u32::try_from(rows).ok().filter(|&rows| rows as usize / 64 <= reader.rest().len());
+        let rows = rows.ok_or(Malformed("row count"))? as usize;
+        let owners = reader.packed(rows, "owners")?;
         reader.finish()?;
-        Self::new(entities, owners)
+        let owners = owners.iter().map(|&owner| u32::try_from(owner).map_err(|_| Malformed("owners")));
+        Self::new(entities, owners.collect::<Result<_, _>>()?)
     }
+}
+
+/// Bytes that both begin with.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// Turns a name into the one that follows it, which must tell as little as it can of what they share. The buffer has room
+/// for every name and never moves.
+fn next_name(reader: &mut Reader<'_>, name: &mut Vec<u8>) -> Result<(), Malformed> {
+    const BAD: Malformed = Malformed("entity");
+    let shared = usize::try_from(reader.varint(BAD.0)?).map_err(|_| BAD)?;
+    let rest = reader.sized(BAD.0)?;
+    if shared > name.len() || shared + rest.len() > MAX_ENTITY_BYTES {
+        return Err(BAD);
+    }
+    // Of names that begin alike, the first byte that differs decides.
+    if rest.first() <= name.get(shared) {
+        return Err(Malformed("entity order"));
+    }
+    name.truncate(shared);
+    name.extend_from_slice(rest);
+    Ok(())
 }
 
 #[cfg(test)]

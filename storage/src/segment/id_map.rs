@@ -1,14 +1,17 @@
 //! Which record lies at which position of a segment, both ways.
 //!
 //! Ids and sequences are held by position, and a permutation sorts the positions by id: 20 bytes a row where all ids are
-//! numbers. The permutation is not stored; it follows from the ids. A segment holds an id once.
+//! numbers. A segment holds an id once. What is stored are the ids in their order, in which numbers take no more bits than
+//! they lie apart, and the permutation: together no more than the ids in the order of positions would take, and nothing
+//! is to be sorted when a segment opens.
 
 use zeroize::Zeroizing;
 
 use crate::codec::{Malformed, Reader, put_record_id, put_varint};
 use crate::id::{RecordId, Sequence};
+use crate::packed::put_packed;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NUMBERS: u8 = 0;
 const MIXED: u8 = 1;
 
@@ -62,10 +65,6 @@ impl IdMap {
             Some(numbers) => Ids::Numbers(numbers),
             None => Ids::Mixed(ids),
         };
-        Self::new(ids, sequences)
-    }
-
-    fn new(ids: Ids, sequences: Vec<Sequence>) -> Result<Self, Malformed> {
         let by_id = ids.sorted().ok_or(Malformed("record ids"))?;
         Ok(Self { ids, sequences, by_id })
     }
@@ -112,23 +111,30 @@ impl IdMap {
         ids + size_of_val(self.sequences.as_slice()) + size_of_val(self.by_id.as_slice())
     }
 
-    /// The map as bytes: version, kind, count, ids, sequences.
+    /// The map as bytes: version, kind, count, the positions in the order of ids, the ids in that order (numbers as
+    /// what lies between each and the one before it), the sequences in the order of positions.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut out = Zeroizing::new(Vec::with_capacity(12 + self.len() * 25));
+        // Room for everything at once, so that nothing is left behind by growing.
+        let mut out = Zeroizing::new(Vec::with_capacity(48 + self.len() * (9 + 17 + 9)));
         out.push(VERSION);
+        out.push(if matches!(self.ids, Ids::Numbers(_)) { NUMBERS } else { MIXED });
+        put_varint(&mut out, self.len() as u64);
+        let positions: Zeroizing<Vec<u64>> = Zeroizing::new(self.by_id.iter().map(|&at| u64::from(at)).collect());
+        put_packed(&mut out, &positions);
         match &self.ids {
             Ids::Numbers(ids) => {
-                out.push(NUMBERS);
-                put_varint(&mut out, ids.len() as u64);
-                out.extend(ids.iter().flat_map(|id| id.to_le_bytes()));
+                let mut next = 0;
+                let gap = |&at: &u32| {
+                    let id = ids.get(at as usize).copied().unwrap_or_default();
+                    let gap = id.wrapping_sub(next);
+                    next = id.wrapping_add(1);
+                    gap
+                };
+                put_packed(&mut out, &Zeroizing::new(self.by_id.iter().map(gap).collect::<Vec<u64>>()));
             }
-            Ids::Mixed(ids) => {
-                out.push(MIXED);
-                put_varint(&mut out, ids.len() as u64);
-                ids.iter().for_each(|&id| put_record_id(&mut out, id));
-            }
+            Ids::Mixed(_) => self.iter_sorted(None).for_each(|(id, _)| put_record_id(&mut out, id)),
         }
-        out.extend(self.sequences.iter().flat_map(|sequence| sequence.to_le_bytes()));
+        put_packed(&mut out, &self.sequences);
         out
     }
 
@@ -142,15 +148,26 @@ impl IdMap {
             return Err(Malformed("id map version"));
         }
         let kind = reader.u8("id map kind")?;
-        let count = reader.count("id map count")?;
+        let count = reader.varint("id map count")?;
+        // A position takes a bit, unless there is but one.
+        let count = u32::try_from(count).ok().filter(|&count| count as usize / 8 <= reader.rest().len());
+        let count = count.ok_or(Malformed("id map count"))? as usize;
+        let by_id = permutation(&mut reader, count)?;
         let ids = match kind {
-            NUMBERS => Ids::Numbers(numbers(&mut reader, count)?),
-            MIXED => Ids::Mixed((0..count).map(|_| reader.record_id()).collect::<Result<_, _>>()?),
+            NUMBERS => Ids::Numbers(placed(&by_id, 0, numbers(&mut reader, count)?.iter().copied())?),
+            MIXED => {
+                let ids: Vec<RecordId> = (0..count).map(|_| reader.record_id()).collect::<Result<_, _>>()?;
+                let all_numbers = ids.iter().all(|id| matches!(id, RecordId::Num(_)));
+                if all_numbers || !ids.is_sorted_by(|a, b| a < b) {
+                    return Err(Malformed("record ids"));
+                }
+                Ids::Mixed(placed(&by_id, RecordId::Num(0), ids.into_iter())?)
+            }
             _ => return Err(Malformed("id map kind")),
         };
-        let sequences = numbers(&mut reader, count)?;
+        let sequences = std::mem::take(&mut *reader.packed(count, "id map")?);
         reader.finish()?;
-        Self::new(ids, sequences)
+        Ok(Self { ids, sequences, by_id })
     }
 
     /// How many ids are below `id`.
@@ -159,10 +176,36 @@ impl IdMap {
     }
 }
 
-fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, Malformed> {
-    let len = count.checked_mul(8).ok_or(Malformed("id map"))?;
-    let (chunks, _) = reader.bytes(len, "id map")?.as_chunks();
-    Ok(chunks.iter().map(|&bytes| u64::from_le_bytes(bytes)).collect())
+/// Reads every position below `count`, each once.
+fn permutation(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, Malformed> {
+    const BAD: Malformed = Malformed("positions");
+    let packed = reader.packed(count, BAD.0)?;
+    let mut seen = vec![false; count];
+    let mut note = |&at: &u64| {
+        let here = usize::try_from(at).ok().and_then(|at| seen.get_mut(at)).ok_or(BAD)?;
+        if std::mem::replace(here, true) { Err(BAD) } else { Ok(at as u32) }
+    };
+    packed.iter().map(&mut note).collect()
+}
+
+/// Reads numbers that ascend, without one twice.
+fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<Zeroizing<Vec<u64>>, Malformed> {
+    let mut numbers = reader.packed(count, "record ids")?;
+    let mut next = Some(0_u64);
+    for number in numbers.iter_mut() {
+        *number = next.and_then(|next| next.checked_add(*number)).ok_or(Malformed("record ids"))?;
+        next = number.checked_add(1);
+    }
+    Ok(numbers)
+}
+
+/// Puts each item where it belongs; `blank` is what none will be left of.
+fn placed<T: Clone>(by_id: &[u32], blank: T, sorted: impl Iterator<Item = T>) -> Result<Vec<T>, Malformed> {
+    let mut items = vec![blank; by_id.len()];
+    for (&at, item) in by_id.iter().zip(sorted) {
+        *items.get_mut(at as usize).ok_or(Malformed("positions"))? = item;
+    }
+    Ok(items)
 }
 
 #[cfg(test)]

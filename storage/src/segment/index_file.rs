@@ -146,7 +146,7 @@ fn read_directory(directory: &[u8], footer: &Footer) -> Result<Vec<Section>, Mal
         let len = usize::try_from(reader.u64(WHAT.0)?).map_err(|_| WHAT)?;
         sections.push(Section { code, offset, len });
     }
-    let fills = is_filled(sections.iter().map(|section| Some((section.offset, section.len))), footer);
+    let fills = is_filled(sections.iter().map(|section| (section.offset, section.len)), footer);
     if fills && sections.is_sorted_by(|a, b| a.code < b.code) { Ok(sections) } else { Err(WHAT) }
 }
 

@@ -16,7 +16,7 @@ use crate::id::SegmentId;
 use crate::segment::SegmentError;
 
 /// The newest segment format this build reads, and the one it writes.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 /// Bytes of a header.
 pub const HEADER_LEN: usize = 24;
 /// Bytes of a footer.
@@ -150,11 +150,8 @@ impl Footer {
 }
 
 /// Whether ranges (offset, length) fill the file from its header to the footer's part, one after the other.
-pub(super) fn is_filled(mut ranges: impl Iterator<Item = Option<(usize, usize)>>, footer: &Footer) -> bool {
-    let end = ranges.try_fold(HEADER_LEN, |end, range| {
-        let (offset, len) = range.filter(|(offset, _)| *offset == end)?;
-        offset.checked_add(len)
-    });
+pub(super) fn is_filled(mut ranges: impl Iterator<Item = (usize, usize)>, footer: &Footer) -> bool {
+    let end = ranges.try_fold(HEADER_LEN, |end, (offset, len)| offset.checked_add(len).filter(|_| offset == end));
     end.is_some_and(|end| end as u64 == footer.offset)
 }
 

@@ -1,8 +1,10 @@
 //! `.rec`: the durable half of a segment, and the truth about its rows.
 //!
 //! Per row two blobs, vector and body, each sealed under its owner's key and bound to the row, not to this file: a
-//! rewrite copies them as they are. The row table, sealed under the environment's table key, holds only random names,
-//! offsets and lengths. Blobs lie back to back in the table's order, so every byte of the file is accounted for.
+//! rewrite copies them as they are. The row [`table`], sealed under the environment's table key, holds only random names
+//! and lengths. Blobs lie back to back in the table's order, so every byte of the file is accounted for.
+
+mod table;
 
 use std::borrow::Cow;
 use std::io;
@@ -12,13 +14,11 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::backend::{Dir, Region};
-use crate::codec::Reader;
+use crate::codec::Malformed;
 use crate::id::{RowId, SegmentId};
 use crate::segment::SegmentError;
-use crate::segment::layout::{FileWriter, Footer, Kind, is_filled, open, rows_name};
-
-/// Bytes of a row in the table: row id 16, key id 16, offset 8, vector length 4, body length 4.
-const ENTRY_LEN: usize = 48;
+use crate::segment::layout::{FileWriter, Footer, Kind, open, rows_name};
+use table::{Entry, TableWriter};
 
 /// A row as it is stored: its name, its key's name, and its two blobs.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct RowsMeta {
 pub struct RowsWriter {
     file: FileWriter,
     segment: SegmentId,
-    table: Vec<u8>,
+    table: TableWriter,
 }
 
 impl RowsWriter {
@@ -65,7 +65,7 @@ impl RowsWriter {
     /// Those of the backend.
     pub fn create(dir: &Dir, segment: SegmentId) -> io::Result<Self> {
         let file = FileWriter::create(dir, &rows_name(segment), Kind::Rows, segment)?;
-        Ok(Self { file, segment, table: Vec::new() })
+        Ok(Self { file, segment, table: TableWriter::default() })
     }
 
     /// Appends a row.
@@ -75,13 +75,9 @@ impl RowsWriter {
     pub fn push(&mut self, row: &SealedRow<'_>) -> io::Result<()> {
         let len = |blob: &[u8]| u32::try_from(blob.len()).map_err(|_| io::ErrorKind::InvalidInput);
         let (vector_len, body_len) = (len(&row.vector)?, len(&row.body)?);
-        let offset = self.file.append(&row.vector)?;
+        self.file.append(&row.vector)?;
         self.file.append(&row.body)?;
-        self.table.extend_from_slice(&row.row.0);
-        self.table.extend_from_slice(&row.key.0);
-        self.table.extend_from_slice(&offset.to_le_bytes());
-        self.table.extend_from_slice(&vector_len.to_le_bytes());
-        self.table.extend_from_slice(&body_len.to_le_bytes());
+        self.table.push(row.row, row.key, vector_len, body_len);
         Ok(())
     }
 
@@ -95,17 +91,17 @@ impl RowsWriter {
         scope: Scope,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> io::Result<RowsMeta> {
-        let rows = (self.table.len() / ENTRY_LEN) as u64;
-        let sealed = seal_section(table_key, &context(scope, self.segment), &self.table, rng);
+        let rows = self.table.len() as u64;
+        let sealed = seal_section(table_key, &context(scope, self.segment), &self.table.encode(), rng);
         Ok(RowsMeta { rows, bytes: self.file.finish(&sealed, rows)? })
     }
 }
 
-/// An open `.rec`: its bytes, mapped, and its row table, decrypted.
+/// An open `.rec`: its bytes, mapped, and its row table, taken apart.
 pub struct RowsFile {
     name: String,
     bytes: Region,
-    table: Zeroizing<Vec<u8>>,
+    table: Zeroizing<Vec<Entry>>,
 }
 
 impl RowsFile {
@@ -119,16 +115,14 @@ impl RowsFile {
         let (footer, sealed) = Footer::read(&name, &bytes)?;
         let table = open_section(table_key, &context(scope, segment), sealed)
             .map_err(|error| SegmentError::sealed(&name, "row table", error))?;
-        if !is_sound(&table, &footer) {
-            return Err(SegmentError::damaged(&name, "row table"));
-        }
+        let table = table::decode(&table, &footer).map_err(|Malformed(_)| SegmentError::damaged(&name, "row table"))?;
         Ok(Self { name, bytes, table })
     }
 
     /// Rows in the file, dead ones included.
     pub fn len(&self) -> u32 {
         // Opening refused tables of more rows.
-        (self.table.len() / ENTRY_LEN) as u32
+        self.table.len() as u32
     }
 
     /// Whether the file has no rows.
@@ -141,7 +135,8 @@ impl RowsFile {
     /// # Errors
     /// [`SegmentError::Damaged`] if there is no such row: whoever named the position does not fit this file.
     pub fn row(&self, position: u32) -> Result<RowEntry, SegmentError> {
-        Ok(self.entry(position)?.names)
+        let Entry { row, key, .. } = *self.entry(position)?;
+        Ok(RowEntry { row, key })
     }
 
     /// The sealed vector of the row at `position`.
@@ -159,7 +154,7 @@ impl RowsFile {
     /// As [`RowsFile::row`].
     pub fn body_blob(&self, position: u32) -> Result<&[u8], SegmentError> {
         let entry = self.entry(position)?;
-        self.slice(entry.offset + entry.vector_len, entry.body_len)
+        self.slice(entry.offset + u64::from(entry.vector_len), entry.body_len)
     }
 
     /// The whole row at `position` as a rewrite copies it.
@@ -171,49 +166,17 @@ impl RowsFile {
         Ok(SealedRow { row, key, vector: self.vector_blob(position)?.into(), body: self.body_blob(position)?.into() })
     }
 
-    fn entry(&self, position: u32) -> Result<Entry, SegmentError> {
-        let (entries, _) = self.table.as_chunks();
-        let entry = usize::try_from(position).ok().and_then(|position| entries.get(position));
-        entry.and_then(Entry::read).ok_or_else(|| SegmentError::damaged(&self.name, "row position"))
+    fn entry(&self, position: u32) -> Result<&Entry, SegmentError> {
+        let entry = usize::try_from(position).ok().and_then(|position| self.table.get(position));
+        entry.ok_or_else(|| SegmentError::damaged(&self.name, "row position"))
     }
 
-    fn slice(&self, offset: usize, len: usize) -> Result<&[u8], SegmentError> {
-        self.bytes
-            .get(offset..)
-            .and_then(|rest| rest.get(..len))
+    fn slice(&self, offset: u64, len: u32) -> Result<&[u8], SegmentError> {
+        let offset = usize::try_from(offset).ok();
+        offset
+            .and_then(|offset| self.bytes.get(offset..)?.get(..len as usize))
             .ok_or_else(|| SegmentError::damaged(&self.name, "row bounds"))
     }
-}
-
-struct Entry {
-    names: RowEntry,
-    offset: usize,
-    vector_len: usize,
-    body_len: usize,
-}
-
-impl Entry {
-    /// `None` where the offset is beyond this machine's addresses.
-    fn read(bytes: &[u8; ENTRY_LEN]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        let names = RowEntry { row: RowId(reader.array("row").ok()?), key: KeyId(reader.array("key").ok()?) };
-        let offset = usize::try_from(reader.u64("offset").ok()?).ok()?;
-        let (vector_len, body_len) = (reader.u32("length").ok()? as usize, reader.u32("length").ok()? as usize);
-        Some(Self { names, offset, vector_len, body_len })
-    }
-}
-
-/// Whether the rows fill the file from header to table and number as many as the footer says.
-fn is_sound(table: &[u8], footer: &Footer) -> bool {
-    let (entries, rest) = table.as_chunks();
-    let ranges = entries.iter().map(|bytes| {
-        let entry = Entry::read(bytes)?;
-        Some((entry.offset, entry.vector_len.checked_add(entry.body_len)?))
-    });
-    rest.is_empty()
-        && entries.len() as u64 == footer.count
-        && u32::try_from(footer.count).is_ok()
-        && is_filled(ranges, footer)
 }
 
 fn context(scope: Scope, segment: SegmentId) -> SectionContext {

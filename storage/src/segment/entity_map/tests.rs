@@ -11,7 +11,7 @@ fn entity(name: &str) -> EntityId {
 }
 
 fn rows() -> impl Strategy<Value = Vec<Option<EntityId>>> {
-    prop::collection::vec(prop::option::of("[a-c]{1,2}".prop_map(|name| entity(&name))), 0..80)
+    prop::collection::vec(prop::option::of("[a-cé]{1,3}".prop_map(|name| entity(&name))), 0..80)
 }
 
 proptest! {
@@ -62,4 +62,29 @@ fn owners_and_entities_fit_together() {
     assert!(EntityMap::new(names(), vec![1, 0, 3]).is_err(), "an owner nobody is");
     assert!(EntityMap::new(names(), vec![1, 0, 1]).is_err(), "an entity without rows");
     assert!(EntityMap::new(names(), vec![1, 2, u32::MAX]).is_err());
+}
+
+/// Names that begin alike are told once.
+#[test]
+fn names_take_what_tells_them_from_the_last() {
+    let rows: Vec<_> = (0..9000).map(|row| Some(entity(&format!("entity-{:07}", row % 3000)))).collect();
+    let bytes = EntityMap::build(&rows).unwrap().encode();
+    assert!(bytes.len() < 3000 * 4 + 9000 * 12 / 8 + 300, "{}", bytes.len());
+    let names = |names: &[(u8, &str)]| {
+        let mut out = vec![VERSION, names.len() as u8];
+        for (shared, rest) in names {
+            out.push(*shared);
+            put_sized(&mut out, rest.as_bytes());
+        }
+        out.push(2);
+        put_packed(&mut out, &[1, 2]);
+        EntityMap::decode(&out).is_ok()
+    };
+    assert!(names(&[(0, "ab"), (1, "c")]));
+    assert!(!names(&[(0, "ab"), (0, "ac")]), "it shares more");
+    assert!(!names(&[(0, "ab"), (2, "")]), "the same");
+    assert!(!names(&[(0, "ab"), (3, "c")]), "there is no more to share");
+    assert!(!names(&[(0, "ac"), (1, "b")]), "descending");
+    assert!(!names(&[(1, "ac"), (1, "d")]), "nothing to share yet");
+    assert!(!names(&[(0, "é"), (1, "x")]), "no text");
 }

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backend::Disk;
+use crate::codec::put_varint;
 use crate::fixtures::{SCOPE, damaged, dir, key, rng};
+use crate::packed::put_packed;
 use crate::segment::layout::HEADER_LEN;
 
 const SEGMENT: SegmentId = SegmentId(5);
@@ -14,7 +16,7 @@ const SEGMENT: SegmentId = SegmentId(5);
 fn row(number: u8, vector: usize, body: usize) -> SealedRow<'static> {
     SealedRow {
         row: RowId([number; 16]),
-        key: KeyId([number ^ 0xff; 16]),
+        key: KeyId([(number % 11) ^ 0xff; 16]),
         vector: vec![number; vector].into(),
         body: vec![!number; body].into(),
     }
@@ -43,11 +45,18 @@ fn forged(table: &[u8], count: u64, gap: usize) -> Result<RowsFile, SegmentError
     open_rows(&dir)
 }
 
-fn entry(offset: u64, vector_len: u32, body_len: u32) -> Vec<u8> {
-    let mut out = vec![7; 32];
-    out.extend(offset.to_le_bytes());
-    out.extend(vector_len.to_le_bytes());
-    out.extend(body_len.to_le_bytes());
+/// A table as [`table`] describes it: rows of one key or of `keys` in turn, of these vector and body lengths.
+fn table_of(lens: &[(u64, u64)], keys: u64) -> Vec<u8> {
+    let owners: Vec<u64> = (0..lens.len() as u64).map(|row| row % keys).collect();
+    forged_table(lens, &owners, keys.min(lens.len() as u64))
+}
+
+fn forged_table(lens: &[(u64, u64)], owners: &[u64], keys: u64) -> Vec<u8> {
+    let (vectors, bodies): (Vec<u64>, Vec<u64>) = lens.iter().copied().unzip();
+    let mut out = vec![7; 16 * lens.len()];
+    put_varint(&mut out, keys);
+    out.extend(vec![8; 16 * keys as usize]);
+    [owners, &vectors, &bodies].into_iter().for_each(|list| put_packed(&mut out, list));
     out
 }
 
@@ -69,15 +78,29 @@ proptest! {
     /// Whoever holds the key and writes any table at all cannot make a reader panic or look outside the blobs.
     #[test]
     fn any_table_opens_or_fails(
-        entries in prop::collection::vec((0u64..200, 0u32..60, 0u32..60), 0..5),
+        lens in prop::collection::vec((0u64..60, 0u64..60), 0..5),
+        owners in prop::collection::vec(0u64..4, 5),
+        keys in 0u64..4,
         extra in 0usize..3,
         count in 0u64..5,
+        at: prop::sample::Index,
+        flip: u8,
     ) {
-        let mut table: Vec<u8> = entries.iter().flat_map(|&(o, v, b)| entry(o, v, b)).collect();
+        let mut table = forged_table(&lens, &owners[..lens.len()], keys);
         table.extend(vec![0; extra]);
-        if let Ok(file) = forged(&table, count, 100) {
+        let at = at.index(table.len());
+        table[at] ^= flip;
+        let gap = lens.iter().map(|(vector, body)| vector + body).sum::<u64>() as usize;
+        if let Ok(file) = forged(&table, count, gap) {
             let bytes: usize = read(&file).iter().map(|row| row.vector.len() + row.body.len()).sum();
-            prop_assert_eq!(bytes, 100);
+            prop_assert_eq!((bytes, u64::from(file.len())), (gap, count));
+            let mut again = TableWriter::default();
+            for row in read(&file) {
+                again.push(row.row, row.key, row.vector.len() as u32, row.body.len() as u32);
+            }
+            // Of keys that are named twice, the second name is as good as the first.
+            let distinct = read(&file).iter().map(|row| row.key.0).collect::<std::collections::BTreeSet<_>>().len();
+            prop_assert!(distinct < keys as usize || again.encode()[..] == table[..]);
         }
     }
 }
@@ -108,22 +131,39 @@ fn damage_is_noticed_or_hits_one_sealed_blob() {
 
 #[test]
 fn tables_that_lie_are_refused() {
-    let start = HEADER_LEN as u64;
-    let two = |a: Vec<u8>, b: Vec<u8>| [a, b].concat();
-    assert!(forged(&two(entry(start, 50, 10), entry(start + 60, 30, 10)), 2, 100).is_ok());
+    let two = [(50, 10), (30, 10)];
+    let sound = table_of(&two, 1);
+    assert!(forged(&sound, 2, 100).is_ok());
+    assert!(forged(&table_of(&two, 2), 2, 100).is_ok());
     let lies = [
-        (two(entry(start, 50, 10), entry(start + 61, 29, 10)), 2), // skips a byte
-        (two(entry(start, 50, 10), entry(start + 60, 30, 11)), 2), // reaches into the table
-        (two(entry(start, 50, 10), entry(start + 60, 30, 9)), 2),  // leaves a gap
-        (two(entry(start, 50, 10), entry(start + 59, 31, 10)), 2), // overlaps
-        (two(entry(start + 60, 30, 10), entry(start, 50, 10)), 2), // goes back
-        (entry(u64::MAX, u32::MAX, u32::MAX), 1),
-        (entry(start, 90, 10), 2), // another count
-        (entry(start, 90, 10)[1..].to_vec(), 1),
+        (table_of(&[(50, 10), (30, 11)], 1), 2), // reaches into the table
+        (table_of(&[(50, 10), (30, 9)], 1), 2),  // leaves a gap
+        (table_of(&[(u64::MAX, 50), (51, 0)], 1), 2),
+        (table_of(&[(1 << 32, 0)], 1), 1),
+        (forged_table(&two, &[0, 1], 1), 2), // a key that is not there
+        (forged_table(&two, &[1, 0], 2), 2), // keys in another order
+        (forged_table(&two, &[0, 0], 2), 2), // a key of no row
+        (table_of(&[(90, 10)], 1), 2),       // another count
+        (table_of(&[(90, 10)], 1)[1..].to_vec(), 1),
+        ([&sound[..], &[0]].concat(), 2),
+        (Vec::new(), u64::MAX),
     ];
     for (table, count) in lies {
         assert!(matches!(forged(&table, count, 100), Err(SegmentError::Damaged { what: "row table", .. })));
     }
+}
+
+/// A row takes its name and, where rows are of one length and share keys, hardly more.
+#[test]
+fn a_table_holds_little_besides_names() {
+    let mut table = TableWriter::default();
+    for row in 0..9000_u16 {
+        let name = |number: u16| std::array::from_fn(|at| number.to_le_bytes()[at % 2]);
+        table.push(RowId(name(row)), KeyId(name(row % 3000)), 552, 70);
+    }
+    let (names, bits) = (16 * 12_000, 9000 * 12 / 8);
+    let bytes = table.encode().len();
+    assert!((names..names + bits + 700).contains(&bytes), "{bytes}");
 }
 
 #[test]
