@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cbor;
 pub mod entity;
 pub mod keyring;
 pub mod root;
