@@ -7,9 +7,11 @@
 //! |---|---|
 //! | [`entity`] | whose data it is |
 //! | [`secret`] | the keys: wiped on drop, unprintable |
+//! | [`signature`] | Ed25519: what others can check without a secret |
 //! | [`root`] | how a person writes down a root key, and where one may come from |
 //! | [`seal`] | the two sealings: rows (XAES-256-GCM) and sections (Cobblestone-256) |
 //! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
+//! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
 //!
 //! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
 //! no page of that epoch, and older pages need an anchor that the epoch destroys. Not promised: anything against
@@ -17,12 +19,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod cbor;
 pub mod entity;
 pub mod keyring;
 pub mod root;
 pub mod seal;
 pub mod secret;
+pub mod signature;
 
 pub use entity::{EntityError, EntityId};
 pub use keyring::{
@@ -34,4 +38,7 @@ pub use seal::{
     OpenError, ROW_OVERHEAD, RowContext, RowField, SECTION_CHUNK, Scope, SectionContext, SectionKind, SectionReader,
     open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
 };
-pub use secret::{Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, SectionKey, TagKey};
+pub use secret::{
+    Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, SectionKey, SigningKey, TagKey,
+};
+pub use signature::{SignatureError, VerifyingKey};
