@@ -12,6 +12,7 @@
 //! | [`seal`] | the two sealings: rows (XAES-256-GCM) and sections (Cobblestone-256) |
 //! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
 //! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
+//! | [`erasure`] | how far an erasure has come, and its receipt |
 //!
 //! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
 //! no page of that epoch, and older pages need an anchor that the epoch destroys. Not promised: anything against
@@ -22,6 +23,7 @@
 pub mod audit;
 mod cbor;
 pub mod entity;
+pub mod erasure;
 pub mod keyring;
 pub mod root;
 pub mod seal;
@@ -39,6 +41,6 @@ pub use seal::{
     open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
 };
 pub use secret::{
-    Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, SectionKey, SigningKey, TagKey,
+    Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, Salt, SectionKey, SigningKey, TagKey,
 };
 pub use signature::{SignatureError, VerifyingKey};

@@ -94,6 +94,8 @@ pub enum SectionKind {
     AuditDetail = 12,
     /// How far the audit log was checked.
     AuditWatermark = 13,
+    /// The receipt of an erasure.
+    Receipt = 15,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.
