@@ -8,7 +8,7 @@
 //! | [`entity`] | whose data it is |
 //! | [`secret`] | the keys: wiped on drop, unprintable |
 //! | [`signature`] | Ed25519: what others can check without a secret |
-//! | [`root`] | how a person writes down a root key, and where one may come from |
+//! | [`root`] | how a root key is written, wrapped under a passphrase, shared among people, and where one may come from |
 //! | [`seal`] | the two sealings: rows (XAES-256-GCM) and sections (Cobblestone-256) |
 //! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
 //! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
@@ -35,7 +35,11 @@ pub use keyring::{
     AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Tag, Wanted,
 };
-pub use root::{ParseError, RootKeySource, format_root_key, parse_root_key};
+pub use root::{
+    BootstrapError, BootstrapHeader, CombineError, Cost, CostError, ParseError, ParseShareError, Passphrase,
+    RootKeySource, Share, SplitError, combine_root_key, format_root_key, inspect_bootstrap, parse_root_key,
+    split_root_key, unwrap_root_key, wrap_root_key,
+};
 pub use seal::{
     OpenError, ROW_OVERHEAD, RowContext, RowField, SECTION_CHUNK, Scope, SectionContext, SectionKind, SectionReader,
     open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
