@@ -13,6 +13,8 @@
 //! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
 //! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
 //! | [`erasure`] | how far an erasure has come, and its receipt |
+//! | [`consent`] | whose data is never taken in again |
+//! | [`retention`] | which records are past their window, and whether the clock may be believed |
 //!
 //! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
 //! no page of that epoch, and older pages need an anchor that the epoch destroys. Not promised: anything against
@@ -22,19 +24,23 @@
 
 pub mod audit;
 mod cbor;
+pub mod consent;
 pub mod entity;
 pub mod erasure;
 pub mod keyring;
+pub mod retention;
 pub mod root;
 pub mod seal;
 pub mod secret;
 pub mod signature;
 
+pub use consent::{Consent, Granted, Latch, LatchError, Revoked};
 pub use entity::{EntityError, EntityId};
 pub use keyring::{
     AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Tag, Wanted,
 };
+pub use retention::{Doubt, Reading, Trusted, Watch, Window, WindowError};
 pub use root::{
     BootstrapError, BootstrapHeader, CombineError, Cost, CostError, ParseError, ParseShareError, Passphrase,
     RootKeySource, Share, SplitError, combine_root_key, format_root_key, inspect_bootstrap, parse_root_key,

@@ -94,6 +94,8 @@ pub enum SectionKind {
     AuditDetail = 12,
     /// How far the audit log was checked.
     AuditWatermark = 13,
+    /// Who has revoked consent.
+    Consent = 14,
     /// The receipt of an erasure.
     Receipt = 15,
 }
