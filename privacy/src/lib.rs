@@ -7,9 +7,14 @@
 //! |---|---|
 //! | [`entity`] | whose data it is |
 //! | [`secret`] | the keys: wiped on drop, unprintable |
-//! | [`root`] | how a person writes down a root key, and where one may come from |
+//! | [`signature`] | Ed25519: what others can check without a secret |
+//! | [`root`] | how a root key is written, wrapped under a passphrase, shared among people, and where one may come from |
 //! | [`seal`] | the two sealings: rows (XAES-256-GCM) and sections (Cobblestone-256) |
 //! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
+//! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
+//! | [`erasure`] | how far an erasure has come, and its receipt |
+//! | [`consent`] | whose data is never taken in again |
+//! | [`retention`] | which records are past their window, and whether the clock may be believed |
 //!
 //! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
 //! no page of that epoch, and older pages need an anchor that the epoch destroys. Not promised: anything against
@@ -17,20 +22,35 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
+mod cbor;
+pub mod consent;
 pub mod entity;
+pub mod erasure;
 pub mod keyring;
+pub mod retention;
 pub mod root;
 pub mod seal;
 pub mod secret;
+pub mod signature;
 
+pub use consent::{Consent, Granted, Latch, LatchError, Revoked};
 pub use entity::{EntityError, EntityId, MAX_ENTITY_BYTES};
 pub use keyring::{
     AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Tag, Wanted,
 };
-pub use root::{ParseError, RootKeySource, format_root_key, parse_root_key};
+pub use retention::{Doubt, Reading, Trusted, Watch, Window, WindowError};
+pub use root::{
+    BootstrapError, BootstrapHeader, CombineError, Cost, CostError, ParseError, ParseShareError, Passphrase,
+    RootKeySource, Share, SplitError, combine_root_key, format_root_key, inspect_bootstrap, parse_root_key,
+    split_root_key, unwrap_root_key, wrap_root_key,
+};
 pub use seal::{
     OpenError, ROW_OVERHEAD, RowContext, RowField, SECTION_CHUNK, Scope, SectionContext, SectionKind, SectionReader,
     open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
 };
-pub use secret::{Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, SectionKey, TagKey};
+pub use secret::{
+    Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, Salt, SectionKey, SigningKey, TagKey,
+};
+pub use signature::{SignatureError, VerifyingKey};

@@ -56,6 +56,10 @@ keys! {
     RotationSeed;
     /// The random bytes that make an entity's audit pseudonym; they die with its entry.
     Blind;
+    /// Signs audit checkpoints and receipts: the seed of an Ed25519 key (RFC 8032 §5.1.5). Durable.
+    SigningKey;
+    /// What an entity's id is hashed with in a receipt: given to the caller once, and stored nowhere.
+    Salt;
 }
 
 impl RootKey {

@@ -11,26 +11,15 @@
 //! is total, allocates no more than its input justifies, and refuses all bytes that encoding would not give.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use minicbor::encode::{self, Write};
-use minicbor::{Decoder, Encoder, decode};
+use minicbor::{Decoder, Encoder};
 use zeroize::Zeroizing;
 
 use super::bucket::{Bucket, Place};
 use super::entry::{Entry, EntryKey, FileKey, Tag};
+use crate::cbor::{Malformed, Sink, Written, array, decoded, fixed, length, rising, written};
 use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, TagKey};
-
-/// The bytes are no page of this kind.
-#[derive(Debug)]
-pub(super) struct Malformed;
-
-impl From<decode::Error> for Malformed {
-    fn from(_: decode::Error) -> Self {
-        Malformed
-    }
-}
 
 /// The environment's keys that no epoch removes, so that older data files still open.
 pub(super) struct Durable {
@@ -56,33 +45,6 @@ pub(super) struct RootContent {
 pub(super) struct Additions {
     pub entries: BTreeMap<Tag, Entry>,
     pub files: Files,
-}
-
-/// Grows without leaving copies of keys in freed memory.
-#[derive(Default)]
-struct Sink(Zeroizing<Vec<u8>>);
-
-impl Write for Sink {
-    type Error = Infallible;
-
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        if self.0.capacity() - self.0.len() < bytes.len() {
-            let mut grown = Zeroizing::new(Vec::with_capacity(2 * (self.0.len() + bytes.len()) + 1024));
-            grown.extend_from_slice(&self.0);
-            self.0 = grown;
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
-type Written = Result<(), encode::Error<Infallible>>;
-
-fn written(content: impl FnOnce(&mut Encoder<Sink>) -> Written) -> Zeroizing<Vec<u8>> {
-    let mut encoder = Encoder::new(Sink::default());
-    let result = content(&mut encoder);
-    debug_assert!(result.is_ok(), "memory takes every write");
-    encoder.into_writer().0
 }
 
 /// The plaintext of a root page. Places come from the buckets, all of which must have been written.
@@ -230,32 +192,6 @@ fn decode_files(d: &mut Decoder<'_>) -> Result<Files, Malformed> {
         files.insert(file, Arc::new(SectionKey::from_bytes(array(d)?)));
     }
     Ok(files)
-}
-
-/// The content of `bytes`, if these are the very bytes that it has when encoded `again`.
-fn decoded<T>(
-    bytes: &[u8],
-    again: impl FnOnce(&T) -> Zeroizing<Vec<u8>>,
-    content: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>,
-) -> Result<T, Malformed> {
-    let value = content(&mut Decoder::new(bytes))?;
-    if **again(&value) == *bytes { Ok(value) } else { Err(Malformed) }
-}
-
-fn length(d: &mut Decoder<'_>) -> Result<u64, Malformed> {
-    d.array()?.ok_or(Malformed)
-}
-
-fn fixed(d: &mut Decoder<'_>, expected: u64) -> Result<(), Malformed> {
-    if length(d)? == expected { Ok(()) } else { Err(Malformed) }
-}
-
-fn array<const N: usize>(d: &mut Decoder<'_>) -> Result<[u8; N], Malformed> {
-    d.bytes()?.try_into().map_err(|_| Malformed)
-}
-
-fn rising<T: Ord>(last: Option<&T>, next: &T) -> Result<(), Malformed> {
-    if last.is_none_or(|last| last < next) { Ok(()) } else { Err(Malformed) }
 }
 
 #[cfg(test)]

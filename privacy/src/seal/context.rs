@@ -88,6 +88,16 @@ pub enum SectionKind {
     Job = 9,
     /// A wrapped root key.
     Bootstrap = 10,
+    /// A frame of the audit log.
+    AuditFrame = 11,
+    /// What an audit event says of a person, under that person's blind.
+    AuditDetail = 12,
+    /// How far the audit log was checked.
+    AuditWatermark = 13,
+    /// Who has revoked consent.
+    Consent = 14,
+    /// The receipt of an erasure.
+    Receipt = 15,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.

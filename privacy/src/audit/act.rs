@@ -1,0 +1,357 @@
+//! What can be done that the log tells of: one kind for every act, with its own number and fields.
+//!
+//! Invariant: the number, the name and the fields of a kind never change; what an act tells more, later, is another
+//! kind. So every version reads what every earlier one wrote, and a kind that it does not know it hands on as it
+//! found it. No kind has a field for an id, a vector, a payload or a question: a person is a [`Pseudonym`], and
+//! whatever else is said of one is sealed beside the act.
+
+use minicbor::data::Type;
+use minicbor::encode::Write;
+use minicbor::{Decoder, Encoder};
+
+use super::field::{Field, Name};
+use super::pseudonym::Pseudonym;
+use super::tree::Hash;
+use crate::cbor::{Malformed, Sink, Written, fixed, length};
+use crate::secret::Fingerprint;
+
+macro_rules! acts {
+    ($($(#[$doc:meta])* $code:literal $action:literal $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $kind:ty,)*
+    })*) => {
+        /// What was done, or attempted.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Act {
+            $($(#[$doc])* $name { $($(#[$field_doc])* $field: $kind,)* },)*
+            /// An act that a later version knows.
+            Unknown(LaterAct),
+        }
+
+        impl Act {
+            /// The act as the audit interface names it; `unknown` for one of a later version.
+            pub fn action(&self) -> &'static str {
+                match self {
+                    $(Act::$name { .. } => $action,)*
+                    Act::Unknown(_) => "unknown",
+                }
+            }
+        }
+
+        impl Field for Act {
+            fn write(&self, e: &mut Encoder<Sink>) -> Written {
+                match self {
+                    $(Act::$name { $($field),* } => {
+                        e.array(2)?.u64($code)?.array(<[&str]>::len(&[$(stringify!($field)),*]) as u64)?;
+                        $($field.write(e)?;)*
+                        Ok(())
+                    })*
+                    Act::Unknown(later) => {
+                        e.array(2)?.u64(later.code)?;
+                        let Ok(()) = e.writer_mut().write_all(&later.fields);
+                        Ok(())
+                    }
+                }
+            }
+
+            fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+                fixed(d, 2)?;
+                match d.u64()? {
+                    $($code => {
+                        fixed(d, <[&str]>::len(&[$(stringify!($field)),*]) as u64)?;
+                        Ok(Act::$name { $($field: Field::read(d)?),* })
+                    })*
+                    code => LaterAct::read(code, d).map(Act::Unknown),
+                }
+            }
+
+            #[cfg(test)]
+            fn example(seed: u8) -> Self {
+                let mut every = Self::every(seed);
+                every.swap_remove(usize::from(seed) % every.len())
+            }
+        }
+
+        #[cfg(test)]
+        impl Act {
+            /// One of each kind.
+            pub(super) fn every(seed: u8) -> Vec<Act> {
+                let mut seeds = (0..=u8::MAX).cycle().skip(usize::from(seed));
+                let mut next = || seeds.next().unwrap_or_default();
+                vec![$(Act::$name { $($field: Field::example(next())),* }),*]
+            }
+        }
+    };
+}
+
+acts! {
+    /// The environment was opened.
+    1 "environment.opened" Opened {
+        /// The epoch of its keyring.
+        epoch: u64,
+    }
+    /// A collection was made.
+    2 "collection.created" CollectionCreated {
+        /// Its id.
+        collection: [u8; 16],
+    }
+    /// A collection's settings were changed.
+    3 "collection.changed" CollectionChanged {
+        /// Its id.
+        collection: [u8; 16],
+    }
+    /// A collection was removed with all its records.
+    4 "collection.dropped" CollectionDropped {
+        /// Its id.
+        collection: [u8; 16],
+    }
+    /// A batch of records was written.
+    5 "records.written" RecordsWritten {
+        /// Into which collection.
+        collection: [u8; 16],
+        /// How many.
+        count: u64,
+        /// The sequence of the last.
+        last: u64,
+    }
+    /// Records were deleted by id or by filter.
+    6 "records.deleted" RecordsDeleted {
+        /// From which collection.
+        collection: [u8; 16],
+        /// How many.
+        count: u64,
+        /// The sequence of the last.
+        last: u64,
+    }
+    /// Records were read out in bulk.
+    7 "records.exported" RecordsExported {
+        /// Of which collection.
+        collection: [u8; 16],
+        /// How many.
+        count: u64,
+    }
+    /// One search.
+    8 "search" Searched {
+        /// Over which collection.
+        collection: [u8; 16],
+    }
+    /// The searches of one minute by one actor.
+    9 "search.counted" SearchesCounted {
+        /// Over which collection.
+        collection: [u8; 16],
+        /// The minute, counted from the Unix epoch.
+        minute: u64,
+        /// How many.
+        count: u64,
+    }
+    /// All records of one entity were handed out (access, portability).
+    10 "entity.exported" EntityExported {
+        /// Whose.
+        subject: Pseudonym,
+        /// How many records.
+        count: u64,
+    }
+    /// An erasure has hidden an entity and will destroy its keys.
+    11 "entity.hidden" ErasureBegun {
+        /// Whose. Nobody can tell any more once the erasure has destroyed the blind.
+        subject: Pseudonym,
+        /// The number of the job.
+        job: u64,
+    }
+    /// An erasure is done and its receipt signed.
+    12 "entity.erased" ErasureFinished {
+        /// The number of the job.
+        job: u64,
+        /// SHA-256 of the receipt's signed body.
+        receipt: Hash,
+        /// How many records went.
+        records: u64,
+    }
+    /// An entity must not be erased for now (legal hold).
+    13 "entity.held" HoldPlaced {
+        /// Who.
+        subject: Pseudonym,
+    }
+    /// A legal hold ended.
+    14 "entity.released" HoldLifted {
+        /// Whose.
+        subject: Pseudonym,
+    }
+    /// An entity revoked its consent: nothing more of it is taken in.
+    15 "consent.revoked" ConsentRevoked {
+        /// Whose.
+        subject: Pseudonym,
+    }
+    /// The KEK was rotated.
+    16 "keys.rotated" KeysRotated {
+        /// The new epoch.
+        epoch: u64,
+    }
+    /// The root key was replaced.
+    17 "keys.root.rotated" RootKeyRotated {
+        /// The fingerprint of the new one.
+        root_key: Fingerprint,
+    }
+    /// The root key was wrapped under another passphrase.
+    18 "keys.passphrase.changed" PassphraseChanged {}
+    /// The root key was split into shares.
+    19 "keys.shares.issued" SharesIssued {
+        /// How many of them give the key.
+        threshold: u64,
+        /// How many there are.
+        count: u64,
+    }
+    /// A sealed database was given its root key.
+    20 "keys.unsealed" Unsealed {}
+    /// An API key was made.
+    21 "apikey.created" ApiKeyCreated {
+        /// Its public part.
+        key: Name,
+    }
+    /// An API key was revoked.
+    22 "apikey.revoked" ApiKeyRevoked {
+        /// Its public part.
+        key: Name,
+    }
+    /// A role was defined, changed or given.
+    23 "role.changed" RoleChanged {
+        /// Its name.
+        role: Name,
+    }
+    /// A collection's retention was set.
+    24 "retention.set" RetentionSet {
+        /// Which collection's.
+        collection: [u8; 16],
+        /// The window in milliseconds; none keeps records for ever.
+        window_ms: Option<u64>,
+    }
+    /// Records past their window were removed.
+    25 "retention.ran" RetentionRan {
+        /// From which collection.
+        collection: [u8; 16],
+        /// How many.
+        count: u64,
+    }
+    /// The clock jumped; retention waits until someone confirms it.
+    26 "clock.doubted" ClockDoubted {
+        /// What it showed before, in milliseconds since the Unix epoch.
+        before_ms: u64,
+        /// What it shows now.
+        now_ms: u64,
+    }
+    /// The clock was confirmed after a jump.
+    27 "clock.confirmed" ClockConfirmed {
+        /// What it shows, in milliseconds since the Unix epoch.
+        now_ms: u64,
+    }
+    /// A backup was made.
+    28 "backup.created" BackupCreated {
+        /// The last write in it.
+        last: u64,
+    }
+    /// A backup was restored.
+    29 "backup.restored" BackupRestored {
+        /// The last write in it.
+        last: u64,
+        /// How many of its rows were of erased entities and dropped out.
+        dropped: u64,
+    }
+    /// A privacy budget was raised.
+    30 "budget.granted" BudgetGranted {
+        /// Which collection's.
+        collection: [u8; 16],
+        /// The ε that was added, in units of 2⁻²⁰.
+        epsilon: u64,
+    }
+    /// A noisy aggregate was released.
+    31 "aggregate.released" AggregateReleased {
+        /// Over which collection.
+        collection: [u8; 16],
+        /// The entry of the ledger that paid for it.
+        ledger: u64,
+        /// The ε that it cost, in units of 2⁻²⁰.
+        epsilon: u64,
+    }
+    /// A setting was changed.
+    32 "settings.changed" SettingsChanged {
+        /// Its name.
+        setting: Name,
+    }
+    /// The audit log was read.
+    33 "audit.read" AuditRead {
+        /// From this event.
+        first: u64,
+        /// Through this one.
+        last: u64,
+    }
+    /// The beginning of the audit log was removed; its checkpoint stays.
+    34 "audit.pruned" AuditPruned {
+        /// How many events were removed.
+        size: u64,
+        /// The root of the tree over them.
+        root: Hash,
+    }
+    /// Files, or all stored bytes, were verified.
+    35 "verified" Verified {
+        /// Whether every stored byte was authenticated.
+        is_deep: bool,
+    }
+    /// A request was refused for want of a permission.
+    36 "access.denied" AccessDenied {
+        /// The permission.
+        permission: Name,
+    }
+    /// An environment was made; in the system log.
+    37 "environment.created" EnvironmentCreated {
+        /// Its id.
+        environment: [u8; 16],
+    }
+    /// An environment was removed; in the system log.
+    38 "environment.dropped" EnvironmentDropped {
+        /// Its id.
+        environment: [u8; 16],
+    }
+    /// The checkpoint of an environment's log; in the system log.
+    39 "audit.checkpoint" EnvironmentCheckpoint {
+        /// The environment's id.
+        environment: [u8; 16],
+        /// The size of its log.
+        size: u64,
+        /// The root of the tree over it.
+        root: Hash,
+    }
+}
+
+/// An act that a later version knows: its number and its fields as they were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaterAct {
+    code: u64,
+    fields: Vec<u8>,
+}
+
+impl LaterAct {
+    /// The number of its kind.
+    pub fn code(&self) -> u64 {
+        self.code
+    }
+
+    fn read(code: u64, d: &mut Decoder<'_>) -> Result<LaterAct, Malformed> {
+        let start = d.position();
+        // Fields are a list, and all that is in them is of definite length, as in every deterministic encoding.
+        let mut pending = length(d)?;
+        while pending > 0 {
+            let inside = match d.datatype()? {
+                Type::Array => length(d)?,
+                Type::Map => d.map()?.ok_or(Malformed)?.saturating_mul(2),
+                Type::Tag => d.tag().map(|_| 1)?,
+                Type::Break | Type::ArrayIndef | Type::MapIndef | Type::BytesIndef | Type::StringIndef => {
+                    return Err(Malformed);
+                }
+                _ => d.skip().map(|()| 0)?,
+            };
+            pending = (pending - 1).saturating_add(inside);
+        }
+        let fields = d.input().get(start..d.position()).ok_or(Malformed)?.to_vec();
+        Ok(LaterAct { code, fields })
+    }
+}
