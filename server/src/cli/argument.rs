@@ -22,7 +22,8 @@ pub struct Named {
 /// Which records are meant by what they hold.
 #[derive(clap::Args)]
 pub struct Matching {
-    /// Only records that match this filter, as in REST: `{"key": "lang", "match": {"value": "en"}}`.
+    /// Only records that match this filter, as in REST: `{"key": "lang", "match": {"value": "en"}}`. As all JSON here it
+    /// may stand in a file, or come from standard input for @-.
     #[arg(long, value_name = "JSON|@FILE")]
     filter: Option<String>,
     /// Only records of this data subject.

@@ -40,7 +40,7 @@ enum Command {
     /// Look at, count, change and delete records.
     #[command(subcommand)]
     Records(records::Command),
-    /// Find the records nearest to a vector.
+    /// Find the records nearest to a vector or to other records, alone, by groups or in batches.
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
     Erase(erase::Args),
