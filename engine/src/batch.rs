@@ -15,6 +15,7 @@ use storage::wal::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::Keys;
 use crate::record::{Expected, Record};
+use crate::rules::Rules;
 use crate::settings::Settings;
 use crate::snapshot::View;
 use crate::state::CollectionState;
@@ -32,6 +33,8 @@ pub(crate) struct Candidate {
 /// Records that can be stored.
 pub(crate) struct Batch {
     pub candidates: Vec<Candidate>,
+    /// Records that the collection may hold, if that is limited.
+    records_max: Option<u64>,
 }
 
 /// Records that cannot be stored, by their places in the batch.
@@ -48,12 +51,13 @@ impl Batch {
         records: impl IntoIterator<Item = Record>,
     ) -> Result<(Self, Errors)> {
         let (mut candidates, mut errors, mut bytes) = (Vec::new(), Errors::new(), 0usize);
+        let rules = state.rules();
         for (at, record) in records.into_iter().enumerate() {
             if at >= settings.batch_records_max {
                 return Err(too_many(settings));
             }
             let expected = record.expected;
-            match check(settings, state, record) {
+            match check(settings, state, &rules, record) {
                 Ok(record) => {
                     bytes = bytes.saturating_add(record.bytes());
                     candidates.push(Candidate { at, expected, record });
@@ -70,21 +74,25 @@ impl Batch {
         if last.len() < candidates.len() {
             candidates.retain(|candidate| last.get(&candidate.record.id) == Some(&candidate.at));
         }
-        Ok((Self { candidates }, errors))
+        Ok((Self { candidates, records_max: rules.limits.records_max }, errors))
     }
 
-    /// What its records expect to be there.
+    /// What its records expect to be there, and how many there may be.
     pub fn conditions(&self) -> Conditions {
         let conditional = self.candidates.iter().filter(|candidate| candidate.expected != Expected::Anything);
         let condition = |candidate: &Candidate| (candidate.record.id, (candidate.at, candidate.expected));
-        Conditions { expected: conditional.map(condition).collect(), unmet: Vec::new() }
+        let room = self.records_max.map(|records_max| {
+            let ids = self.candidates.iter().map(|candidate| (candidate.at, candidate.record.id));
+            Room { records_max, ids: ids.collect() }
+        });
+        Conditions { expected: conditional.map(condition).collect(), room, unmet: Vec::new() }
     }
 
-    /// Takes out the records that found another one than they expected, and says so of each.
+    /// Takes out the records whose conditions did not hold, and says so of each.
     pub fn refuse(&mut self, conditions: &Conditions) -> Errors {
         let is_met = |at: &usize| conditions.unmet.binary_search_by_key(at, |(unmet, _)| *unmet).is_err();
         self.candidates.retain(|candidate| is_met(&candidate.at));
-        conditions.unmet.iter().map(|(at, expected)| (*at, conflict(*expected))).collect()
+        conditions.unmet.iter().map(|(at, unmet)| (*at, unmet.error())).collect()
     }
 
     /// Takes out all records, as the write `sequence` stores them.
@@ -97,19 +105,47 @@ impl Batch {
     }
 }
 
-/// What is expected to be there when a write is given its sequence.
+/// What must hold when a write is given its sequence.
 #[derive(Default)]
 pub(crate) struct Conditions {
-    /// By the ids of the records: their places in the batch, and what.
+    /// By the ids of the records: their places in the batch, and what is expected to be there.
     expected: BTreeMap<RecordId, (usize, Expected)>,
-    /// Those that did not hold when it was looked last.
-    unmet: Vec<(usize, Expected)>,
+    room: Option<Room>,
+    /// Those that did not hold when it was looked last, by the places of the records.
+    unmet: Vec<(usize, Unmet)>,
+}
+
+/// How many records there may be after a write.
+struct Room {
+    records_max: u64,
+    /// Those of the write, with their places in the batch.
+    ids: Vec<(usize, RecordId)>,
+}
+
+/// A condition that did not hold.
+#[derive(Clone, Copy)]
+enum Unmet {
+    Expected(Expected),
+    /// There may be so many records and no more.
+    Room(u64),
+}
+
+impl Unmet {
+    fn error(self) -> Error {
+        match self {
+            Self::Expected(expected) => conflict(expected),
+            Self::Room(records_max) => Error::new(
+                ErrorKind::LimitReached,
+                format!("the collection may hold at most {records_max} records; delete some or raise its limit"),
+            ),
+        }
+    }
 }
 
 impl Conditions {
-    /// Whether nothing is expected.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.expected.is_empty()
+        self.expected.is_empty() && self.room.is_none()
     }
 
     /// Whether some did not hold when it was looked last.
@@ -117,33 +153,67 @@ impl Conditions {
         !self.unmet.is_empty()
     }
 
-    /// Whether a write changes whether they hold.
-    pub fn depend_on(&self, entry: &Entry) -> bool {
-        match entry {
-            Entry::Put { records, .. } => records.iter().any(|record| self.expected.contains_key(&record.id)),
-            Entry::Delete { ids, .. } => ids.iter().any(|id| self.expected.contains_key(id)),
+    /// Whether these writes, which are on their way into `view`, change whether they hold.
+    pub fn depend_on<'a>(&self, writes: impl Iterator<Item = &'a Entry>, view: &View) -> bool {
+        let (mut are_any, mut puts) = (false, 0);
+        for entry in writes {
+            are_any = true;
+            let is_expected = match entry {
+                Entry::Put { records, .. } => {
+                    puts += records.len() as u64;
+                    records.iter().any(|record| self.expected.contains_key(&record.id))
+                }
+                Entry::Delete { ids, .. } => ids.iter().any(|id| self.expected.contains_key(id)),
+            };
+            if is_expected {
+                return true;
+            }
         }
+        are_any && self.room.as_ref().is_some_and(|room| room.is_scarce(view.live().saturating_add(puts)))
     }
 
     /// Looks whether all of them hold.
     ///
     /// # Errors
-    /// `Conflict` naming the first that does not; `Corrupt` where nobody can say which record is there.
+    /// That of the first record for which they do not; `Corrupt` where nobody can say which record is there.
     pub fn check(&mut self, view: &View, keys: &Keys) -> Result<()> {
-        self.unmet.clear();
+        self.unmet = self.find_unmet(view, keys)?;
+        self.unmet.first().map_or(Ok(()), |(at, unmet)| Err(of_record(*at, unmet.error())))
+    }
+
+    fn find_unmet(&self, view: &View, keys: &Keys) -> Result<Vec<(usize, Unmet)>> {
+        let mut unmet = BTreeMap::new();
         for (id, (at, expected)) in &self.expected {
-            let found = view.version(id, keys).inspect_err(|_| self.unmet.clear())?;
+            let found = view.version(id, keys)?;
             let holds = match expected {
                 Expected::Anything => true,
                 Expected::Absent => found.is_none(),
                 Expected::Version(version) => found == Some(*version),
             };
             if !holds {
-                self.unmet.push((*at, *expected));
+                unmet.insert(*at, Unmet::Expected(*expected));
             }
         }
-        self.unmet.sort_unstable_by_key(|(at, _)| *at);
-        self.unmet.first().map_or(Ok(()), |(at, expected)| Err(of_record(*at, conflict(*expected))))
+        if let Some(room) = self.room.as_ref().filter(|room| room.is_scarce(view.live())) {
+            let mut free = room.records_max.saturating_sub(view.live());
+            for (at, id) in &room.ids {
+                if unmet.contains_key(at) || view.version(id, keys)?.is_some() {
+                    continue;
+                }
+                match free.checked_sub(1) {
+                    Some(less) => free = less,
+                    None => drop(unmet.insert(*at, Unmet::Room(room.records_max))),
+                }
+            }
+        }
+        Ok(unmet.into_iter().collect())
+    }
+}
+
+impl Room {
+    /// Whether it has to be looked which records are new, where so many may be there.
+    fn is_scarce(&self, present: u64) -> bool {
+        present.saturating_add(self.ids.len() as u64) > self.records_max
     }
 }
 
@@ -180,7 +250,7 @@ fn is_deeper(value: &Value, depth: usize) -> bool {
     }
 }
 
-fn check(settings: &Settings, state: &CollectionState, record: Record) -> Result<StoredRecord> {
+fn check(settings: &Settings, state: &CollectionState, rules: &Rules, record: Record) -> Result<StoredRecord> {
     state
         .metric
         .check(&record.vector, state.space.dimension())
@@ -192,14 +262,16 @@ fn check(settings: &Settings, state: &CollectionState, record: Record) -> Result
     if record.payload.as_ref().is_some_and(|payload| is_deeper(payload, PAYLOAD_DEPTH_MAX)) {
         return Err(Error::invalid(format!("the payload is nested over {PAYLOAD_DEPTH_MAX} deep")));
     }
+    rules.shape.check(record.payload.as_ref())?;
     let payload = record
         .payload
         .as_ref()
         .map(serde_json::to_vec)
         .transpose()
         .map_err(|_| Error::invalid("the payload is not JSON"))?;
-    if payload.as_ref().is_some_and(|text| text.len() > settings.payload_bytes_max) {
-        return Err(Error::invalid(format!("the payload is over {} bytes", settings.payload_bytes_max)));
+    let bytes_max = rules.limits.payload_bytes_max.unwrap_or(usize::MAX).min(settings.payload_bytes_max);
+    if payload.as_ref().is_some_and(|text| text.len() > bytes_max) {
+        return Err(Error::invalid(format!("the payload is over {bytes_max} bytes")));
     }
     Ok(StoredRecord { id: record.id, sequence: 0, entity, vector: record.vector, payload })
 }

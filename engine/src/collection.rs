@@ -6,19 +6,17 @@ pub(crate) mod update;
 
 use std::sync::Arc;
 
-use index::Metric;
-use serde::Serialize;
-
 use crate::declare;
 use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
+use crate::info::{self, CollectionInfo, PayloadIndex, SegmentInfo};
+use crate::limits::Limits;
 use crate::permit::Permit;
 use crate::query::{AsOf, Deleted, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
-use crate::segment::Index;
-use crate::snapshot::paths;
+use crate::schema::Schema;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::worker::Bell;
 use crate::write;
@@ -32,51 +30,6 @@ pub struct Collection {
     pub(crate) bell: Bell,
 }
 
-/// Facts about a collection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CollectionInfo {
-    /// Its name, unique in the environment.
-    pub name: String,
-    /// Numbers in a vector.
-    pub dimension: usize,
-    /// How nearness is measured.
-    pub metric: Metric,
-    /// Records that a read could return.
-    pub records: u64,
-    /// Segments on disk.
-    pub segments: u64,
-    /// Records that are in no segment yet.
-    pub memtable_records: u64,
-    /// Bytes of its segments on disk.
-    pub disk_bytes: u64,
-    /// Bytes of its loaded indexes and of its memtable.
-    pub resident_bytes: u64,
-    /// Of [`CollectionInfo::disk_bytes`] those of the indexes of payloads, as far as they are loaded: what sealing adds, a
-    /// few in a thousand, not counted.
-    pub payload_index_disk_bytes: u64,
-    /// Of [`CollectionInfo::resident_bytes`] those of the loaded indexes of payloads.
-    pub payload_index_resident_bytes: u64,
-    /// Whether the system keeps all codes and graphs among them out of swap. It refuses beyond its limit on locked
-    /// memory (`ulimit -l`).
-    pub is_locked: bool,
-    /// Segments from which an erasure removed rows and whose graph waits to be built from those that are left.
-    pub repaired_segments: u64,
-    /// Segments that are damaged and left out of every answer, as paths inside the environment.
-    pub damaged: Vec<String>,
-    /// Fields of payloads that are indexed because somebody said so, in the order of their names.
-    pub payload_indexes: Vec<PayloadIndex>,
-}
-
-/// A field of payloads that is indexed because somebody said so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PayloadIndex {
-    /// Its key path.
-    pub field: String,
-    /// As what it is indexed.
-    #[serde(rename = "type")]
-    pub kind: FieldType,
-}
-
 impl Collection {
     /// The collection's name.
     pub fn name(&self) -> &str {
@@ -85,35 +38,18 @@ impl Collection {
 
     /// Facts about it now.
     pub fn info(&self) -> CollectionInfo {
-        let view = self.state.view();
-        let (served, hidden) = view.served();
-        let manifest = self.env.manifest.lock();
-        let segments = manifest.collection(self.state.id).map(|entry| entry.segments.as_slice()).unwrap_or_default();
-        let loaded = || view.segments.iter().filter_map(|view| view.segment.resident());
-        CollectionInfo {
-            name: self.state.name.clone(),
-            dimension: self.state.space.dimension(),
-            metric: self.state.metric,
-            records: served.live(),
-            segments: view.segments.len() as u64,
-            memtable_records: view.memtable.live_len() as u64,
-            disk_bytes: segments.iter().map(|segment| segment.rec_bytes + segment.idx_bytes).sum(),
-            resident_bytes: (loaded().map(|index| index.resident_bytes()).sum::<usize>()
-                + view.memtable.resident_bytes()) as u64,
-            payload_index_disk_bytes: loaded().map(|index| index.fields.encoded_len()).sum::<usize>() as u64,
-            payload_index_resident_bytes: loaded().map(|index| index.fields.resident_bytes()).sum::<usize>() as u64,
-            is_locked: loaded().all(Index::is_locked) && view.memtable.is_locked(),
-            repaired_segments: segments.iter().filter(|segment| segment.repaired_at.is_some()).count() as u64,
-            damaged: paths(&hidden),
-            payload_indexes: self.payload_indexes(),
-        }
+        info::collection(&self.env, &self.state)
+    }
+
+    /// Facts about each of its segments now, oldest first.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        info::segments(&self.env, &self.state)
     }
 
     /// The fields of payloads that are indexed because somebody said so. Beside them every segment indexes by itself the
     /// fields that most of its records have, see [`Settings::automatic_fields`](crate::Settings::automatic_fields).
     pub fn payload_indexes(&self) -> Vec<PayloadIndex> {
-        let index = |(field, kind): (&str, FieldType)| PayloadIndex { field: field.to_owned(), kind };
-        self.state.declared().iter().map(index).collect()
+        info::payload_indexes(&self.state)
     }
 
     /// Has a field of payloads indexed in every segment: a key path as in filters. Segments that are there get it when
@@ -123,7 +59,9 @@ impl Collection {
     /// # Errors
     /// `Invalid` for a field that is no path, or the 65th.
     pub fn create_payload_index(&self, field: &str, kind: FieldType) -> Result<()> {
-        declare::declare(&self.env, &self.state, &self.permit, |declared| declared.with(field, kind))?;
+        declare::declare(&self.env, &self.state, &self.permit, |rules| {
+            Ok(rules.with_declared(rules.declared.with(field, kind)?))
+        })?;
         self.bell.ring();
         Ok(())
     }
@@ -134,13 +72,39 @@ impl Collection {
     /// `Invalid` for a field that is no path.
     pub fn drop_payload_index(&self, field: &str) -> Result<bool> {
         let mut was_there = false;
-        declare::declare(&self.env, &self.state, &self.permit, |declared| {
-            let rest = declared.without(field)?;
+        declare::declare(&self.env, &self.state, &self.permit, |rules| {
+            let rest = rules.declared.without(field)?;
             was_there = rest.is_some();
-            Ok(rest.unwrap_or_else(|| declared.clone()))
+            Ok(rest.map_or_else(|| rules.clone(), |rest| rules.with_declared(rest)))
         })?;
         self.bell.ring();
         Ok(was_there)
+    }
+
+    /// What payloads must be like.
+    pub fn schema(&self) -> Schema {
+        (*self.state.rules().schema).clone()
+    }
+
+    /// Asks something else of payloads, an empty schema nothing. It concerns every write that begins after this returned,
+    /// whichever way it comes, and is asked of whole records as they would be stored. Records that are there stay as they
+    /// are, even where the new schema is stricter; one that does not fit is refused when it is updated without being
+    /// mended.
+    ///
+    /// # Errors
+    /// `Invalid` for a schema that is not usable.
+    pub fn set_schema(&self, schema: &Schema) -> Result<()> {
+        declare::declare(&self.env, &self.state, &self.permit, |rules| rules.with_schema(schema))
+    }
+
+    /// How much it may hold.
+    pub fn limits(&self) -> Limits {
+        self.state.rules().limits
+    }
+
+    /// Gives it other limits, for every write that begins after this returned. What is there stays, even beyond them.
+    pub fn set_limits(&self, limits: Limits) -> Result<()> {
+        declare::declare(&self.env, &self.state, &self.permit, |rules| Ok(rules.with_limits(limits)))
     }
 
     /// Stores records as one batch, all or nothing, replacing those with the same ids. Durable and visible
@@ -148,7 +112,8 @@ impl Collection {
     ///
     /// # Errors
     /// `Invalid` naming the record's place in the batch, from 0; `Conflict` naming that of one whose
-    /// [`Record::if_absent`] or [`Record::if_version`] does not hold; `Full`, `Poisoned` from the log; `Busy` where
+    /// [`Record::if_absent`] or [`Record::if_version`] does not hold; `LimitReached` naming that of the first new one
+    /// for which the collection's [`Limits`] leave no room; `Full`, `Poisoned` from the log; `Busy` where
     /// writes come faster than segments are built; `Corrupt` where a damaged segment has lost its ids, so that
     /// nobody can say what a write would replace.
     pub fn upsert(&self, records: impl IntoIterator<Item = Record>) -> Result<AsOf> {

@@ -1,38 +1,41 @@
-//! DECLARE: permit → manifest → from then on every segment that is written has the fields; upkeep rewrites those that lack
-//! them.
+//! DECLARE: permit → manifest → from then on what is written keeps the new rules.
 //!
-//! Answers are the same before and after. Only how many rows a filter has to open changes.
+//! Answers are the same before and after, and nothing that is there is looked at: a schema and limits concern writes that
+//! begin later, and segments that lack a field that is to be indexed are rewritten by upkeep.
 
 use crate::declared::Declared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::permit::{Action, Permit};
+use crate::rules::Rules;
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
-/// Changes what is declared to what `change` makes of it.
+/// Changes the rules of a collection to what `change` makes of them.
 pub(crate) fn declare(
     env: &EnvironmentState,
     state: &CollectionState,
     permit: &Permit,
-    change: impl FnOnce(&Declared) -> Result<Declared>,
+    change: impl FnOnce(&Rules) -> Result<Rules>,
 ) -> Result<()> {
     permit.check(Action::Manage)?;
     let _one = env.structure.lock();
     env.check_open()?;
-    if env.collections.read().get(&state.name).is_none_or(|current| current.id != state.id) {
+    if !env.catalog.read().has(state) {
         return Err(Error::new(ErrorKind::NotFound, "the collection was dropped"));
     }
-    let declared = change(&state.declared())?;
-    if declared == *state.declared() {
+    let before = state.rules();
+    let rules = change(&before)?;
+    let bytes = rules.encode();
+    if bytes == before.encode() {
         return Ok(());
     }
     let _order = env.apply.lock();
     env.commit(|manifest| {
         if let Some(entry) = manifest.collection_mut(state.id) {
-            entry.schema = declared.encode();
+            entry.schema = bytes;
         }
     })?;
-    state.declare(declared);
+    state.rule(rules);
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! Which fields of payloads a collection has indexed because somebody said so.
 //!
-//! Invariant: the manifest holds it as the collection's schema, names ascending; every name is a key path in its own
-//! form.
+//! Invariant: every name is a key path in its own form.
 
 use std::collections::BTreeMap;
 
@@ -56,30 +55,22 @@ impl FieldType {
 }
 
 /// Fields by their names.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, FieldType>")]
 pub(crate) struct Declared(BTreeMap<String, FieldType>);
 
-impl Declared {
-    /// The declarations in a collection's schema.
-    ///
-    /// # Errors
-    /// `Corrupt` for bytes that are none.
-    pub fn decode(schema: &[u8]) -> Result<Self> {
-        if schema.is_empty() {
-            return Ok(Self::default());
-        }
-        let wrong = || Error::corrupt("a collection has a schema that cannot be read");
-        let fields: BTreeMap<String, FieldType> = serde_json::from_slice(schema).map_err(|_| wrong())?;
+impl TryFrom<BTreeMap<String, FieldType>> for Declared {
+    type Error = Error;
+
+    /// Takes what [`Declared`] once was.
+    fn try_from(fields: BTreeMap<String, FieldType>) -> Result<Self> {
         let is_own = |name: &String| Path::parse(name).is_some_and(|path| path.to_string() == *name);
-        if fields.len() <= FIELDS_MAX && fields.keys().all(is_own) { Ok(Self(fields)) } else { Err(wrong()) }
+        let is_sound = fields.len() <= FIELDS_MAX && fields.keys().all(is_own);
+        if is_sound { Ok(Self(fields)) } else { Err(Error::corrupt("indexed fields are not named as they were")) }
     }
+}
 
-    /// The schema that says this.
-    pub fn encode(&self) -> Vec<u8> {
-        // A map of strings to words is always JSON.
-        if self.0.is_empty() { Vec::new() } else { serde_json::to_vec(&self.0).unwrap_or_default() }
-    }
-
+impl Declared {
     /// These and one more.
     ///
     /// # Errors
@@ -130,17 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_comes_back_as_it_went_in() {
+    fn fields_come_and_go_under_one_name() {
         let none = Declared::default();
-        assert!(none.encode().is_empty() && Declared::decode(b"").unwrap() == none);
         let two = none.with("a.b", FieldType::Time).unwrap().with("\"a\"[]", FieldType::Text).unwrap();
-        assert!(Declared::decode(&two.encode()).unwrap() == two);
         assert_eq!(two.iter().collect::<Vec<_>>(), [("a.b", FieldType::Time), ("a[]", FieldType::Text)]);
         assert!(two.without("a[]").unwrap().unwrap() == none.with("a.b", FieldType::Time).unwrap());
         assert!(two.without("b").unwrap().is_none());
-        for text in ["x", "[]", r#"{"a": "colour"}"#, r#"{"a[": "text"}"#, r#"{"\"a\"": "text"}"#] {
-            assert!(Declared::decode(text.as_bytes()).is_err(), "{text}");
-        }
         assert!(none.with("a[", FieldType::Bool).is_err());
         let full = (0..FIELDS_MAX).fold(none, |all, n| all.with(&format!("f{n}"), FieldType::Bool).unwrap());
         assert!(full.with("f0", FieldType::Text).is_ok() && full.with("g", FieldType::Text).is_err());

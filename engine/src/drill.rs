@@ -13,11 +13,11 @@ use storage::recovery::SEGMENTS;
 use storage::segment::read_tombstones;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::metric_code::metric_of;
 use crate::permit::{Action, Permit};
 use crate::query::With;
 use crate::read::from_segment;
 use crate::record::Record;
-use crate::schema::metric_of;
 use crate::segment::Segment;
 use crate::state::EnvironmentState;
 

@@ -10,19 +10,23 @@ use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
 use storage::recovery::{LOGS, SEGMENTS};
 
-use crate::collection::{Collection, CollectionInfo};
-use crate::declared::Declared;
+use crate::alias::{self, Alias};
+use crate::collection::Collection;
 use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erase::{self, Erasure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
+use crate::info::{self, CollectionInfo};
 use crate::keys::KEYRING;
+use crate::limits::Limits;
 use crate::maintain;
+use crate::metric_code::metric_code;
 use crate::name;
 use crate::permit::{Action, Permit};
 use crate::relog;
-use crate::schema::metric_code;
+use crate::rules::Rules;
+use crate::schema::Schema;
 use crate::scrub::{self, Scrub};
 use crate::segment_files::remove_files;
 use crate::snapshot::View;
@@ -45,29 +49,59 @@ impl Environment {
         &self.state.name
     }
 
-    /// Describes a collection to be made or opened.
+    /// Describes a collection to be made, or opened by its name or an alias.
     pub fn collection(&self, name: impl Into<String>) -> CollectionBuilder {
-        CollectionBuilder { env: self.clone(), name: name.into(), dimension: None, metric: Metric::Cosine }
+        CollectionBuilder {
+            env: self.clone(),
+            name: name.into(),
+            dimension: None,
+            metric: Metric::Cosine,
+            schema: None,
+            limits: None,
+        }
     }
 
-    /// The collection `name`.
+    /// The collection `name`, which may be an alias. The handle stays with the collection that was found, wherever the
+    /// alias goes later.
     ///
     /// # Errors
     /// `NotFound` if there is none, `Invalid` for a name that no collection can have.
     pub fn open_collection(&self, name: &str) -> Result<Collection> {
         name::check(name, "collection")?;
-        let state = self.state.collections.read().get(name).cloned();
-        state
-            .map(|state| self.handle(state))
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no collection of this name"))
+        let state = self.state.catalog.read().find(name).cloned();
+        state.map(|state| self.handle(state)).ok_or_else(name::no_collection)
+    }
+
+    /// Has `alias` stand for `collection` from now on, instead of another one if it did: a name for readers and writers
+    /// that is moved to a collection which was filled aside. Nobody ever finds it stand for nothing meanwhile. Returns
+    /// the name of the collection that it stood for before.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such collection; `Conflict` if a collection has the alias as its own name; `Invalid` for
+    /// a name that no collection can have, or the 65th alias of one.
+    pub fn set_alias(&self, alias: &str, collection: &str) -> Result<Option<String>> {
+        alias::set(&self.state, &self.permit, alias, collection)
+    }
+
+    /// Takes an alias away, and nothing of its collection; returns the name of that, or `None` if there was no such alias.
+    pub fn remove_alias(&self, alias: &str) -> Result<Option<String>> {
+        alias::remove(&self.state, &self.permit, alias)
+    }
+
+    /// Every alias, in their order.
+    pub fn aliases(&self) -> Vec<Alias> {
+        alias::list(&self.state)
     }
 
     /// Facts about every collection, in name order.
     pub fn collections(&self) -> Vec<CollectionInfo> {
-        self.state.all().into_iter().map(|state| self.handle(state).info()).collect()
+        self.state.all().iter().map(|state| info::collection(&self.state, state)).collect()
     }
 
-    /// Drops a collection and destroys its keys; `false` if there was none.
+    /// Drops a collection with its aliases and destroys its keys; `false` if there was none.
+    ///
+    /// # Errors
+    /// `Conflict` for an alias: what is to be dropped is said by its own name.
     pub fn drop_collection(&self, name: &str) -> Result<bool> {
         self.permit.check(Action::Manage)?;
         name::check(name, "collection")?;
@@ -75,14 +109,24 @@ impl Environment {
         let reserve = &env.shared.reserve;
         let (_one, _other) = (env.maintenance.lock(), env.structure.lock());
         env.check_open()?;
-        let Some(state) = env.collections.read().get(name).cloned() else { return Ok(false) };
+        let state = {
+            let catalog = env.catalog.read();
+            if catalog.alias(name).is_some() {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "this is an alias: remove it, or drop the collection by its own name",
+                ));
+            }
+            catalog.named(name).cloned()
+        };
+        let Some(state) = state else { return Ok(false) };
         let dropped = {
             let mut applied = env.apply.lock();
             let mut queue = env.queue.lock();
             env.apply_all(&mut applied, &mut queue)?;
             let dropped = state.view();
             reserve.spend(|| env.commit(|manifest| manifest.collections.retain(|entry| entry.id != state.id)))?;
-            env.collections.write().remove(name);
+            env.catalog.write().remove(name);
             // Whoever still has a handle of it finds nothing.
             state.publish(View { sequence: dropped.sequence, ..View::default() });
             // Its logged writes go with the log they are in, its keys with the epoch.
@@ -178,6 +222,8 @@ pub struct CollectionBuilder {
     name: String,
     dimension: Option<usize>,
     metric: Metric,
+    schema: Option<Schema>,
+    limits: Option<Limits>,
 }
 
 impl CollectionBuilder {
@@ -193,13 +239,26 @@ impl CollectionBuilder {
         self
     }
 
+    /// What payloads must be like; nothing unless said otherwise. [`Collection::set_schema`] changes it later.
+    pub fn schema(mut self, schema: Schema) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// How much it may hold; as much as fits unless said otherwise. [`Collection::set_limits`] changes it later.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
     /// Opens the collection, or makes it.
     ///
     /// # Errors
-    /// `Conflict` if it exists with another dimension or metric.
+    /// `Conflict` if it exists with another dimension or metric, or with another schema or limits than are named here;
+    /// `Invalid` for a schema that is not usable.
     pub fn open_or_create(self) -> Result<Collection> {
         name::check(&self.name, "collection")?;
-        let existing = self.env.state.collections.read().get(&self.name).cloned();
+        let existing = self.env.state.catalog.read().find(&self.name).cloned();
         match existing {
             None => self.make(true),
             Some(state) => self.check_same(&state).map(|()| self.env.handle(state)),
@@ -209,24 +268,31 @@ impl CollectionBuilder {
     /// Makes the collection.
     ///
     /// # Errors
-    /// `Conflict` if one of this name exists.
+    /// `Conflict` if a collection or alias of this name exists; `Invalid` as for [`CollectionBuilder::open_or_create`].
     pub fn create(self) -> Result<Collection> {
         self.make(false)
     }
 
     fn check_same(&self, state: &CollectionState) -> Result<()> {
         let same_dimension = self.dimension.is_none_or(|dimension| dimension == state.space.dimension());
-        if same_dimension && self.metric == state.metric {
-            return Ok(());
+        if !same_dimension || self.metric != state.metric {
+            let (dimension, metric) = (state.space.dimension(), state.metric);
+            let doing =
+                format!("the collection exists with dimension {dimension} and metric {metric}; neither can be changed");
+            return Err(Error::new(ErrorKind::Conflict, doing));
         }
-        Err(Error::new(
-            ErrorKind::Conflict,
-            format!(
-                "the collection exists with dimension {} and metric {}; neither can be changed",
-                state.space.dimension(),
-                state.metric
-            ),
-        ))
+        let (there, wanted) = (state.rules(), self.rules(&state.rules())?);
+        if wanted.schema != there.schema || wanted.limits != there.limits {
+            let doing = "the collection exists with another schema or other limits; change them by themselves";
+            return Err(Error::new(ErrorKind::Conflict, doing));
+        }
+        Ok(())
+    }
+
+    /// `rules` with what is named here.
+    fn rules(&self, rules: &Rules) -> Result<Rules> {
+        let rules = rules.with_limits(self.limits.unwrap_or(rules.limits));
+        self.schema.as_ref().map_or(Ok(rules.clone()), |schema| rules.with_schema(schema))
     }
 
     fn make(self, or_open: bool) -> Result<Collection> {
@@ -238,14 +304,15 @@ impl CollectionBuilder {
             .dimension
             .filter(|dimension| (1..=max).contains(dimension))
             .ok_or_else(|| Error::invalid(format!("a new collection needs a dimension between 1 and {max}")))?;
+        let rules = self.rules(&Rules::default())?;
         let _one = env.structure.lock();
         env.check_open()?;
-        let existing = env.collections.read().get(&self.name).cloned();
+        let existing = env.catalog.read().find(&self.name).cloned();
         if let Some(state) = existing {
             if or_open {
                 return self.check_same(&state).map(|()| self.env.handle(state));
             }
-            return Err(Error::new(ErrorKind::Conflict, "a collection of this name exists"));
+            return Err(Error::new(ErrorKind::Conflict, "a collection or alias of this name exists"));
         }
         let id = CollectionId(generator(&*env.shared.entropy)?.random());
         let seed = env.keys.read().rotation_seed(id.0);
@@ -257,12 +324,13 @@ impl CollectionBuilder {
             metric: metric_code(self.metric),
             created_sequence: 0,
             flushed: 0,
-            schema: Vec::new(),
+            schema: rules.encode(),
             segments: Vec::new(),
+            aliases: Default::default(),
         };
         env.commit(|manifest| manifest.collections.push(entry))?;
-        let state = Arc::new(CollectionState::new(id, self.name.clone(), space, Declared::default(), View::default()));
-        env.collections.write().insert(self.name, Arc::clone(&state));
+        let state = Arc::new(CollectionState::new(id, self.name, space, rules, View::default()));
+        env.catalog.write().insert(Arc::clone(&state));
         Ok(self.env.handle(state))
     }
 }

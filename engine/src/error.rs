@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Busy,
     /// The disk is full: make room, then retry.
     Full,
+    /// The collection holds as much as its limits allow: delete something or raise them.
+    LimitReached,
     /// A sync failed: the outcome of the last writes is unknown, restart.
     Poisoned,
     /// Stored bytes are damaged: restore or repair.
@@ -61,6 +63,7 @@ impl ErrorKind {
             Self::KeyUnavailable => "key_unavailable",
             Self::Busy => "busy",
             Self::Full => "full",
+            Self::LimitReached => "limit_reached",
             Self::Poisoned => "poisoned",
             Self::Corrupt => "corrupt",
             Self::Io => "io",

@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rebuild`, `declare`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rebuild`, `declare`, `alias`, and `recover` for opening; `verify`, `scrub` and `drill` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -13,12 +13,15 @@
 #![forbid(unsafe_code)]
 
 mod aim;
+mod alias;
 mod aside;
 mod batch;
 mod bounds;
+mod catalog;
 mod change;
 mod clock;
 mod collection;
+mod collection_state;
 mod condition;
 mod database;
 mod declare;
@@ -38,11 +41,14 @@ mod filter;
 mod group;
 mod health;
 mod identity;
+mod info;
 mod inspect;
 mod job;
 mod keys;
+mod limits;
 mod maintain;
 mod memtable;
+mod metric_code;
 mod name;
 mod nearest;
 mod permit;
@@ -61,6 +67,7 @@ mod reserve;
 mod resolve;
 mod rewrite;
 mod root_key;
+mod rules;
 mod run;
 mod salvage;
 mod sample;
@@ -73,6 +80,7 @@ mod segment;
 mod segment_files;
 mod select;
 mod settings;
+mod shape;
 mod site;
 mod snapshot;
 mod sorted;
@@ -85,11 +93,12 @@ mod wiped;
 mod worker;
 mod write;
 
+pub use alias::Alias;
 pub use clock::{Clock, SystemClock};
+pub use collection::Collection;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
 pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
-pub use collection::{Collection, CollectionInfo, PayloadIndex};
 pub use database::{Builder, Database};
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
@@ -101,7 +110,9 @@ pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
 pub use index::{Builder as IndexBuilder, Metric};
+pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
+pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::EntityId;
 pub use query::{
@@ -112,6 +123,7 @@ pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
 pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};
+pub use schema::Schema;
 pub use scrub::Scrub;
 pub use settings::Settings;
 pub use step::Step;

@@ -194,7 +194,8 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
     remove_old_logs(env)
 }
 
-fn size(view: &SegmentView) -> Size {
+/// What the choice of segments to rewrite depends on.
+pub(crate) fn size(view: &SegmentView) -> Size {
     Size { id: view.segment.id, rows: u64::from(view.segment.len), dead: view.dead.len() }
 }
 

@@ -1,6 +1,6 @@
-//! Names of environments and collections: they become parts of paths and URLs, so they are narrow.
+//! Names of environments, collections and aliases: they become parts of paths and URLs, so they are narrow.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Longest name in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -18,6 +18,11 @@ pub(crate) fn check(name: &str, what: &str) -> Result<()> {
     Err(Error::invalid(format!(
         "the {what} name must have 1 to {NAME_BYTES_MAX} letters, digits, '_' or '-' and start with a letter or digit"
     )))
+}
+
+/// What is said where no collection goes by a name.
+pub(crate) fn no_collection() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no collection or alias of this name")
 }
 
 #[cfg(test)]

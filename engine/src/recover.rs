@@ -3,7 +3,7 @@
 //!
 //! Invariant: whatever error opening ends with, if it comes from reading, nothing on disk was changed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -17,7 +17,7 @@ use storage::segment::layout::rows_name;
 use storage::segment::read_tombstones;
 use storage::wal::{Loss, Salvaged, replay, salvage};
 
-use crate::declared::Declared;
+use crate::catalog::Catalog;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::erase;
@@ -25,10 +25,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
+use crate::metric_code::metric_of;
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
+use crate::rules::Rules;
 use crate::run::encode;
-use crate::schema::metric_of;
 use crate::segment::{Segment, is_damage};
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
@@ -53,7 +54,7 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
     let keys = Keys::create(home, |table_key| {
         Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
     })?;
-    Ok(assemble(name, dir, keys, shared, Manifest::first(), BTreeMap::new(), 1))
+    Ok(assemble(name, dir, keys, shared, Manifest::first(), Catalog::default(), 1))
 }
 
 /// Opens the environment in `dir`.
@@ -92,14 +93,15 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
     if let Some(missing) = findings.missing.iter().find(|path| !is_told(path)) {
         return Err(Error::corrupt(format!("the file {missing} is missing; restore it from a backup")));
     }
-    let mut collections = BTreeMap::new();
+    let mut catalog = Catalog::default();
     for entry in &manifest.collections {
-        let state = load((&dir, &shared.pool), &keys, entry, &findings)?;
-        collections.insert(entry.name.clone(), Arc::new(state));
+        let state = Arc::new(load((&dir, &shared.pool), &keys, entry, &findings)?);
+        entry.aliases.iter().for_each(|alias| catalog.set_alias(alias.clone(), &state));
+        catalog.insert(state);
     }
     let interrupted = job::interrupted(&dir, &keys)?;
-    let (last, losses) = replay_logs(&dir, &keys, &manifest, &collections, &interrupted, damaged)?;
-    let env = assemble(name, dir, keys, shared, manifest, collections, last + 1);
+    let (last, losses) = replay_logs(&dir, &keys, &manifest, &catalog, &interrupted, damaged)?;
+    let env = assemble(name, dir, keys, shared, manifest, catalog, last + 1);
     *env.hidden.lock() = interrupted;
     Ok(Found { env, losses, findings })
 }
@@ -118,7 +120,7 @@ fn assemble(
     keys: Keys,
     shared: &Arc<Shared>,
     manifest: Manifest,
-    collections: BTreeMap<String, Arc<CollectionState>>,
+    catalog: Catalog,
     next_sequence: Sequence,
 ) -> EnvironmentState {
     let scope = keys.read().scope();
@@ -128,7 +130,7 @@ fn assemble(
         dir,
         keys,
         shared: Arc::clone(shared),
-        collections: RwLock::new(collections),
+        catalog: RwLock::new(catalog),
         building: Mutex::new(()),
         site: Site::default(),
         maintenance: Mutex::new(()),
@@ -158,7 +160,7 @@ fn load(
     let load = |segment| load_segment(place, keys, entry, &space, segment, findings);
     let segments = entry.segments.iter().map(load).collect::<Result<_>>()?;
     let view = View { sequence: entry.flushed, segments, memtable: Default::default() };
-    Ok(CollectionState::new(entry.id, entry.name.clone(), space, Declared::decode(&entry.schema)?, view))
+    Ok(CollectionState::new(entry.id, entry.name.clone(), space, Rules::decode(&entry.schema)?, view))
 }
 
 /// A segment as the manifest names it; one with damaged or missing files is in quarantine.
@@ -208,7 +210,7 @@ fn replay_logs(
     dir: &Dir,
     keys: &Keys,
     manifest: &Manifest,
-    collections: &BTreeMap<String, Arc<CollectionState>>,
+    catalog: &Catalog,
     interrupted: &[Job],
     damaged: Damaged,
 ) -> Result<(Sequence, Vec<(u64, Loss)>)> {
@@ -234,10 +236,10 @@ fn replay_logs(
         }
         for (sequence, entry) in entries {
             while let Some(job) = jobs.next_if(|job| job.through < sequence) {
-                mask(keys, collections, job)?;
+                mask(keys, catalog, job)?;
             }
             last = last.max(sequence);
-            let Some(state) = collections.values().find(|state| state.id == entry.collection()) else { continue };
+            let Some(state) = catalog.collections().find(|state| state.id == entry.collection()) else { continue };
             let mut view = (*state.view()).clone();
             let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
             if sequence > flushed {
@@ -248,12 +250,12 @@ fn replay_logs(
             }
         }
     }
-    jobs.try_for_each(|job| mask(keys, collections, job))?;
+    jobs.try_for_each(|job| mask(keys, catalog, job))?;
     Ok((last, losses))
 }
 
-fn mask(keys: &Keys, collections: &BTreeMap<String, Arc<CollectionState>>, job: &Job) -> Result<()> {
-    for state in collections.values() {
+fn mask(keys: &Keys, catalog: &Catalog, job: &Job) -> Result<()> {
+    for state in catalog.collections() {
         let mut view = (*state.view()).clone();
         view.mask(&job.entity, &state.space, keys)?;
         state.publish(view);

@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use index::{Codes, Metric, Scratch, Space};
+use index::{Codes, Scratch};
 use privacy::{Removal, Scope, SectionKey, Wanted};
 use rand::rngs::StdRng;
 use rayon::ThreadPool;
@@ -22,8 +22,8 @@ use storage::segment::write_tombstones;
 use storage::sync::{Mutex, RwLock};
 use storage::wal::{Entry, WalWriter, wal_name};
 
+use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::declared::Declared;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
@@ -33,6 +33,9 @@ use crate::reserve::Reserve;
 use crate::settings::Settings;
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
+
+/// The other half of what the walks share.
+pub(crate) use crate::collection_state::CollectionState;
 
 /// What every environment of a database has in common.
 pub(crate) struct Shared {
@@ -51,45 +54,6 @@ pub(crate) struct Shared {
     pub reserve: Reserve,
     /// Search buffers, taken by a query and put back after it.
     pub scratch: Mutex<Vec<Scratch>>,
-}
-
-/// A collection at run time.
-pub(crate) struct CollectionState {
-    pub id: CollectionId,
-    pub name: String,
-    pub metric: Metric,
-    pub space: Arc<Space>,
-    declared: RwLock<Arc<Declared>>,
-    view: RwLock<Arc<View>>,
-    /// How often in a row its compaction was overtaken.
-    pub overtaken: AtomicUsize,
-}
-
-impl CollectionState {
-    pub fn new(id: CollectionId, name: String, space: Arc<Space>, declared: Declared, view: View) -> Self {
-        let (declared, view) = (RwLock::new(Arc::new(declared)), RwLock::new(Arc::new(view)));
-        Self { id, name, metric: space.metric(), space, declared, view, overtaken: AtomicUsize::new(0) }
-    }
-
-    /// The fields of payloads that are indexed because somebody said so.
-    pub fn declared(&self) -> Arc<Declared> {
-        Arc::clone(&self.declared.read())
-    }
-
-    /// Declares other fields, for the segments that are written from now on; the caller holds `structure`.
-    pub fn declare(&self, declared: Declared) {
-        *self.declared.write() = Arc::new(declared);
-    }
-
-    /// The newest picture.
-    pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read())
-    }
-
-    /// Publishes a picture; the caller holds `apply`.
-    pub fn publish(&self, view: View) {
-        *self.view.write() = Arc::new(view);
-    }
 }
 
 /// A write that has a sequence.
@@ -135,7 +99,7 @@ pub(crate) struct EnvironmentState {
     pub dir: Dir,
     pub keys: Keys,
     pub shared: Arc<Shared>,
-    pub collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
+    pub catalog: RwLock<Catalog>,
     pub building: Mutex<()>,
     /// What is being built while others go on.
     pub site: Site,
@@ -144,7 +108,7 @@ pub(crate) struct EnvironmentState {
     pub hidden: Mutex<Vec<Job>>,
     /// How often an entity was masked in every view.
     pub masked: AtomicU64,
-    /// One collection is made or dropped at a time.
+    /// One collection is made, described anew, named or dropped at a time.
     pub structure: Mutex<()>,
     /// Guards the last sequence whose write is visible.
     pub apply: Mutex<Sequence>,
@@ -179,7 +143,7 @@ impl EnvironmentState {
 
     /// Every collection, in name order.
     pub fn all(&self) -> Vec<Arc<CollectionState>> {
-        self.collections.read().values().cloned().collect()
+        self.catalog.read().collections().cloned().collect()
     }
 
     /// The log, made on the first write of this process: its key is durable before its first frame.

@@ -211,13 +211,12 @@ fn log_one(
         let mut queue = env.queue.lock();
         let log = env.open_log(&mut queue)?;
         // Whoever drops a collection holds the queue: a write is before that and goes with it, or is refused.
-        if env.collections.read().get(&state.name).is_none_or(|current| current.id != state.id) {
+        if !env.catalog.read().has(state) {
             return Err(Error::new(ErrorKind::NotFound, "the collection was dropped"));
         }
         if let Some(applied) = &mut applied {
-            let collection = state.id;
-            let matters = |write: &Write| write.entry.collection() == collection && conditions.depend_on(&write.entry);
-            if queue.pending.iter().any(matters) {
+            let its = queue.pending.iter().map(|write| &write.entry).filter(|entry| entry.collection() == state.id);
+            if conditions.depend_on(its, &state.view()) {
                 env.apply_all(applied, &mut queue)?;
             }
             conditions.check(&state.view(), &env.keys)?;

@@ -8,7 +8,7 @@
 //! magic 8 │ format 2 │ number 8 │ crc32c 4 │ sealed CBOR (RFC 8949), deterministic
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 
 use minicbor::{Decode, Encode};
@@ -19,9 +19,9 @@ use crate::backend::Dir;
 use crate::codec::Malformed;
 use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 
-/// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments and is
-/// otherwise the same.
-pub const FORMAT: u16 = 2;
+/// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
+/// aliases; both are otherwise the same.
+pub const FORMAT: u16 = 3;
 
 const MAGIC: &[u8; 8] = b"lethman\0";
 const HEADER_LEN: usize = 22;
@@ -81,6 +81,9 @@ pub struct CollectionEntry {
     /// Its segments, in the order they were put here.
     #[n(7)]
     pub segments: Vec<SegmentEntry>,
+    /// Its other names for users; no name in the environment stands for two collections.
+    #[cbor(n(8), default, skip_if = "BTreeSet::is_empty")]
+    pub aliases: BTreeSet<String>,
 }
 
 /// A segment and its files.
@@ -234,7 +237,9 @@ impl Manifest {
         let (mut ids, mut names, mut segments) = (HashSet::new(), HashSet::new(), HashSet::new());
         for collection in &self.collections {
             ensure(ids.insert(collection.id), "collection id")?;
-            ensure(!collection.name.is_empty() && names.insert(&collection.name), "collection name")?;
+            for name in [&collection.name].into_iter().chain(&collection.aliases) {
+                ensure(!name.is_empty() && names.insert(name), "collection name")?;
+            }
             ensure(collection.dimension > 0, "dimension")?;
             ensure(collection.created_sequence <= self.last_sequence, "creation sequence")?;
             ensure(collection.flushed <= self.last_sequence, "flushed sequence")?;

@@ -10,7 +10,7 @@ use storage::backend::faulty::Medium;
 
 use crate::autopsy::autopsy;
 use crate::model::distance;
-use crate::workload::{Action, COLLECTIONS, OWNERS, Records, State, Store, owner, owner_name, vector};
+use crate::workload::{ALIAS, ALIASED, Action, COLLECTIONS, OWNERS, Records, State, Store, owner, owner_name, vector};
 
 /// What is promised of a store.
 #[derive(Clone, Debug)]
@@ -100,6 +100,15 @@ pub fn read(store: &Store) -> Result<State, String> {
             Err(error) => return Err(format!("a collection does not open: {error:?}")),
             Ok(collection) => state.extend([(name, records(&collection)?)]),
         }
+    }
+    for alias in env.aliases() {
+        let to = COLLECTIONS.into_iter().position(|name| name == alias.collection);
+        let to = to.filter(|_| alias.alias == ALIAS).ok_or("there is an alias that nobody gave")?;
+        let found = env.open_collection(ALIAS).map_err(|error| format!("an alias does not open: {error:?}"))?;
+        if found.name() != COLLECTIONS[to] || !state.contains_key(COLLECTIONS[to]) {
+            return Err("an alias stands for another collection than it says".into());
+        }
+        state.extend([(ALIASED[to], Records::new())]);
     }
     Ok(state)
 }

@@ -22,6 +22,11 @@ pub const OWNERS: u64 = 5;
 /// Records in a batch, at most.
 const BATCH_RECORDS_MAX: usize = 30;
 
+/// The other name that a collection may have.
+pub const ALIAS: &str = "current";
+/// What a state holds, without records, where a collection of the furnished store has that name.
+pub const ALIASED: [&str; 2] = ["current: docs", "current: notes"];
+
 /// Record id → version.
 pub type Records = BTreeMap<u64, u64>;
 /// What a store holds, by collection.
@@ -52,6 +57,8 @@ pub enum Action {
     Open,
     /// Makes a collection.
     Create(&'static str),
+    /// Gives the other name to this collection of the furnished store, by its place there.
+    Alias(usize),
     /// Closes the database and opens it again.
     Reopen,
 }
@@ -86,8 +93,20 @@ pub fn all() -> Vec<Workload> {
     let there = [Action::Erase(0), Action::Reopen, Action::Step];
     let rebuild = here.into_iter().chain(more).chain(there).collect();
     let sweep = vec![Action::Sweep(2..44), Action::Put(20..25, 7), Action::Flush, Action::Sweep(0..99)];
-    let furnished = |name: &str, actions| Workload { name: name.into(), bare: false, actions };
-    all.chain([create, furnished("rebuild", rebuild), furnished("sweep", sweep)]).collect()
+    let alias = vec![
+        Action::Alias(0),
+        Action::Put(50..54, 7),
+        Action::Alias(1),
+        Action::Alias(0),
+        Action::Flush,
+        Action::Alias(1),
+        Action::Drop,
+        Action::Reopen,
+        Action::Alias(0),
+    ];
+    let others = [("rebuild", rebuild), ("alias", alias), ("sweep", sweep)];
+    let others = others.map(|(name, actions)| Workload { name: name.into(), bare: false, actions });
+    all.chain([create]).chain(others).collect()
 }
 
 /// Each kind of work, alone.
@@ -165,7 +184,11 @@ impl Action {
                 let name = owner_name(*owned);
                 after.values_mut().for_each(|records| records.retain(|id, _| owner(*id).as_ref() != Some(&name)));
             }
-            Self::Drop => after.retain(|name, _| *name != "notes"),
+            Self::Drop => after.retain(|name, _| !["notes", ALIASED[1]].contains(name)),
+            Self::Alias(to) => {
+                after.retain(|name, _| !ALIASED.contains(name));
+                after.extend([(ALIASED[*to], Records::new())]);
+            }
             Self::Create(name) => after.extend([(*name, after.get(name).cloned().unwrap_or_default())]),
             Self::Open | Self::Flush | Self::Compact | Self::Step | Self::Epoch | Self::Reopen => {}
         }
@@ -247,6 +270,7 @@ impl Store {
                 None => self.reopen(),
             },
             Action::Create(name) => create(&self.environment()?, name),
+            Action::Alias(to) => self.environment()?.set_alias(ALIAS, COLLECTIONS[*to]).map(drop),
             Action::Reopen => self.reopen(),
         }
     }

@@ -67,6 +67,16 @@ impl Path {
         Self(self.0.iter().chain(&inner.0).cloned().collect())
     }
 
+    /// Its steps, each the name of a member or `None` for every element; `None` if it names one element by its number.
+    pub fn members(&self) -> Option<Vec<Option<&str>>> {
+        let steps = self.0.iter().map(|step| match step {
+            Step::Key(key) => Some(Some(key.as_str())),
+            Step::Each => Some(None),
+            Step::At(_) => None,
+        });
+        steps.collect()
+    }
+
     /// Whether it names one element of a list by its number.
     pub fn has_number(&self) -> bool {
         self.0.iter().any(|step| matches!(step, Step::At(_)))

@@ -4,7 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::failure::Failure;
-use super::{bench, demo, erase, export, import, index, salvage, search, serve, verify};
+use super::{
+    aliases, bench, collections, demo, erase, export, import, indexes, records, salvage, search, serve, verify,
+};
 
 /// The vector database that can forget: encrypted, erasable, embedded.
 #[derive(Parser)]
@@ -26,9 +28,19 @@ enum Command {
     Import(import::Args),
     /// Write the records of a collection to a file, in the clear: jsonl, parquet, npy or fbin.
     Export(export::Args),
-    /// Index a field of payloads, or list those that are indexed.
-    Index(index::Args),
-    /// Find the records nearest to a vector.
+    /// Make, list, describe, change and drop collections.
+    #[command(subcommand)]
+    Collections(collections::Command),
+    /// Give collections other names, which readers and writers can use instead.
+    #[command(subcommand)]
+    Aliases(aliases::Command),
+    /// Index fields of payloads.
+    #[command(subcommand)]
+    Indexes(indexes::Command),
+    /// Look at, count, change and delete records.
+    #[command(subcommand)]
+    Records(records::Command),
+    /// Find the records nearest to a vector or to other records, alone, by groups or in batches.
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
     Erase(erase::Args),
@@ -52,7 +64,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),
-        Command::Index(args) => index::run(&context, &args),
+        Command::Collections(command) => collections::run(&context, &command),
+        Command::Aliases(command) => aliases::run(&context, &command),
+        Command::Indexes(command) => indexes::run(&context, &command),
+        Command::Records(command) => records::run(&context, &command),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Verify(args) => verify::run(&context, &args),

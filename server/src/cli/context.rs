@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use engine::{Database, Environment, RootKey};
+use engine::{Collection, Database, Environment, RootKey};
 
 use super::failure::Failure;
 use super::terminal::{Output, Terminal};
@@ -71,5 +71,12 @@ impl Context {
     /// Opens the environment in `database`; it must exist.
     pub fn environment(&self, database: &Database) -> Result<Environment, Failure> {
         Ok(database.open_environment(&self.config.store.environment)?)
+    }
+
+    /// Opens the database, and in its environment the collection of this name or alias; both must exist.
+    pub fn collection(&self, name: &str) -> Result<(Database, Collection), Failure> {
+        let database = self.database(false)?;
+        let collection = self.environment(&database)?.open_collection(name)?;
+        Ok((database, collection))
     }
 }

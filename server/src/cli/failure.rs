@@ -67,6 +67,17 @@ pub enum Failure {
     /// The demonstration did not show what it should.
     #[error("CHECK FAILED: {0}")]
     Check(String),
+    /// What was asked for is not there.
+    #[error("not found: {}", .0.join(", "))]
+    Missing(Vec<String>),
+    /// A file that an argument names cannot be read.
+    #[error("{file} cannot be read")]
+    File {
+        /// As the argument has it.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A file or the terminal cannot be read or written.
     #[error("{0}")]
     Io(&'static str, #[source] io::Error),

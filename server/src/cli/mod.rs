@@ -1,9 +1,12 @@
 //! The command line: one file a command, and what they share.
 //!
 //! Leaves first: [`failure`] (exit codes), [`terminal`] (tables, JSON, progress), [`context`] (settings, and the database they
-//! open), the [`format`] of a file; the commands; and [`command`], which chooses between them.
+//! open), an [`argument`] that several have, the [`format`] of a file; the commands; and [`command`], which chooses between them.
 
+mod aliases;
+mod argument;
 mod bench;
+mod collections;
 mod command;
 mod context;
 mod demo;
@@ -12,7 +15,8 @@ mod export;
 mod failure;
 mod format;
 mod import;
-mod index;
+mod indexes;
+mod records;
 mod salvage;
 mod search;
 mod serve;

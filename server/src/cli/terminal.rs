@@ -59,6 +59,15 @@ impl Terminal {
         write(io::stderr(), text)
     }
 
+    /// Says which segments an answer lacks, if any.
+    pub fn note_damaged(&self, damaged: &[String]) -> Result<(), Failure> {
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let names = damaged.join(", ");
+        self.note(format_args!("Damaged segments were left out: {names}. Run `lethedb verify`."))
+    }
+
     /// `text` in bold, where there is bold.
     pub fn strong(&self, text: impl Display) -> String {
         if self.is_styled { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
@@ -97,6 +106,15 @@ pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     };
     let body = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
     std::iter::once(line(head)).chain(body).collect::<Vec<_>>().join("\n")
+}
+
+/// A value that JSON writes as one word, such as a metric, as that word.
+pub fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        // None of ours is anything else.
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,17 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use engine::{CollectionInfo, ErrorKind, Metric};
+use engine::{Collection, CollectionInfo, ErrorKind, IndexKind, Limits, Metric, Schema, SegmentInfo, Upkeep};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
 use super::error::{Problem, Refusal, Refused};
 use super::indexes::IndexAnswer;
+use super::rules::{LimitsShape, SchemaShape};
 use super::state::App;
 use super::tenant::{Header, Tenant};
+use crate::json::Object;
 
 /// A vector space to make.
 #[derive(Deserialize, ToSchema)]
@@ -23,6 +25,12 @@ pub struct CollectionBody {
     /// What near means.
     #[schema(value_type = MetricName)]
     metric: Metric,
+    /// What payloads must be like; anything if absent.
+    #[schema(value_type = Option<SchemaShape>)]
+    schema: Option<Object<Schema>>,
+    /// How much it may hold; as much as fits if absent.
+    #[schema(value_type = Option<LimitsShape>)]
+    limits: Option<Object<Limits>>,
 }
 
 /// How the schema shows a metric.
@@ -42,6 +50,9 @@ pub enum MetricName {
 #[derive(Serialize, ToSchema)]
 pub struct CollectionAnswer {
     name: String,
+    /// The other names it goes by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<String>,
     dimension: usize,
     #[schema(value_type = MetricName)]
     metric: Metric,
@@ -64,12 +75,85 @@ pub struct CollectionAnswer {
     damaged: Vec<String>,
     /// Fields of payloads that are indexed because somebody said so.
     payload_indexes: Vec<IndexAnswer>,
+    /// What payloads must be like; absent if they may be anything.
+    #[serde(skip_serializing_if = "Schema::is_empty")]
+    #[schema(value_type = Option<SchemaShape>)]
+    schema: Schema,
+    /// How much it may hold.
+    #[schema(value_type = LimitsShape)]
+    limits: Limits,
+    /// Its segments, oldest first, where one collection is described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment_details: Option<Vec<SegmentAnswer>>,
+}
+
+/// A segment as it stands.
+#[derive(Serialize, ToSchema)]
+pub struct SegmentAnswer {
+    /// The path of its files inside the environment.
+    name: String,
+    records: u64,
+    /// Rows whose bytes go when it is rewritten.
+    dead_rows: u64,
+    disk_bytes: u64,
+    resident_bytes: u64,
+    /// What searches in it use.
+    #[schema(value_type = IndexKindName)]
+    index: IndexKind,
+    /// What upkeep is to do with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<UpkeepName>)]
+    due: Option<Upkeep>,
+}
+
+/// How the schema shows what searches in a segment use.
+#[derive(ToSchema)]
+#[schema(as = IndexKind, rename_all = "snake_case")]
+#[allow(dead_code, reason = "read by the schema alone")]
+enum IndexKindName {
+    /// A graph.
+    Graph,
+    /// All codes: there are too few rows for a graph.
+    Flat,
+    /// Nothing yet: the index is loaded when it is needed first.
+    Unloaded,
+    /// Nothing: the segment is damaged.
+    Damaged,
+}
+
+/// How the schema shows what upkeep is to do.
+#[derive(ToSchema)]
+#[schema(as = Upkeep, rename_all = "snake_case")]
+#[allow(dead_code, reason = "read by the schema alone")]
+enum UpkeepName {
+    /// Build its graph from the rows that an erasure left.
+    Rebuild,
+    /// Write it anew, because its index lacks a field or is damaged.
+    Mend,
+    /// Merge it with others, or rid it of dead rows.
+    Compact,
+}
+
+impl From<SegmentInfo> for SegmentAnswer {
+    fn from(info: SegmentInfo) -> Self {
+        let SegmentInfo { name, records, dead_rows, disk_bytes, resident_bytes, index, due } = info;
+        Self { name, records, dead_rows, disk_bytes, resident_bytes, index, due }
+    }
+}
+
+impl CollectionAnswer {
+    /// All that is to be said of one.
+    fn detailed(collection: &Collection) -> Self {
+        let segments = collection.segments().into_iter().map(SegmentAnswer::from).collect();
+        Self { segment_details: Some(segments), ..Self::from(collection.info()) }
+    }
 }
 
 impl From<CollectionInfo> for CollectionAnswer {
     fn from(info: CollectionInfo) -> Self {
         Self {
             name: info.name,
+            aliases: info.aliases,
             dimension: info.dimension,
             metric: info.metric,
             records: info.records,
@@ -81,6 +165,9 @@ impl From<CollectionInfo> for CollectionAnswer {
             repaired_segments: info.repaired_segments,
             damaged: info.damaged,
             payload_indexes: info.payload_indexes.into_iter().map(IndexAnswer::from).collect(),
+            schema: info.schema,
+            limits: info.limits,
+            segment_details: None,
         }
     }
 }
@@ -110,7 +197,7 @@ pub async fn list(State(app): State<App>, tenant: Tenant) -> Result<Response, Pr
     Header,
 ), request_body = CollectionBody, responses(
     (status = 201, description = "made", body = CollectionAnswer),
-    (status = 200, description = "it was there, with this dimension and metric", body = CollectionAnswer),
+    (status = 200, description = "it was there, with this dimension and metric, and with the schema and limits if any are named", body = CollectionAnswer),
     Refused,
 ))]
 pub async fn put(
@@ -122,12 +209,21 @@ pub async fn put(
     let Path(name) = path?;
     app.run(move |database| {
         let environment = tenant.open_or_create(database)?;
-        let wanted = || environment.collection(&name).dimension(body.dimension).metric(body.metric);
+        let wanted = || {
+            let mut wanted = environment.collection(&name).dimension(body.dimension).metric(body.metric);
+            if let Some(Object(schema)) = &body.schema {
+                wanted = wanted.schema(schema.clone());
+            }
+            if let Some(Object(limits)) = &body.limits {
+                wanted = wanted.limits(*limits);
+            }
+            wanted
+        };
         let (status, collection) = match wanted().create() {
             Err(error) if error.kind() == ErrorKind::Conflict => (StatusCode::OK, wanted().open_or_create()?),
             created => (StatusCode::CREATED, created?),
         };
-        Ok(answer(status, &CollectionAnswer::from(collection.info())))
+        Ok(answer(status, &CollectionAnswer::detailed(&collection)))
     })
     .await
 }
@@ -147,12 +243,12 @@ pub async fn get(
     let Path(name) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&name)?;
-        Ok(answer(StatusCode::OK, &CollectionAnswer::from(collection.info())))
+        Ok(answer(StatusCode::OK, &CollectionAnswer::detailed(&collection)))
     })
     .await
 }
 
-/// Drops a collection with all its records.
+/// Drops a collection with all its records and aliases. An alias is refused: what goes is said by its own name.
 #[utoipa::path(delete, operation_id = "drop_collection", path = "/v1/collections/{collection}", tag = "collections", params(
     ("collection" = String, Path), Header,
 ), responses(

@@ -111,6 +111,11 @@ impl Problem {
         Self::of(status, code, title, detail.into())
     }
 
+    /// What is wrong, for whoever does not answer over HTTP.
+    pub fn detail(self) -> String {
+        self.detail
+    }
+
     fn of(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Self {
         Self { kind: format!("urn:lethedb:problem:{code}"), title, status: status.as_u16(), detail, code }
     }
@@ -147,6 +152,7 @@ fn status_and_title(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::KeyUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "A key is not available"),
         ErrorKind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Something else holds what is needed"),
         ErrorKind::Full => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
+        ErrorKind::LimitReached => (StatusCode::CONFLICT, "The collection holds as much as its limits allow"),
         ErrorKind::Poisoned => (StatusCode::SERVICE_UNAVAILABLE, "A sync failed; writes wait for a restart"),
         ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "Stored bytes are damaged"),
         ErrorKind::Unsupported => (StatusCode::NOT_IMPLEMENTED, "This build cannot do it"),
@@ -228,6 +234,7 @@ mod tests {
             (ErrorKind::KeyUnavailable, 503),
             (ErrorKind::Busy, 503),
             (ErrorKind::Full, 507),
+            (ErrorKind::LimitReached, 409),
             (ErrorKind::Poisoned, 503),
             (ErrorKind::Corrupt, 500),
             (ErrorKind::Io, 500),

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use engine::{Limits, Schema};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::admin::EraseBody;
+use super::aliases::AliasBody;
 use super::collections::CollectionBody;
 use super::indexes::IndexBody;
 use super::records::{DeleteBody, UpdateBody, UpsertBody};
@@ -23,8 +25,11 @@ use crate::json::{Object, parse};
 const SECRET: &str = "s3cr3t";
 
 /// Valid bodies of every kind, full of secrets.
-const CORPUS: [&str; 18] = [
+const CORPUS: [&str; 21] = [
     r#"{"dimension": 384, "metric": "cosine"}"#,
+    r#"{"dimension": 3, "metric": "l2", "schema": {"fields": {"s3cr3t": "keyword[]"}, "required": ["s3cr3t"], "strict": true}, "limits": {"records_max": 5}}"#,
+    r#"{"fields": {"s3cr3t.a": "text", "s3cr3t[].b": "time"}}"#,
+    r#"{"collection": "s3cr3t"}"#,
     r#"{"records": [{"id": 1, "entity": "s3cr3t", "vector": [1, -0.5e3], "payload": {"s3cr3t": ["s3cr3t", null, 1e9]}}]}"#,
     r#"{"records": [{"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": []}, {"id": 2, "vector": [0.25], "if_version": 7}], "all_or_nothing": false}"#,
     r#"{"ids": [1, 18446744073709551615, "67e55044-10b1-426f-9247-bb680e5fe0c8"]}"#,
@@ -105,8 +110,11 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> bool {
     }
 }
 
-const BODIES: [fn(&[u8]) -> bool; 13] = [
+const BODIES: [fn(&[u8]) -> bool; 16] = [
     read::<CollectionBody>,
+    read::<AliasBody>,
+    read::<Schema>,
+    read::<Limits>,
     read::<IndexBody>,
     read::<UpsertBody>,
     read::<DeleteBody>,

@@ -30,11 +30,16 @@ pub struct IndexAnswer {
     field: String,
     #[schema(value_type = FieldTypeName)]
     r#type: FieldType,
+    /// Segments whose loaded index has it.
+    ready_segments: u64,
+    /// Segments whose loaded index lacks it until upkeep rewrites them.
+    pending_segments: u64,
 }
 
 impl From<PayloadIndex> for IndexAnswer {
     fn from(index: PayloadIndex) -> Self {
-        Self { field: index.field, r#type: index.kind }
+        let PayloadIndex { field, kind, ready_segments, pending_segments } = index;
+        Self { field, r#type: kind, ready_segments, pending_segments }
     }
 }
 

@@ -1,12 +1,13 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`indexes`],
-//! [`records`], [`search`], [`searches`], [`tallies`], [`admin`]; the [`router`]
+//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
+//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`]; the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod admin;
+mod aliases;
 mod body;
 mod collections;
 mod connections;
@@ -18,6 +19,7 @@ mod health;
 mod indexes;
 mod records;
 mod router;
+mod rules;
 mod search;
 mod searches;
 mod state;
@@ -25,4 +27,5 @@ mod tallies;
 mod tenant;
 
 pub use connections::{ServeError, check_address, serve};
+pub use search::{SearchAnswer, SearchBody};
 pub use state::App;

@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, collections, health, indexes, records, search, searches, tallies};
+use super::{admin, aliases, collections, health, indexes, records, rules, search, searches, tallies};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,12 @@ use super::{admin, collections, health, indexes, records, search, searches, tall
         collections::put,
         collections::get,
         collections::delete,
+        rules::put_schema,
+        rules::put_limits,
+        aliases::list,
+        aliases::get,
+        aliases::put,
+        aliases::delete,
         indexes::put,
         indexes::delete,
         records::put,
@@ -58,6 +64,10 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(|| async { Json(Description::openapi()) }))
         .route("/v1/collections", get(collections::list))
         .route("/v1/collections/{collection}", put(collections::put).get(collections::get).delete(collections::delete))
+        .route("/v1/collections/{collection}/schema", put(rules::put_schema))
+        .route("/v1/collections/{collection}/limits", put(rules::put_limits))
+        .route("/v1/aliases", get(aliases::list))
+        .route("/v1/aliases/{alias}", put(aliases::put).get(aliases::get).delete(aliases::delete))
         .route("/v1/collections/{collection}/indexes", put(indexes::put))
         .route("/v1/collections/{collection}/indexes/{field}", delete(indexes::delete))
         .route("/v1/collections/{collection}/records", put(records::put))

@@ -110,13 +110,13 @@ enum RerankChoice {
 #[derive(Serialize, ToSchema)]
 pub struct SearchAnswer {
     /// Nearest first.
-    hits: Vec<HitAnswer>,
+    pub hits: Vec<HitAnswer>,
     as_of: AsOfAnswer,
     /// Whether damaged segments were left out.
     partial: bool,
     /// Which, as paths inside the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    damaged: Vec<String>,
+    pub damaged: Vec<String>,
     /// What the search did, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<ExplainAnswer>,

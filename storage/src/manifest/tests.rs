@@ -25,10 +25,12 @@ fn segments() -> impl Strategy<Value = Vec<SegmentEntry>> {
 prop_compose! {
     fn collections()(
         id: [u8; 16], dimension in 1u32..5000, metric: u8, schema: Vec<u8>, segments in segments(),
-        (flushed, created_sequence) in (0u64..100, 0u64..100),
+        (flushed, created_sequence) in (0u64..100, 0u64..100), aliases in 0usize..3,
     ) -> CollectionEntry {
         let name = format!("{id:?}");
-        CollectionEntry { id: CollectionId(id), name, dimension, metric, created_sequence, flushed, schema, segments }
+        let aliases = (0..aliases).map(|number| format!("{name}-{number}")).collect();
+        let id = CollectionId(id);
+        CollectionEntry { id, name, dimension, metric, created_sequence, flushed, schema, segments, aliases }
     }
 }
 
@@ -75,6 +77,7 @@ fn small() -> Manifest {
         flushed: 4,
         schema: vec![1, 2],
         segments: vec![segment],
+        aliases: BTreeSet::new(),
     };
     Manifest {
         number: 3,
@@ -173,14 +176,15 @@ fn a_newer_format_says_so() {
     assert!(matches!(newest(&dir), Err(ManifestError::NewerFormat { found: 9, max: FORMAT })));
 }
 
-/// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired.
+/// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired. Format
+/// 3 adds a field to collections that have aliases, and changes nothing in others.
 #[test]
 fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let dir = dir();
     let plaintext = minicbor::to_vec(small()).unwrap();
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
     assert!(plaintext.windows(segment.len()).any(|window| window == segment), "{plaintext:x?}");
-    for (format, opens) in [(0, false), (1, true), (2, true)] {
+    for (format, opens) in [(0, false), (1, true), (2, true), (FORMAT, true)] {
         let mut bytes = header(format, 3).to_vec();
         bytes.extend(seal_section(&key(1), &context(SCOPE, 3), &plaintext, &mut rng(1)));
         dir.write_new(&file_name(3), &bytes).unwrap();
@@ -188,7 +192,7 @@ fn the_first_format_opens_and_is_written_anew_as_the_newest() {
         dir.remove(&file_name(3)).unwrap();
     }
     write(&dir, &small()).unwrap();
-    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], [2, 0]);
+    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], [3, 0]);
 }
 
 #[test]
@@ -203,7 +207,7 @@ type Lie<'a> = &'a dyn Fn(&mut Manifest);
 #[test]
 fn contradictions_are_neither_made_nor_written() {
     let first = |m: &mut Manifest| m.collections[0].segments[0].clone();
-    let lies: [(&str, Lie<'_>); 16] = [
+    let lies: [(&str, Lie<'_>); 19] = [
         ("log order", &|m| m.logs = vec![5, 4]),
         ("log number", &|m| m.next_wal = 5),
         ("segment number", &|m| m.next_segment = 1),
@@ -215,6 +219,13 @@ fn contradictions_are_neither_made_nor_written() {
         ("collection name", &|m| {
             let twin = CollectionEntry { id: CollectionId([8; 16]), ..m.collections[0].clone() };
             m.collections.push(twin);
+        }),
+        ("collection name", &|m| m.collections[0].aliases = BTreeSet::from(["docs".into()])),
+        ("collection name", &|m| m.collections[0].aliases = BTreeSet::from([String::new()])),
+        ("collection name", &|m| {
+            m.collections[0].aliases = BTreeSet::from(["current".into()]);
+            let (id, name) = (CollectionId([8; 16]), "notes".into());
+            m.collections.push(CollectionEntry { id, name, segments: Vec::new(), ..m.collections[0].clone() });
         }),
         ("dimension", &|m| m.collections[0].dimension = 0),
         ("flushed sequence", &|m| m.collections[0].flushed = 9),

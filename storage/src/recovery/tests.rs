@@ -28,6 +28,7 @@ fn manifest(segments: &[(u64, Option<u64>)], logs: &[u64]) -> Manifest {
         flushed: 0,
         schema: Vec::new(),
         segments: segments.iter().map(entry).collect(),
+        aliases: Default::default(),
     };
     Manifest { number: 5, logs: logs.to_vec(), collections: vec![collection], ..Manifest::first() }
 }

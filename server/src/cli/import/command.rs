@@ -94,7 +94,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 
     let database = context.database(true)?;
     let environment = database.environment(&context.config.store.environment)?;
-    let existing = environment.collections().into_iter().find(|info| info.name == args.collection);
+    let existing = environment.open_collection(&args.collection).ok().map(|collection| collection.info());
     // Where the rows differ from the collection, each is told, unless the whole file does.
     let expected = source.dimension.or(existing.as_ref().map(|info| info.dimension)).unwrap_or(dimension);
     let metric = args.metric.or(existing.map(|info| info.metric)).or(source.metric).unwrap_or(Metric::Cosine);

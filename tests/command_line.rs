@@ -1,0 +1,278 @@
+//! The command line as a user types it: every command for collections and records, what it prints for programs, and what
+//! it exits with.
+//!
+//! A test target of the server's package, so that cargo builds the binary for it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "starts the real program on files that it makes")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::server::Installation;
+
+/// A data directory, and files beside it.
+struct Place(TempDir);
+
+impl Place {
+    fn with_films() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let lines = [
+            json!({"id": 1, "entity": "ada", "vector": [1, 0], "payload": {"genre": "noir", "year": 1944}}),
+            json!({"id": 2, "entity": "bob", "vector": [0.9, 0.1], "payload": {"genre": "noir", "year": 1950}}),
+            json!({"id": 3, "vector": [0, 1], "payload": {"genre": "musical", "year": 1952}}),
+        ];
+        let lines: Vec<_> = lines.iter().map(Value::to_string).collect();
+        place.write("films.jsonl", &lines.join("\n"));
+        place.ok("collections create --collection films --dimension 2");
+        assert_eq!(place.ok("import films.jsonl --collection films")["imported"], 3);
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    /// Runs a command, whose words are parted by blanks, with `input`; gives exit code, output and what was said.
+    fn run(&self, words: &[&str], input: &str) -> (i32, String, String) {
+        let program = Path::new(env!("CARGO_BIN_EXE_lethedb"));
+        let data = self.0.path().join("data");
+        let mut command = Installation::new(program, data, "/dev/null".into()).unwrap().command().unwrap();
+        command.current_dir(self.0.path()).args(words);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Whoever does not read it may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let [out, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code().unwrap(), out, said)
+    }
+
+    /// Its JSON where it must succeed. A word in which blanks matter has `~` for them.
+    fn ok(&self, line: &str) -> Value {
+        let words: Vec<_> = line.split(' ').map(|word| word.replace('~', " ")).collect();
+        let words: Vec<_> = words.iter().map(String::as_str).chain(["--output", "json"]).collect();
+        let (code, out, said) = self.run(&words, "");
+        assert_eq!(code, 0, "{line}: {said}");
+        serde_json::from_str(&out).unwrap_or_else(|_| panic!("{line}: {out}"))
+    }
+
+    /// What it says where it must end with `expected`.
+    fn fails(&self, expected: i32, line: &str) -> String {
+        let (code, out, said) = self.run(&line.split(' ').collect::<Vec<_>>(), "");
+        assert_eq!((code, out.as_str()), (expected, ""), "{line}: {said}");
+        said
+    }
+
+    /// What it shows to people.
+    fn shows(&self, line: &str) -> String {
+        let (code, out, said) = self.run(&line.split(' ').collect::<Vec<_>>(), "");
+        assert_eq!(code, 0, "{line}: {said}");
+        out
+    }
+}
+
+fn ids(value: &Value) -> Vec<u64> {
+    value.as_array().unwrap().iter().map(|record| record["id"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn records_are_looked_at() {
+    let place = Place::with_films();
+    let got = place.ok("records get --collection films --id 1,3");
+    assert_eq!(ids(&got["records"]), [1, 3]);
+    assert_eq!((&got["records"][0]["vector"], &got["records"][0]["entity"]), (&json!([1.0, 0.0]), &json!("ada")));
+    let (code, out, said) =
+        place.run(&["records", "get", "--collection", "films", "--id", "1,9", "--output", "json"], "");
+    assert_eq!((code, ids(&serde_json::from_str::<Value>(&out).unwrap()["records"])), (1, vec![1]));
+    assert_eq!(said, "lethedb: not found: 9\n");
+
+    assert_eq!(place.ok("records count --collection films")["count"], 3);
+    let noir = r#"{"key":"genre","match":{"value":"noir"}}"#;
+    assert_eq!(place.ok(&format!("records count --collection films --filter {noir}"))["count"], 2);
+    assert_eq!(place.ok(&format!("records count --collection films --filter {noir} --entity ada"))["count"], 1);
+    place.write("noir.json", noir);
+    assert_eq!(place.ok("records count --collection films --filter @noir.json")["count"], 2);
+    let words = ["records", "count", "--collection", "films", "--filter", "@-"];
+    assert_eq!(place.run(&words, noir).1, "2\n");
+
+    let page = place.ok("records scroll --collection films --limit 2 --no-payload");
+    assert_eq!(
+        (ids(&page["records"]), &page["next"], page["records"][0].get("payload")),
+        (vec![1, 2], &json!(2), None)
+    );
+    let page = place.ok("records scroll --collection films --after 2");
+    assert_eq!((ids(&page["records"]), &page["next"]), (vec![3], &Value::Null));
+    let page = place.ok("records scroll --collection films --order-by year --descending --limit 2");
+    assert_eq!((ids(&page["records"]), &page["next_value"]), (vec![3, 2], &json!(1950)));
+    let rest = "records scroll --collection films --order-by year --descending --after 2 --start-from 1950";
+    assert_eq!(ids(&place.ok(rest)["records"]), [1]);
+
+    let facet = place.ok("records facet --collection films --key genre --limit 1");
+    assert_eq!((&facet["counts"], &facet["distinct"]), (&json!([{"value": "noir", "count": 2}]), &json!(2)));
+    let sample = "records sample --collection films --limit 2 --seed 7 --with-vector";
+    assert_eq!(place.ok(sample), place.ok(sample));
+    assert_eq!(place.ok(sample)["records"].as_array().unwrap().len(), 2);
+
+    let shown = place.shows("records scroll --collection films --limit 1");
+    assert_eq!(
+        shown,
+        "id  entity  payload\n1   ada     {\"genre\":\"noir\",\"year\":1944}\n… and more: go on with --after 1\n"
+    );
+}
+
+#[test]
+fn records_are_changed_and_deleted() {
+    let place = Place::with_films();
+    let payload =
+        |id: u64| place.ok(&format!("records get --collection films --id {id}"))["records"][0]["payload"].take();
+    let update = |rest: &str| place.ok(&format!("records update --collection films {rest}"));
+    assert_eq!(
+        update(r#"--entity ada --set {"seen":true} --dry-run"#),
+        json!({"dry_run": true, "matching": 1, "partial": false})
+    );
+    assert_eq!(payload(1), json!({"genre": "noir", "year": 1944}));
+    assert_eq!(update(r#"--entity ada --set {"seen":true} --delete-key year"#), json!({"updated": 1}));
+    assert_eq!(payload(1), json!({"genre": "noir", "seen": true}));
+    update(r#"--id 1,2,9 --set {"x":1} --key a.b --delete-key genre --delete-key year"#);
+    assert_eq!((payload(1), payload(2)), (json!({"seen": true, "a": {"b": {"x": 1}}}), json!({"a": {"b": {"x": 1}}})));
+    update(r#"--id 1 --overwrite {"m":2} --vector [-1,0.5]"#);
+    assert_eq!(payload(1), json!({"m": 2}));
+    update("--id 1 --clear");
+    assert_eq!(payload(1), Value::Null);
+    assert_eq!(place.ok("records get --collection films --id 1")["records"][0]["vector"], json!([-1.0, 0.5]));
+
+    let delete = |rest: &str| place.ok(&format!("records delete --collection films {rest}"));
+    assert_eq!(delete("--filter {} --dry-run")["matching"], 3);
+    assert_eq!(delete("--id 1,9 --dry-run")["matching"], 1);
+    assert_eq!(delete("--id 1,9"), json!({"deleted": 1}));
+    assert_eq!(delete("--entity bob"), json!({"deleted": 1}));
+    assert_eq!(place.ok("records count --collection films")["count"], 1);
+    assert_eq!(
+        place.shows("records delete --collection films --filter {} --dry-run"),
+        "1 records would be deleted; nothing was\n"
+    );
+
+    for (line, expected) in [
+        ("records delete --collection films", "say which records are meant: --id, --filter or --entity"),
+        ("records delete --collection films --id 1 --entity ada", "--id cannot stand beside --filter or --entity"),
+        ("records update --collection films --id 1", "required"),
+        ("records update --collection films --id 1 --key a --clear", "--set"),
+        ("records update --collection films --id 1 --set s3cr3t", "--set: not valid JSON at line 1, column 1"),
+        (r#"records count --collection films --filter {"a":1}"#, "--filter: "),
+        ("records scroll --collection films --descending", "--order-by"),
+    ] {
+        let said = place.fails(2, line);
+        assert!(said.contains(expected) && !said.contains("s3cr3t"), "{line}: {said}");
+    }
+    assert!(
+        place.fails(1, "records count --collection absent").contains("there is no collection or alias of this name")
+    );
+    assert!(
+        place.fails(1, "records count --collection films --filter @absent.json").contains("absent.json cannot be read")
+    );
+}
+
+#[test]
+fn collections_are_made_described_named_and_dropped() {
+    let place = Place::with_films();
+    place.write("schema.json", r#"{"fields": {"lang": "keyword"}, "required": ["lang"]}"#);
+    let made = place
+        .ok("collections create --collection docs --dimension 3 --metric l2 --schema @schema.json --records-max 5");
+    assert_eq!((&made["dimension"], &made["metric"], &made["records"]), (&json!(3), &json!("l2"), &json!(0)));
+    assert_eq!((&made["schema"]["required"], &made["limits"]), (&json!(["lang"]), &json!({"records_max": 5})));
+    assert!(place.fails(1, "collections create --collection docs --dimension 3").contains("exists"));
+    let all = place.ok("collections list");
+    let names: Vec<_> = all["collections"].as_array().unwrap().iter().map(|info| &info["name"]).collect();
+    assert_eq!(names, ["docs", "films"]);
+
+    assert_eq!(place.ok("collections limits --collection docs --payload-bytes-max 99")["records_max"], 5);
+    assert_eq!(place.ok("collections limits --collection docs --records-max none"), json!({"payload_bytes_max": 99}));
+    assert_eq!(place.ok("collections schema --collection docs")["fields"], json!({"lang": "keyword"}));
+    assert_eq!(place.ok("collections schema --collection docs --clear")["fields"], json!({}));
+    assert!(
+        place
+            .fails(2, r#"collections schema --collection docs --set {"fields":{"s3cr3t":"color"}}"#)
+            .contains("one of `keyword`")
+    );
+
+    assert_eq!(place.ok("aliases set --alias current --collection docs")["before"], Value::Null);
+    assert_eq!(place.ok("aliases set --alias current --collection films")["before"], "docs");
+    assert_eq!(place.ok("aliases list"), json!({"aliases": [{"alias": "current", "collection": "films"}]}));
+    assert_eq!(place.ok("records count --collection current")["count"], 3);
+    assert_eq!(place.ok("import films.jsonl --collection current")["unchanged"], 3);
+    assert!(place.fails(1, "collections drop --collection current").contains("this is an alias"));
+    assert!(place.fails(1, "aliases set --alias docs --collection films").contains("a collection of this name exists"));
+
+    let indexes = place.ok("indexes create --collection current --field year --type integer");
+    assert_eq!(indexes["payload_indexes"][0]["field"], "year");
+    let shown = place.shows("collections info --collection films");
+    for expected in ["records            3", "aliases            current", "upkeep_due", "year"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    assert_eq!(place.ok("indexes drop --collection films --field year"), json!({"payload_indexes": []}));
+    place.fails(1, "indexes drop --collection films --field year");
+
+    assert_eq!(place.shows("aliases remove --alias current"), "`current` no longer stands for `films`\n");
+    place.fails(1, "aliases remove --alias current");
+    assert_eq!(place.ok("collections drop --collection films"), json!({"dropped": "films"}));
+    place.fails(1, "collections drop --collection films");
+    assert!(place.fails(1, "records count --collection films").contains("there is no collection or alias"));
+}
+
+#[test]
+fn searches_are_grouped_batched_and_by_example() {
+    let place = Place::with_films();
+    let found = place.ok("search --collection films --vector [1,0] --limit 2");
+    assert_eq!(ids(&found["hits"]), [1, 2]);
+    assert_eq!(ids(&place.ok("search --collection films --like 1 --limit 1")["hits"]), [2]);
+    assert_eq!(ids(&place.ok("search --collection films --like 2 --unlike 3")["hits"]), [1]);
+    let groups = place.ok("search --collection films --vector [1,0] --group-by genre --group-size 1");
+    let group = |group: &Value| (group["key"].clone(), ids(&group["hits"]));
+    let groups: Vec<_> = groups["groups"].as_array().unwrap().iter().map(group).collect();
+    assert_eq!(groups, [(json!("noir"), vec![1]), (json!("musical"), vec![3])]);
+    assert!(
+        place.shows("search --collection films --vector [1,0] --group-by genre").starts_with("\"noir\"\nid  score")
+    );
+
+    place.write(
+        "searches.jsonl",
+        "{\"vector\": [0, 1], \"limit\": 1}\n\n{\"like\": [1], \"limit\": 1, \"with_payload\": false}\n",
+    );
+    let found = place.ok("search --collection films --batch searches.jsonl");
+    let answers: Vec<_> = found["answers"].as_array().unwrap().iter().map(|answer| ids(&answer["hits"])).collect();
+    assert_eq!(answers, [[3], [2]]);
+    assert!(place.shows("search --collection films --batch searches.jsonl").starts_with("line 1\nid  score"));
+    place.write("wrong.jsonl", "{\"vector\": [0, 1]}\n{\"limit\": 1}\n");
+    for (line, expected) in [
+        ("search --collection films --batch wrong.jsonl", "exactly one of `vector` and `like` is expected at line 2"),
+        ("search --collection films --batch searches.jsonl --limit 3", "cannot be used with"),
+        ("search --collection films --batch searches.jsonl --entity ada", "cannot be used with"),
+        ("search --collection films", "required"),
+        ("search --collection films --vector [1,0] --group-size 3", "--group-by"),
+    ] {
+        let said = place.fails(2, line);
+        assert!(said.contains(expected), "{line}: {said}");
+    }
+}
+
+#[test]
+fn help_is_there_for_every_command_with_an_example() {
+    let place = Place(tempfile::tempdir().unwrap());
+    for (room, commands) in [
+        ("collections", &["list", "info", "create", "schema", "limits", "drop"][..]),
+        ("aliases", &["list", "set", "remove"]),
+        ("indexes", &["list", "create", "drop"]),
+        ("records", &["get", "count", "scroll", "sample", "facet", "update", "delete"]),
+    ] {
+        let listed = place.shows(&format!("{room} --help"));
+        for command in commands {
+            assert!(listed.contains(&format!("  {command} ")), "{room} {command}: {listed}");
+            let help = place.shows(&format!("{room} {command} --help"));
+            assert!(help.contains("Example") && help.contains(&format!("lethedb {room} {command}")), "{help}");
+        }
+    }
+}
