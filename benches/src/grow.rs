@@ -164,9 +164,7 @@ impl Stand {
         let neighbors = neighbors(&set, 0, most);
         let idle = start.elapsed().as_secs_f64();
 
-        let mut builder = tempfile::Builder::new();
-        let builder = builder.prefix("lethedb-grow-");
-        let folder = options.folder.as_ref().map_or_else(|| builder.tempdir(), |folder| builder.tempdir_in(folder))?;
+        let folder = store::folder(options.folder.as_deref(), "lethedb-grow-")?;
         // What is deleted at the end needs no secret.
         let open = || store::open(&folder.path().join("data"), RootKey::bytes([0; 32]), &set, 0);
         let store = open()?;

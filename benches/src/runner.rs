@@ -50,9 +50,15 @@ pub enum RunError {
     NoQueries,
     /// A number cannot be used.
     #[error(
-        "k, ef, threads and rounds must be at least 1, and k no more than the {0} neighbors that the data set knows"
+        "k, ef, threads, rounds and queries must be at least 1, and k no more than the {0} neighbors that the data set knows"
     )]
     Options(usize),
+    /// That is no share.
+    #[error("the share of the records that changes must be from 0 to 1")]
+    Share,
+    /// There is nothing to store.
+    #[error("there must be at least one record")]
+    NoRecords,
     /// The other engine cannot order by dot product.
     #[error("hnsw_rs cannot search by dot product, so there is no baseline for this data set")]
     NoBaseline,

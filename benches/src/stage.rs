@@ -9,6 +9,8 @@ pub enum Stage {
     Import,
     /// Building the index.
     Build,
+    /// Deleting and updating.
+    Change,
     /// Building the other engine's index.
     Baseline,
     /// Other engines building and sweeping their settings.
@@ -24,6 +26,7 @@ impl Stage {
             Self::Synth => "making up",
             Self::Import => "importing",
             Self::Build => "building",
+            Self::Change => "changing",
             Self::Baseline => "baseline",
             Self::Peers => "peers",
             Self::Search => "searching",

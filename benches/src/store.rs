@@ -2,11 +2,13 @@
 //!
 //! Invariant: after [`settle`] all rows lie in one segment, with their positions as ids, whatever was there before.
 
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
 use datasets::{Dataset, Distance, synthetic};
 use engine::{Collection, Database, Environment, Metric, Record, RootKey, Settings};
+use tempfile::TempDir;
 
 use crate::stage::Stage;
 
@@ -34,18 +36,34 @@ pub struct Store {
     pub environment: Environment,
 }
 
-/// Opens or makes the store in `data`, with room for all rows of `set` in one memtable, hence one segment, which
-/// `threads` threads build; 0 for one on each core.
-pub fn open(data: &Path, root_key: RootKey, set: &Dataset, threads: usize) -> engine::Result<Store> {
+/// A directory for stores that are gone after the measurement, in `place` or else where the system keeps such.
+pub fn folder(place: Option<&Path>, prefix: &str) -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(prefix);
+    place.map_or_else(|| builder.tempdir(), |place| builder.tempdir_in(place))
+}
+
+/// Settings with room for all rows of `set` in one memtable, hence one segment, which `threads` threads build; 0 for one
+/// on each core.
+pub fn settings(set: &Dataset, threads: usize) -> Settings {
     let rows = set.train.len().max(1);
     let row_bytes = set.train.dimension() * size_of::<f32>() + ROW_OVERHEAD_BYTES;
-    let settings = Settings {
+    Settings {
         memtable_rows_max: rows,
         memtable_bytes_max: rows.saturating_mul(row_bytes),
         background: false,
         threads,
         ..Settings::default()
-    };
+    }
+}
+
+/// Opens or makes the store in `data` with [`settings`] for `set`.
+pub fn open(data: &Path, root_key: RootKey, set: &Dataset, threads: usize) -> engine::Result<Store> {
+    open_with(data, root_key, settings(set, threads))
+}
+
+/// Opens or makes the store in `data`.
+pub fn open_with(data: &Path, root_key: RootKey, settings: Settings) -> engine::Result<Store> {
     let database = Database::builder(data).root_key(root_key).settings(settings).open()?;
     let environment = database.environment(ENVIRONMENT)?;
     Ok(Store { database, environment })
@@ -83,23 +101,44 @@ pub fn fill(
     entities: u32,
     progress: &mut dyn FnMut(Stage, u64, u64),
 ) -> engine::Result<()> {
-    let builder = store.environment.collection(name);
-    let collection = builder.dimension(set.train.dimension()).metric(our_metric(set.metric)).open_or_create()?;
+    create(store, name, set)?;
     let owners = match entities {
         0 => Vec::new(),
         entities => synthetic::owners(set.train.len(), entities, OWNERS_EXPONENT, OWNERS_SEED),
     };
-    let record = |position: usize| {
-        let record = Record::new(position as u64, set.train.row(position).to_vec());
+    let owned = |position: usize| {
+        let record = record(set, position);
         match owners.get(position) {
             Some(owner) => record.entity(entity_name(*owner)),
             None => record,
         }
     };
-    let total = set.train.len();
+    import(store, name, rows, owned, progress)
+}
+
+/// Opens or makes the collection `name` for vectors as `set` has them.
+pub fn create(store: &Store, name: &str, set: &Dataset) -> engine::Result<Collection> {
+    let builder = store.environment.collection(name);
+    builder.dimension(set.train.dimension()).metric(our_metric(set.metric)).open_or_create()
+}
+
+/// The row of `set` at this position, which is its id.
+pub fn record(set: &Dataset, position: usize) -> Record {
+    Record::new(position as u64, set.train.row(position).to_vec())
+}
+
+/// Stores the records of these rows in the collection `name`.
+pub fn import(
+    store: &Store,
+    name: &str,
+    rows: Range<usize>,
+    record: impl Fn(usize) -> Record,
+    progress: &mut dyn FnMut(Stage, u64, u64),
+) -> engine::Result<()> {
+    let collection = store.environment.open_collection(name)?;
     for start in rows.clone().step_by(BATCH_ROWS) {
-        progress(Stage::Import, start as u64, total as u64);
-        collection.upsert((start..rows.end.min(start + BATCH_ROWS)).map(record))?;
+        progress(Stage::Import, start as u64, rows.end as u64);
+        collection.upsert((start..rows.end.min(start + BATCH_ROWS)).map(&record))?;
     }
     Ok(())
 }

@@ -10,14 +10,15 @@ use crate::decode_error::DecodeError;
 use crate::graph::{self, BuildParams, FrozenGraph, Stop};
 use crate::quantize::{Query, Space};
 use crate::search::{
-    Allow, Candidate, Counters, Extent, Goal, Horizon, Members, Reach, Scratch, Through, Way, refine, scan, walk, way,
+    Allow, Candidate, Counters, Extent, Goal, Horizon, Reach, Scratch, Through, Way, refine, scan, walk, way,
 };
 use crate::source::Source;
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
-/// Neighbours that a walk through other rows looks for.
-const ENOUGH: usize = 64;
+/// A walk for some of the rows is given up after comparing one in so many of them. It spends as much on each as a scan on
+/// as many, and a scan follows.
+const COMPARED_BEFORE: u64 = 2;
 
 /// An index of codes for approximate nearest neighbours.
 pub enum Ann {
@@ -91,20 +92,19 @@ impl Ann {
     ) -> bool {
         let (codes, goal) = (self.codes(), Roughly { codes: self.codes(), query });
         // Where every row may be found, a walk that compared them all has found the nearest.
-        let most = if matching < codes.len() as u64 { matching } else { u64::MAX };
-        let extent = |ef: usize, times: f64| {
-            let reach = Reach { ef, ..reach };
-            Extent { reach, width: (reach.width() as f64 * times).ceil() as usize, most }
-        };
+        let most = if matching < codes.len() as u64 { matching / COMPARED_BEFORE } else { u64::MAX };
         match way(codes.len() as u64, matching, reach) {
             Way::Scan => return false,
-            Way::Along { times } => walk(graph, &goal, &extent(reach.ef, times), allow, scratch),
+            Way::Along { more } => {
+                walk(graph, &goal, &Extent { reach, width: reach.width() + more, most }, allow, scratch)
+            }
             Way::Through { ef } => {
-                let mut bits = scratch.take_bits();
-                let members = Members::new(allow, (codes.len() as u32, matching), &mut bits);
-                let through = Through { graph, members, allow, enough: ENOUGH };
-                walk(&through, &goal, &extent(ef, 1.0), Allow::All, scratch);
-                scratch.give_bits(bits);
+                let reach = Reach { ef, ..reach };
+                let share = matching as f64 / codes.len() as f64;
+                let mut room = scratch.take_room();
+                let through = Through::new(graph, graph.degree(), (allow, share), &mut room);
+                walk(&through, &goal, &Extent { reach, width: reach.width_among_others(), most }, Allow::All, scratch);
+                scratch.give_room(room);
             }
         }
         let Counters { hops, compared, .. } = scratch.counters();

@@ -1,73 +1,108 @@
-//! The graph of the rows that match a filter, as a walk sees it: two of them are neighbours if the graph links them, or
-//! if a single row that does not match lies between (Patel et al., "ACORN: performant and predicate-agnostic search over
-//! vector embeddings and structured data", 2024, its variant without an index of its own).
+//! The graph of the rows that match a filter, as a walk sees it: two of them are neighbours if the graph links them, or,
+//! where it links a row to too few of them, if a single row that does not match lies between (Patel et al., "ACORN:
+//! performant and predicate-agnostic search over vector embeddings and structured data", 2024, its variant without an
+//! index of its own).
 //!
-//! Invariant: a walk compares no row that does not match. It may miss parts of the graph that only longer ways lead to,
-//! so who walks must count what was found.
+//! Invariant: a walk compares no row that does not match, and looks through none twice. It may miss parts of the graph
+//! that only longer ways lead to, so who walks must count what was found.
 
 use super::allow::Allow;
+use super::bits::Bits;
 use super::walkable::{Links, first};
+use std::cell::Cell;
 
 /// Rows picked at once.
 const BATCH: usize = 16;
 
-/// A bitmap holds rows by number, not by bit, if fewer than one in as many are in it.
-const SPARSE: u64 = 16;
+/// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
+/// what it compares.
+const ENOUGH: usize = 28;
 
-/// The rows that match.
-#[derive(Clone, Copy)]
-pub(crate) enum Members<'a> {
-    /// As the caller keeps them.
-    Given(Allow<'a>),
-    /// One bit each.
-    Bits(&'a [u64]),
+/// Rows are looked through until there should be this many times enough neighbours: of what is found behind them, some
+/// was met before.
+const AGAIN: f64 = 1.4;
+
+/// The most neighbours of a row that are looked at for being in between.
+const BETWEEN: usize = 128;
+
+/// The memory of a walk through a graph.
+#[derive(Default)]
+pub(crate) struct Room {
+    matching: Bits,
+    unmet: Bits,
+    looked_through: Bits,
 }
 
-impl<'a> Members<'a> {
-    /// The `matching` members of `allow` among `rows`. Where they are few, asking for one takes a search in the sets that
-    /// hold them, and giving each a bit in `bits` takes less.
-    pub fn new(allow: Allow<'a>, (rows, matching): (u32, u64), bits: &'a mut Vec<u64>) -> Self {
-        if matching * SPARSE >= u64::from(rows) {
-            return Self::Given(allow);
+/// A graph, seen through the rows that do not match.
+pub(crate) struct Through<'a, G> {
+    graph: &'a G,
+    allow: Allow<'a>,
+    matching: &'a [u64],
+    /// The matching rows that were nobody's neighbours yet.
+    unmet: &'a [Cell<u64>],
+    /// The other rows whose neighbours were.
+    looked_through: &'a [Cell<u64>],
+    /// How many rows in between are looked through for one row, at most.
+    most: usize,
+}
+
+impl<'a, G: Links> Through<'a, G> {
+    /// `graph`, in which rows have about `degree` neighbours, as those of its rows see it that are allowed: this share.
+    pub fn new(graph: &'a G, degree: usize, (allow, share): (Allow<'a>, f64), room: &'a mut Room) -> Self {
+        let rows = graph.rows() as u32;
+        let Room { matching, unmet, looked_through } = room;
+        matching.fill(allow, rows);
+        unmet.copy(matching);
+        looked_through.clear(rows);
+        let cells = |bits: &'a mut Bits| Cell::from_mut(bits.words_mut()).as_slice_of_cells();
+        let behind_each = (degree as f64 * share).max(f64::MIN_POSITIVE);
+        Self {
+            graph,
+            allow,
+            matching: matching.words(),
+            unmet: cells(unmet),
+            looked_through: cells(looked_through),
+            most: (AGAIN * ENOUGH as f64 / behind_each).ceil() as usize,
         }
-        bits.clear();
-        bits.resize(rows.div_ceil(64) as usize, 0);
-        for position in allow.positions(rows) {
-            if let Some(word) = bits.get_mut(position as usize / 64) {
-                *word |= 1 << (position % 64);
-            }
-        }
-        Self::Bits(bits)
     }
 
-    /// Adds those of `rows` that match to `picked`. Which do, no processor can foresee: no branch depends on it.
+    /// Adds the matching ones of `rows` that were not met before to `picked`. Which these are, no processor can foresee:
+    /// no branch depends on it. What was met is noted of them alone, so that no look waits for a note.
     fn pick(&self, rows: &[u32], picked: &mut Vec<u32>) {
         for rows in rows.chunks(BATCH) {
             let (mut batch, mut count) = ([0; BATCH], 0);
             for &row in rows {
                 batch[count % BATCH] = row;
-                count += usize::from(self.contains(row));
+                count += usize::from(self.unmet.get(row as usize / 64).is_some_and(|word| is_in(word.get(), row)));
             }
-            picked.extend_from_slice(batch.get(..count).unwrap_or_default());
+            let batch = batch.get(..count).unwrap_or_default();
+            for &row in batch {
+                if let Some(word) = self.unmet.get(row as usize / 64) {
+                    word.set(word.get() & !(1 << (row % 64)));
+                }
+            }
+            picked.extend_from_slice(batch);
         }
     }
 
-    #[inline]
-    fn contains(&self, position: u32) -> bool {
-        match self {
-            Self::Given(allow) => allow.contains(position),
-            Self::Bits(bits) => bits.get(position as usize / 64).is_some_and(|word| word >> (position % 64) & 1 == 1),
+    /// How many of `near` match, and of the others the first that were not looked through yet, in the front of `between`,
+    /// with their number.
+    fn split(&self, near: &[u32], between: &mut [u32; BETWEEN]) -> (usize, usize) {
+        let (mut matching, mut others) = (0, 0);
+        for &row in near.iter().take(BETWEEN) {
+            let at = row as usize / 64;
+            let (Some(&matches), Some(seen)) = (self.matching.get(at), self.looked_through.get(at)) else { continue };
+            between[others % BETWEEN] = row;
+            others += usize::from(!is_in(matches | seen.get(), row));
+            matching += usize::from(is_in(matches, row));
         }
+        (matching, others)
     }
 }
 
-/// A graph, seen through the rows that do not match.
-pub(crate) struct Through<'a, G> {
-    pub graph: &'a G,
-    pub members: Members<'a>,
-    pub allow: Allow<'a>,
-    /// No more rows in between are looked at once there are this many neighbours.
-    pub enough: usize,
+#[inline]
+fn is_in(word: u64, row: u32) -> bool {
+    word >> (row % 64) & 1 == 1
 }
 
 impl<G: Links> Links for Through<'_, G> {
@@ -83,14 +118,24 @@ impl<G: Links> Links for Through<'_, G> {
         room.clear();
         let (mut none, mut nothing) = (Vec::new(), Vec::new());
         let near = self.graph.neighbours(row, &mut none);
-        self.members.pick(near, room);
-        let between = near.iter().filter(|to| !self.members.contains(**to));
-        between.clone().for_each(|&to| self.graph.prefetch(to));
+        self.pick(near, room);
+        let mut between = [0; BETWEEN];
+        let (matching, others) = self.split(near, &mut between);
+        let lacking = ENOUGH.saturating_sub(matching);
+        if lacking == 0 {
+            return room;
+        }
+        let between = between.get(..others.min(self.most)).unwrap_or_default();
+        between.iter().for_each(|&to| self.graph.prefetch(to));
+        let enough = room.len() + lacking;
         for &to in between {
-            if room.len() >= self.enough {
+            if room.len() >= enough {
                 break;
             }
-            self.members.pick(self.graph.neighbours(to, &mut nothing), room);
+            if let Some(word) = self.looked_through.get(to as usize / 64) {
+                word.set(word.get() | 1 << (to % 64));
+            }
+            self.pick(self.graph.neighbours(to, &mut nothing), room);
         }
         room
     }

@@ -17,6 +17,10 @@ const FEWEST: usize = 10;
 /// How many times `ef` a walk may keep where distances hardly tell rows apart.
 const WIDEST: usize = 4;
 
+/// The same of a walk for rows that match a filter. Those can all be far from what is sought, and about as far: then
+/// distances tell little, and what is left to gain is not worth four times the width.
+const WIDEST_AMONG_OTHERS: usize = 2;
+
 /// What a search wants, and how hard it tries.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
@@ -30,6 +34,11 @@ impl Reach {
     /// Rows that the frontier of a walk keeps at most.
     pub(crate) fn width(&self) -> usize {
         self.ef.saturating_mul(WIDEST).max(self.rank())
+    }
+
+    /// [`width`](Self::width) of a walk for rows that match a filter.
+    pub(crate) fn width_among_others(&self) -> usize {
+        self.ef.saturating_mul(WIDEST_AMONG_OTHERS).max(self.rank())
     }
 
     /// The rank of the row whose distance ends a walk. Of very few rows it says little how far around it others lie.

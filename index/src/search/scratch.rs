@@ -3,6 +3,7 @@
 //! Invariant: a search starts by resetting what it uses, so nothing of one query reaches the
 //! results of another; after the first queries none of it allocates.
 
+use super::filtered::Room;
 use super::pool::Pool;
 use super::visited::Visited;
 
@@ -20,8 +21,8 @@ pub struct Scratch {
     pub(super) keys: Vec<i32>,
     /// A list of neighbours that no graph holds.
     pub(super) links: Vec<u32>,
-    /// A bit for each position that matches a filter.
-    pub(super) matching: Vec<u64>,
+    /// What a walk through other rows remembers.
+    pub(super) room: Room,
     pub(super) counters: Counters,
 }
 
@@ -47,13 +48,13 @@ impl Scratch {
         &self.found
     }
 
-    /// Lends the memory for the bits of a filter, until it is [given back](Self::give_bits).
-    pub(crate) fn take_bits(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.matching)
+    /// Lends the memory of a walk through other rows, until it is [given back](Self::give_room).
+    pub(crate) fn take_room(&mut self) -> Room {
+        std::mem::take(&mut self.room)
     }
 
-    pub(crate) fn give_bits(&mut self, bits: Vec<u64>) {
-        self.matching = bits;
+    pub(crate) fn give_room(&mut self, room: Room) {
+        self.room = room;
     }
 
     /// Sorts what was found, nearest first.

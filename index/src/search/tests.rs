@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
-use super::{Allow, Extent, Goal, Horizon, Members, Reach, Scratch, Through, refine, scan, walk};
+use super::filtered::Room;
+use super::{Allow, Extent, Goal, Horizon, Reach, Scratch, Through, refine, scan, walk};
 use crate::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::metric::Metric;
@@ -217,7 +218,7 @@ fn a_walk_through_other_rows_finds_the_nearest_that_match() {
     let space = Space::new(Metric::L2, 24, &[2; 32]);
     let codes = codes(&space, &clusters(ROWS as usize, 24, 8));
     let graph = build(&space, &codes, &BuildParams::default());
-    let (mut scratch, mut bits) = (Scratch::new(), Vec::new());
+    let (mut scratch, mut room) = (Scratch::new(), Room::default());
     for every in [3, 10, 30] {
         let some: RoaringBitmap = (0..ROWS).filter(|row| (row / 7) % every == 0).collect();
         let (mut right, mut wanted) = (0, 0);
@@ -225,9 +226,8 @@ fn a_walk_through_other_rows_finds_the_nearest_that_match() {
         for (number, vector) in clusters(40, 24, 9).into_iter().enumerate() {
             let query = space.query(&vector);
             let allow = if number % 2 == 0 { Allow::Only(&some) } else { Allow::Except(&others) };
-            let matching = if number % 4 < 2 { some.len() } else { 0 };
-            let members = Members::new(allow, (ROWS, matching), &mut bits);
-            let through = Through { graph: &graph, members, allow, enough: 64 };
+            let share = some.len() as f64 / f64::from(ROWS);
+            let through = Through::new(&graph, graph.degree(), (allow, share), &mut room);
             let ef = 80 + 20 * every.ilog2() as usize;
             let extent = Extent::of(Reach { limit: 10, ef }, 4 * ef);
             scratch.reset_counters();

@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::{compare, grow, plot, recall, synth};
+use super::{churn, compare, filter, grow, payload, plot, recall, synth};
 
 /// What to measure.
 #[derive(clap::Subcommand)]
@@ -16,6 +16,14 @@ pub enum Command {
     /// What a query costs at equal recall as rows, dimension, segments, deletes, k or threads grow: distance evaluations,
     /// bytes, time, and how near that comes to what memory gives.
     Grow(grow::Args),
+    /// What a filter costs by how many rows match and where they lie, beside the same search without it and beside comparing
+    /// every match: recall, time, codes compared.
+    Filter(filter::Args),
+    /// What deletes and updates leave behind once they were compacted, beside a fresh store of the same records: recall,
+    /// time, bytes on disk and in memory.
+    Churn(churn::Args),
+    /// Bytes on disk and in memory that the index of payloads takes for each record, for eight typical fields.
+    Payload(payload::Args),
     /// Make a data set up, with its exact neighbours, in the layout of ann-benchmarks.
     Synth(synth::Args),
 }
@@ -27,6 +35,9 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Compare(args) => compare::run(context, args),
         Command::Plot(args) => plot::run(context, &args),
         Command::Grow(args) => grow::run(context, &args),
+        Command::Filter(args) => filter::run(context, args),
+        Command::Churn(args) => churn::run(context, args),
+        Command::Payload(args) => payload::run(context, &args),
         Command::Synth(args) => synth::run(context, &args),
     }
 }
@@ -60,6 +71,9 @@ mod tests {
         assert_eq!(refused("bench plot a.json"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("bench grow --axis rows"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench grow --queries 0"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench filter --ef 32"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("bench churn --dataset a.hdf5 --share some"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench payload --records 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --rows 0"), ErrorKind::ValueValidation);
     }

@@ -2,9 +2,12 @@
 //!
 //! Leaves first: [`watch`] (progress); the measurements; and [`command`], which chooses between them.
 
+mod churn;
 mod command;
 mod compare;
+mod filter;
 mod grow;
+mod payload;
 mod plot;
 mod recall;
 mod synth;
