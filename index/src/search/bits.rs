@@ -66,7 +66,7 @@ impl Bits {
             }
         }
         if let Some(last) = self.words.last_mut()
-            && rows % WORD != 0
+            && !rows.is_multiple_of(WORD)
         {
             *last &= (1 << (rows % WORD)) - 1;
         }
