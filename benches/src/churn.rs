@@ -239,7 +239,7 @@ fn measure(
     for ((name, stand), found) in stands.iter().zip(found) {
         let info = stand.collection.info();
         stores.push(Churned {
-            store: *name,
+            store: name,
             segments: info.segments,
             disk_bytes: stand.store.environment.disk_bytes()?,
             resident_bytes: info.resident_bytes,
