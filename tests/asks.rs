@@ -215,6 +215,33 @@ proptest! {
     }
 }
 
+/// Scores as dense as codes are rough: who is on which side of a threshold is decided by opening.
+#[test]
+fn a_threshold_among_many_equals_the_exact_one() {
+    let (count, dimension) = (2000_u64, 32_u64);
+    let numbers = |seed: u64| -> Vec<f32> {
+        let number =
+            |at: u64| (((seed * dimension + at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32).mul_add(1e-7, -0.8);
+        (0..dimension).map(number).collect()
+    };
+    let db = in_memory(&Memory::new(), 3).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.collection("docs").dimension(dimension as usize).metric(Metric::L2).open_or_create().unwrap();
+    docs.upsert((0..count).map(|id| Record::new(id, numbers(id)))).unwrap();
+    env.flush().unwrap();
+    let query = numbers(count);
+    let exact = docs.search(&query).limit(count as usize).exact(true).run().unwrap();
+    for place in (5..1000).step_by(5) {
+        // Between two neighbours, whose codes are farther off than they are from each other.
+        let threshold = (exact[place].score + exact[place + 1].score) / 2.0;
+        let hits =
+            docs.search(&query).limit(count as usize).ef(count as usize).score_threshold(threshold).run().unwrap();
+        let is_near = |hit: &&Hit| hit.score <= threshold;
+        let expected: BTreeSet<RecordId> = exact.iter().filter(is_near).map(|hit| hit.id).collect();
+        assert_eq!(hits.iter().map(|hit| hit.id).collect::<BTreeSet<_>>(), expected, "{place}");
+    }
+}
+
 /// The check above must be able to fail.
 #[test]
 #[should_panic(expected = "against")]

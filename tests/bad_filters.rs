@@ -50,13 +50,8 @@ fn bad_json() -> Vec<(String, &'static str, &'static str)> {
     let deep = |depth: usize| (1..depth).fold(json!({}), |inner, _| json!({ "must": [inner] })).to_string();
     let wide = |clauses: usize| json!({ "should": vec![json!({}); clauses] }).to_string();
     let long = SECRET.repeat(10 << 20 >> 2);
-    let on_s3cret = |asked: Value| {
-        let mut condition = asked;
-        condition["key"] = SECRET.into();
-        json!({ "must": [{}, condition] }).to_string()
-    };
     let text = |text: &str| text.to_owned();
-    let mut all = vec![
+    let whole = vec![
         // No filter at all.
         (text("[]"), "", "an object"),
         (text("null"), "", "an object"),
@@ -104,8 +99,16 @@ fn bad_json() -> Vec<(String, &'static str, &'static str)> {
         (json!({ "entity": long }).to_string(), "entity", "a string of at most 1 MiB"),
         (json!({ long: 1 }).to_string(), "", "an unknown member"),
     ];
-    // Conditions on a field, each with what it is below its place.
-    for (asked, place, what) in [
+    whole.into_iter().chain(bad_conditions()).collect()
+}
+
+/// Conditions on a field, as the second of two clauses.
+fn bad_conditions() -> impl Iterator<Item = (String, &'static str, &'static str)> {
+    let on_s3cret = |mut condition: Value| {
+        condition["key"] = SECRET.into();
+        json!({ "must": [{}, condition] }).to_string()
+    };
+    let all = [
         (json!({}), "must[1]", "exactly one of match"),
         (json!({ "is_null": true, "is_empty": true }), "must[1]", "exactly one of match"),
         (json!({ "is_null": "s3cret" }), "must[1].is_null", "true or false"),
@@ -125,10 +128,8 @@ fn bad_json() -> Vec<(String, &'static str, &'static str)> {
         (json!({ "values_count": {} }), "must[1].values_count", "at least one of gte"),
         (json!({ "values_count": { "gt": 0.5 } }), "must[1].values_count.gt", "a whole number"),
         (json!({ "values_count": { "gt": "s3cret" } }), "must[1].values_count.gt", "a whole number"),
-    ] {
-        all.push((on_s3cret(asked), place, what));
-    }
-    all
+    ];
+    all.into_iter().map(move |(asked, place, what)| (on_s3cret(asked), place, what))
 }
 
 #[test]

@@ -160,15 +160,19 @@ fn a_missing_index_is_rebuilt_from_the_rows() {
 }
 
 #[test]
-fn a_newer_format_is_left_alone() {
+fn another_format_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     furnish(dir.path());
     let identity = dir.path().join("lethedb.json");
     let text = std::fs::read_to_string(&identity).unwrap();
-    std::fs::write(&identity, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
-    let error = refusal(dir.path());
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("format 2"), "{error}");
+    for other in ["1", "3"] {
+        let of_other = text.replace("\"format\": 2", &format!("\"format\": {other}"));
+        assert_ne!(of_other, text);
+        std::fs::write(&identity, of_other).unwrap();
+        let error = refusal(dir.path());
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains(&format!("format {other}")), "{error}");
+    }
 }
 
 #[test]

@@ -60,7 +60,8 @@ impl Place {
     fn run_to(&self, code: i32, args: &[&str]) -> (Value, String) {
         let output = self.run(&[args, &["--output", "json"]].concat());
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        let answer = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said} {answer}");
         (serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), said)
     }
 

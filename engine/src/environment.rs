@@ -281,7 +281,8 @@ impl CollectionBuilder {
                 format!("the collection exists with dimension {dimension} and metric {metric}; neither can be changed");
             return Err(Error::new(ErrorKind::Conflict, doing));
         }
-        let (there, wanted) = (state.rules(), self.rules(&state.rules())?);
+        let there = state.rules();
+        let wanted = self.rules(&there)?;
         if wanted.schema != there.schema || wanted.limits != there.limits {
             let doing = "the collection exists with another schema or other limits; change them by themselves";
             return Err(Error::new(ErrorKind::Conflict, doing));

@@ -13,8 +13,8 @@ use crate::files::remove;
 const IDENTITY: &str = "lethedb.json";
 /// Directory of the environments.
 pub(crate) const ENVIRONMENTS: &str = "env";
-/// The newest layout of a data directory that this build reads.
-const FORMAT: u32 = 1;
+/// The layout of a data directory that this build reads and writes.
+const FORMAT: u32 = 2;
 
 /// What `lethedb.json` says.
 #[derive(Serialize, Deserialize)]
@@ -42,16 +42,16 @@ pub(crate) fn read(dir: &Dir) -> Result<Option<Identity>> {
         format: u32,
     }
     let damaged = |e: serde_json::Error| Error::with(ErrorKind::Corrupt, format!("the file {IDENTITY} is damaged"), e);
-    // The version first: a newer layout may have other members.
+    // The version first: another layout may have other members.
     let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if format > FORMAT {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("the data directory has format {format}; this version reads up to {FORMAT}"),
-        ));
-    }
     if format == 0 {
         return Err(Error::corrupt(format!("the file {IDENTITY} is damaged: no format is 0")));
+    }
+    if format != FORMAT {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the data directory has format {format}; this version reads format {FORMAT}"),
+        ));
     }
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }

@@ -75,7 +75,7 @@ fn compact_next(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
         let rewritten =
             if times < ATTEMPTS { rewrite_aside(env, choose, stop) } else { rewrite_alone(env, choose, stop) };
         match rewritten? {
-            Step::Idle => {}
+            Step::Idle => state.overtaken.store(0, Ordering::Relaxed),
             Step::Overtaken => {
                 met = Step::Overtaken;
                 if stop() {

@@ -18,7 +18,8 @@ use crate::declared::FieldType;
 /// An empty one asks for nothing.
 ///
 /// Fields are key paths as in filters, of members and of elements of lists (`author.name`, `authors[].name`). What is on
-/// the way to a field must be an object or a list, as the path says. A null counts as nothing.
+/// the way to a field must be an object or a list, as the path says. A member that is null counts as missing; a null in
+/// a list does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {

@@ -224,21 +224,20 @@ fn decide<'a>(
     let intervals = known.iter().map(exactly).chain(candidates.iter().map(|(_, candidate)| interval(candidate)));
     let judge = Judge::new(query.width(), intervals);
     let is_near = |distance| query.is_near(state.metric, distance);
-    let verdict = |interval: Interval| match query.rerank {
-        // Codes cannot tell on which side of the threshold it is.
-        Rerank::Auto if is_near(interval.lower) != is_near(interval.upper) => match judge.verdict(interval) {
-            Verdict::In => Verdict::Open,
+    let verdict = |distance: f32, error: f32| match query.rerank {
+        Rerank::Auto => match judge.verdict(Interval::around(distance, error)) {
+            // Codes cannot tell on which side of the threshold it is, which is no estimate: the whole error counts.
+            Verdict::In if is_near(distance - error) != is_near(distance + error) => Verdict::Open,
             verdict => verdict,
         },
-        Rerank::Auto => judge.verdict(interval),
         Rerank::All => Verdict::Open,
         Rerank::None => Verdict::In,
     };
     let (mut certain, rivals): (Vec<Ranked<'a>>, Vec<Ranked<'a>>) =
-        known.into_iter().partition(|ranked| verdict(exactly(ranked)) == Verdict::In);
+        known.into_iter().partition(|ranked| verdict(ranked.distance, 0.0) == Verdict::In);
     let mut doubtful = Vec::new();
     for found @ (view, Candidate { position, distance, error }) in candidates {
-        match verdict(interval(&found.1)) {
+        match verdict(*distance, *error) {
             Verdict::Out => {}
             Verdict::Open => doubtful.push(*found),
             Verdict::In => {

@@ -104,6 +104,7 @@ impl Ann {
                 let mut room = scratch.take_room();
                 let through = Through::new(graph, graph.degree(), (allow, share), &mut room);
                 walk(&through, &goal, &Extent { reach, width: reach.width_among_others(), most }, Allow::All, scratch);
+                scratch.count_hops(through.lists());
                 scratch.give_room(room);
             }
         }

@@ -51,7 +51,8 @@ pub enum Revoked {}
 /// revoked.grant();
 /// ```
 ///
-/// What was revoked cannot be used as what stands, nor used again before it was:
+/// What was revoked cannot be used as what stands, nor used again before it was; a token holds for as long as whoever
+/// took it keeps the latch from changing:
 ///
 /// ```compile_fail,E0308
 /// use lethedb_privacy::{Consent, Granted, Latch, Revoked};

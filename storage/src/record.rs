@@ -221,11 +221,11 @@ fn compress(payload: &[u8]) -> Option<Vec<u8>> {
     if payload.len() > MAX_INFLATED {
         return None;
     }
-    let frame = zstd::bulk::compress(payload, ZSTD_LEVEL).ok()?;
-    let mut out = Vec::with_capacity(frame.len() + 4);
+    let frame = Zeroizing::new(zstd::bulk::compress(payload, ZSTD_LEVEL).ok()?);
+    let mut out = Zeroizing::new(Vec::with_capacity(frame.len() + 10));
     put_varint(&mut out, payload.len() as u64);
     out.extend_from_slice(&frame);
-    (out.len() < payload.len()).then_some(out)
+    (out.len() < payload.len()).then(|| std::mem::take(&mut *out))
 }
 
 /// Reads what [`compress`] wrote. The length before the frame bounds what the frame may become.

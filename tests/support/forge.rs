@@ -190,8 +190,9 @@ impl Forge {
                 log(Header { kind: LogKind::Wal, number, base: 0 }, &[&seal(&key, 0)])
             }
             Target::RowTable => {
-                let blobs = &before[HEADER_LEN..Footer::read("", before).unwrap().0.offset as usize];
-                file(&path, FileKind::Rows, blobs, &seal(&table_key, 0), plain.len() as u64 / 48)
+                let footer = Footer::read("", before).unwrap().0;
+                let blobs = &before[HEADER_LEN..footer.offset as usize];
+                file(&path, FileKind::Rows, blobs, &seal(&table_key, 0), footer.count)
             }
             Target::Vector => self.rows(RowField::Vector, plain),
             Target::Body => self.rows(RowField::Body, plain),

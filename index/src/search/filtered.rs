@@ -44,6 +44,8 @@ pub(crate) struct Through<'a, G> {
     looked_through: &'a [Cell<u64>],
     /// How many rows in between are looked through for one row, at most.
     most: usize,
+    /// Rows looked through so far.
+    lists: Cell<u64>,
 }
 
 impl<'a, G: Links> Through<'a, G> {
@@ -63,7 +65,13 @@ impl<'a, G: Links> Through<'a, G> {
             unmet: cells(unmet),
             looked_through: cells(looked_through),
             most: (AGAIN * ENOUGH as f64 / behind_each).ceil() as usize,
+            lists: Cell::new(0),
         }
+    }
+
+    /// Lists of neighbours that were read beside those of the rows that were expanded.
+    pub fn lists(&self) -> u64 {
+        self.lists.get()
     }
 
     /// Adds the matching ones of `rows` that were not met before to `picked`. Which these are, no processor can foresee:
@@ -85,11 +93,12 @@ impl<'a, G: Links> Through<'a, G> {
         }
     }
 
-    /// How many of `near` match, and of the others the first that were not looked through yet, in the front of `between`,
+    /// How many of `near`, the neighbours of `of`, match, and of the others the first that were not looked through yet, in the front of `between`,
     /// with their number.
-    fn split(&self, near: &[u32], between: &mut [u32; BETWEEN]) -> (usize, usize) {
+    fn split(&self, of: u32, near: &[u32], between: &mut [u32; BETWEEN]) -> (usize, usize) {
         let (mut matching, mut others) = (0, 0);
-        for &row in near.iter().take(BETWEEN) {
+        // The row itself fills up where there are fewer than the list has room for.
+        for &row in near.iter().take(BETWEEN).take_while(|&&to| to != of) {
             let at = row as usize / 64;
             let (Some(&matches), Some(seen)) = (self.matching.get(at), self.looked_through.get(at)) else { continue };
             between[others % BETWEEN] = row;
@@ -120,7 +129,7 @@ impl<G: Links> Links for Through<'_, G> {
         let near = self.graph.neighbours(row, &mut none);
         self.pick(near, room);
         let mut between = [0; BETWEEN];
-        let (matching, others) = self.split(near, &mut between);
+        let (matching, others) = self.split(row, near, &mut between);
         let lacking = ENOUGH.saturating_sub(matching);
         if lacking == 0 {
             return room;
@@ -132,6 +141,7 @@ impl<G: Links> Links for Through<'_, G> {
             if room.len() >= enough {
                 break;
             }
+            self.lists.set(self.lists.get() + 1);
             if let Some(word) = self.looked_through.get(to as usize / 64) {
                 word.set(word.get() | 1 << (to % 64));
             }

@@ -136,7 +136,7 @@ impl ConsistencyProof {
             return Err(ProofError::Position);
         }
         if self.old_size == self.new_size || self.old_size == 0 {
-            let is_same = self.old_size == 0 || old == new;
+            let is_same = self.old_size != self.new_size || old == new;
             let is_empty = self.old_size != 0 || *old == fold([].into_iter());
             return match (self.path.is_empty(), is_same && is_empty) {
                 (false, _) => Err(ProofError::Length),

@@ -4,7 +4,8 @@
 //! [format, statement, signature, event, [hash, …], checkpoint]
 //! ```
 //!
-//! Invariant: a receipt that verifies says what the signer said: every byte of it is signed, or leads to what is. It is
+//! Invariant: a receipt that verifies says what the signer said: every byte of it is signed, or leads to what is, but for
+//! lines that further witnesses may add below the checkpoint. It is
 //! checked with the environment's public key alone, without a database. It names nobody: who has an id and its salt can
 //! tell that the receipt is about that id, and nobody else can.
 

@@ -1,7 +1,7 @@
 //! From a passphrase to a key: Argon2id (RFC 9106), with a cost that is written beside what the key wraps.
 //!
 //! Invariant: a cost is within bounds before anything is computed, so that no file makes a passphrase cheap to guess
-//! and no forged one demands memory or hours. One lane, because this crate starts no threads: more lanes would serve
+//! and none demands more than 4 GiB of memory. One lane, because this crate starts no threads: more lanes would serve
 //! whoever guesses in parallel and nobody else.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};

@@ -20,7 +20,8 @@ use super::tenant::{Header, Tenant};
 #[allow(dead_code, reason = "read by the schema alone")]
 pub struct SchemaShape {
     /// By key path (`lang`, `author.name`, `authors[].name`): `keyword`, `integer`, `float`, `bool`, `time`, `text` or
-    /// `any`, or a list of them such as `keyword[]`. A null counts as nothing.
+    /// `any`, or a list of them such as `keyword[]`. A member that is null counts as missing; a null in a
+    /// list does not.
     fields: Option<BTreeMap<String, String>>,
     /// Which of the fields must be there.
     required: Option<Vec<String>>,

@@ -165,6 +165,7 @@ fn trivial_consistency_is_judged_too() {
     assert_eq!(proof(1, 1, &[]).verify(&b, &b), Ok(()));
     for (wrong, old, new, error) in [
         (proof(0, 1, &[]), a, b, ProofError::Root),
+        (proof(0, 0, &[]), none, b, ProofError::Root),
         (proof(1, 1, &[]), a, b, ProofError::Root),
         (proof(1, 0, &[]), a, b, ProofError::Position),
         (proof(2, 1, &[]), a, b, ProofError::Position),

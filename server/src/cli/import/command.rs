@@ -108,12 +108,16 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if store.rejects.count() > 0 && !args.allow_rejects { Err(store.rejects.failure()) } else { Ok(()) }
 }
 
-/// The first row that is a record, or a failure; those before are rejected.
+/// The first row that is a record; those before are rejected.
+///
+/// # Errors
+/// If the file cannot be read as far.
 fn first_good(source: &mut Source, rejects: &mut Rejects) -> Result<Option<Row>, Failure> {
     for row in source.rows.by_ref() {
         match row {
             Ok(Err(bad)) => rejects.add(bad)?,
-            row => return Ok(Some(row)),
+            Ok(Ok(good)) => return Ok(Some(Ok(Ok(good)))),
+            Err(failure) => return Err(failure),
         }
     }
     Ok(None)

@@ -193,7 +193,8 @@ fn tell(context: &Context, page: Page) -> Result<(), Failure> {
         text = format!("{text}\n… and more: go on with --after {next}");
     }
     if let Some(next) = next_value {
-        text = format!("{text} --start-from '{next}'");
+        // A quote in JSON, as one that no shell ends an argument at.
+        text = format!("{text} --start-from '{}'", next.to_string().replace('\'', "\\u0027"));
         value["next_value"] = next;
     }
     context.terminal.show(&value, text)
