@@ -5,6 +5,7 @@
 //! shortest form, so that one value has one encoding.
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::id::RecordId;
 
@@ -102,6 +103,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes of the longest varint.
+pub const VARINT_MAX: usize = 10;
+
 /// Appends `value` as LEB128.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -109,6 +113,15 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// Makes room for `more` bytes without leaving those before in freed memory.
+pub fn make_room(out: &mut Zeroizing<Vec<u8>>, more: usize) {
+    if out.capacity() - out.len() < more {
+        let mut grown = Zeroizing::new(Vec::with_capacity(2 * (out.len() + more)));
+        grown.extend_from_slice(out);
+        *out = grown;
+    }
 }
 
 /// Appends the length of `bytes` as varint, then `bytes`.

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
 use super::postings::Postings;
-use crate::codec::{Malformed, Reader, put_sized, put_varint};
+use crate::codec::{Malformed, Reader, VARINT_MAX, make_room, put_sized, put_varint};
 
 const WHAT: Malformed = Malformed("column");
 const NUMBERS: u8 = 0;
@@ -125,9 +125,10 @@ impl Column {
     }
 
     /// Appends kind, count, values and postings. Numbers are written as how far they lie behind the one before.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Zeroizing<Vec<u8>>) {
         match &self.keys {
             Keys::Numbers(numbers) => {
+                make_room(out, 1 + (numbers.len() + 1) * VARINT_MAX);
                 out.push(NUMBERS);
                 put_varint(out, numbers.len() as u64);
                 let mut least = 0;
@@ -137,9 +138,12 @@ impl Column {
                 }
             }
             Keys::Texts { ends, .. } => {
+                let text = |at| self.text(at).unwrap_or_default();
+                let bytes: usize = (0..ends.len()).map(|at| text(at).len() + VARINT_MAX).sum();
+                make_room(out, 1 + VARINT_MAX + bytes);
                 out.push(TEXTS);
                 put_varint(out, ends.len() as u64);
-                (0..ends.len()).for_each(|at| put_sized(out, self.text(at).unwrap_or_default().as_bytes()));
+                (0..ends.len()).for_each(|at| put_sized(out, text(at).as_bytes()));
             }
         }
         self.postings.encode(out);

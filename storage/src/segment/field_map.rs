@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 use super::column::Column;
-use crate::codec::{Malformed, Reader, put_sized, put_varint};
+use crate::codec::{Malformed, Reader, VARINT_MAX, make_room, put_sized, put_varint};
 
 const VERSION: u8 = 2;
 const PLAIN: u8 = 0;
@@ -120,10 +120,12 @@ impl FieldMap {
         put_varint(&mut plain, self.room);
         put_varint(&mut plain, self.fields.len() as u64);
         for field in &self.fields {
+            make_room(&mut plain, field.name.len() + 2 * VARINT_MAX + 1);
             put_sized(&mut plain, field.name.as_bytes());
             plain.push(field.kind);
             put_varint(&mut plain, field.columns.len() as u64);
             for (code, column) in &field.columns {
+                make_room(&mut plain, 1);
                 plain.push(*code);
                 column.encode(&mut plain);
             }

@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use roaring::RoaringBitmap;
+use zeroize::Zeroizing;
 
-use crate::codec::{Malformed, Reader, put_varint};
+use crate::codec::{Malformed, Reader, VARINT_MAX, make_room, put_varint};
 
 /// A key of so many rows has a bitmap.
 const LONG: usize = 32;
@@ -102,7 +103,7 @@ impl Postings {
 
     /// Appends the postings: for each key the number of its runs of neighbouring positions, then how far each starts
     /// behind the one before it and how long it is. Their number is not written.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Zeroizing<Vec<u8>>) {
         let mut bitmaps = self.bitmaps.iter().peekable();
         for (key, ends) in (0_u32..).zip(self.starts.windows(2)) {
             match bitmaps.next_if(|(long, _)| *long == key) {
@@ -139,7 +140,7 @@ impl Postings {
     }
 }
 
-fn put_runs(out: &mut Vec<u8>, positions: impl Iterator<Item = u32>) {
+fn put_runs(out: &mut Zeroizing<Vec<u8>>, positions: impl Iterator<Item = u32>) {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for position in positions.map(u64::from) {
         match runs.last_mut() {
@@ -147,6 +148,7 @@ fn put_runs(out: &mut Vec<u8>, positions: impl Iterator<Item = u32>) {
             _ => runs.push(position..position + 1),
         }
     }
+    make_room(out, (2 * runs.len() + 1) * VARINT_MAX);
     put_varint(out, runs.len() as u64);
     let mut least = 0;
     for run in runs {

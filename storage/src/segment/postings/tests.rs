@@ -18,7 +18,7 @@ proptest! {
     #[test]
     fn they_answer_as_lists_do(lists in lists(), from: prop::sample::Index, to: prop::sample::Index) {
         let built = Postings::build(lists.iter().map(Vec::as_slice)).unwrap();
-        let mut bytes = Vec::new();
+        let mut bytes = Zeroizing::default();
         built.encode(&mut bytes);
         let mut reader = Reader::new(&bytes);
         let decoded = Postings::decode(&mut reader, lists.len(), ROWS).unwrap();
@@ -43,12 +43,12 @@ proptest! {
         let own = |bytes: &[u8], keys| {
             let mut reader = Reader::new(bytes);
             let Ok(postings) = Postings::decode(&mut reader, keys, ROWS) else { return true };
-            let mut again = Vec::new();
+            let mut again = Zeroizing::default();
             postings.encode(&mut again);
             bytes.starts_with(&again) && again.len() == bytes.len() - reader.rest().len()
         };
         prop_assert!(own(&bytes, keys));
-        let mut whole = Vec::new();
+        let mut whole = Zeroizing::default();
         Postings::build(lists.iter().map(Vec::as_slice)).unwrap().encode(&mut whole);
         prop_assume!(!whole.is_empty());
         let at = at.index(whole.len());
@@ -60,7 +60,7 @@ proptest! {
 
 #[test]
 fn rows_that_are_not_there_are_refused() {
-    let mut bytes = Vec::new();
+    let mut bytes = Zeroizing::default();
     Postings::build([&[3, 9][..]]).unwrap().encode(&mut bytes);
     assert!(Postings::decode(&mut Reader::new(&bytes), 1, 10).is_ok());
     assert!(Postings::decode(&mut Reader::new(&bytes), 1, 9).is_err());
