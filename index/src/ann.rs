@@ -232,6 +232,10 @@ impl Goal for Exactly<'_> {
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.keys(self.query, positions, keys);
     }
+
+    fn prefetch(&self, positions: &[u32]) {
+        self.codes.prefetch(self.query, positions);
+    }
 }
 
 /// Nearness to a query, well enough to walk by.
@@ -244,6 +248,11 @@ impl Goal for Roughly<'_> {
     #[inline]
     fn keys(&self, positions: &[u32], keys: &mut [i32]) {
         self.codes.rough_keys(self.query, positions, keys);
+    }
+
+    #[inline]
+    fn prefetch(&self, positions: &[u32]) {
+        self.codes.prefetch_roughly(self.query, positions);
     }
 }
 

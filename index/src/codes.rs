@@ -244,6 +244,27 @@ impl Codes {
         }
     }
 
+    /// Starts loading what [`keys`](Self::keys) reads of the rows.
+    pub(crate) fn prefetch(&self, query: &Query, positions: &[u32]) {
+        Rows::new(&self.rows, self.stride, 0..self.stride).prefetch(positions);
+        self.prefetch_outlines(query, positions);
+    }
+
+    /// Starts loading what [`rough_keys`](Self::rough_keys) reads of the rows.
+    #[inline]
+    pub(crate) fn prefetch_roughly(&self, query: &Query, positions: &[u32]) {
+        let read = if is_packed(self.stride) { self.stride / 2 } else { self.stride };
+        Rows::new(&self.rows, self.stride, 0..read).prefetch(positions);
+        self.prefetch_outlines(query, positions);
+    }
+
+    #[inline]
+    fn prefetch_outlines(&self, query: &Query, positions: &[u32]) {
+        if query.needs_norm() {
+            Rows::new(&self.outlines, 1, 0..1).prefetch(positions);
+        }
+    }
+
     /// The rows of codes that are not packed.
     #[inline]
     fn whole(&self) -> Rows<'_, i8> {

@@ -93,10 +93,13 @@ impl Metric {
         if vector.len() != dimension {
             return Err(VectorError::Dimension { expected: dimension, found: vector.len() });
         }
-        if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
+        let squared = squared(vector);
+        // Squares of what is finite add up to what is.
+        if !squared.is_finite()
+            && let Some(at) = vector.iter().position(|x| !x.is_finite())
+        {
             return Err(VectorError::NotFinite { at });
         }
-        let squared: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
         if self == Self::Cosine && squared < f64::from(f32::MIN_POSITIVE) {
             return Err(VectorError::Zero);
         }
@@ -105,6 +108,16 @@ impl Metric {
         }
         Ok(())
     }
+}
+
+/// The squared norm, in double precision and in lanes, since each addition waits for the one before.
+fn squared(vector: &[f32]) -> f64 {
+    let (chunks, rest) = vector.as_chunks::<16>();
+    let mut lanes = [0.0; 16];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &x)| *lane += f64::from(x) * f64::from(x));
+    }
+    lanes.into_iter().chain(rest.iter().map(|&x| f64::from(x) * f64::from(x))).sum()
 }
 
 impl fmt::Display for Metric {

@@ -87,7 +87,9 @@ impl Geometry {
     pub(crate) fn distances(&self, row: u32, positions: &[u32], near: &mut Vec<Near>) {
         let mut keys = [0; 64];
         for positions in positions.chunks(keys.len()) {
-            Around { geometry: self, row }.keys(positions, &mut keys);
+            let around = Around { geometry: self, row };
+            around.prefetch(positions);
+            around.keys(positions, &mut keys);
             near.extend(keys.iter().zip(positions).map(|(&key, &to)| (f32::from_bits(key as u32), to)));
         }
     }
@@ -135,6 +137,11 @@ impl Goal for Around<'_> {
             let lifted = if *radius > 0.0 { lift - self.geometry.lift(q) } else { 0.0 };
             *key = ((flat + lifted * lifted).max(0.0) as f32).to_bits() as i32;
         }
+    }
+
+    #[inline]
+    fn prefetch(&self, positions: &[u32]) {
+        self.geometry.rows().prefetch(positions);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX2")]
 
+mod hadamard;
 mod numbers;
 mod squares;
 mod totals;
@@ -12,7 +13,7 @@ mod totals;
 use super::nibbles::GROUP;
 use super::rows::Rows;
 use super::scalar::{self, HALVES, tail};
-use super::table::{AHEAD, Kernels};
+use super::table::Kernels;
 use std::arch::x86_64::{
     __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_shuffle_epi32, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32,
     _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
@@ -26,7 +27,7 @@ const STEP: usize = 32;
 
 /// The table, if this processor has AVX2.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, nibble_dots, squares, unpack };
+    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, nibble_dots, squares, unpack, hadamard };
     is_x86_feature_detected!("avx2").then_some(&KERNELS)
 }
 
@@ -54,6 +55,11 @@ fn squares(high: &[u8], low: &[u8]) -> Option<[i32; HALVES]> {
 fn unpack(packed: &[u8], bits: u32, out: &mut [u32]) -> u32 {
     // SAFETY: as in `dot`.
     unsafe { numbers::unpack(packed, bits, out) }
+}
+
+fn hadamard(values: &mut [f32]) {
+    // SAFETY: as in `dot`.
+    unsafe { hadamard::hadamard(values) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -86,11 +92,9 @@ fn dot_avx2(a: &[i8], b: &[i8]) -> i32 {
 
 #[target_feature(enable = "avx2")]
 fn dots_avx2(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
-    rows.prefetch(positions, 0, AHEAD);
     let (fours, rest) = positions.as_chunks::<4>();
     let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
-    for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
-        rows.prefetch(positions, 4 * at + AHEAD, 4);
+    for (four, out) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0) {
         *out = dot4(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
     }
     for (out, &position) in out_rest.iter_mut().zip(rest) {
@@ -127,11 +131,9 @@ const NARROW_STEPS: usize = 4;
 
 #[target_feature(enable = "avx2")]
 fn nibble_dots_avx2(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
-    rows.prefetch(positions, 0, AHEAD);
     let (fours, rest) = positions.as_chunks::<4>();
     let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
-    for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
-        rows.prefetch(positions, 4 * at + AHEAD, 4);
+    for (four, out) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0) {
         *out = nibble_dot4(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
     }
     for (out, &position) in out_rest.iter_mut().zip(rest) {

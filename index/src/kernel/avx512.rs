@@ -10,7 +10,7 @@
 use super::avx2;
 use super::rows::Rows;
 use super::scalar::{self, tail};
-use super::table::{AHEAD, Kernels};
+use super::table::Kernels;
 use std::arch::x86_64::{
     __m512i, _mm256_loadu_si256, _mm256_srli_epi16, _mm512_and_si512, _mm512_castsi256_si512, _mm512_dpbusd_epi32,
     _mm512_inserti64x4, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512,
@@ -26,10 +26,10 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
     static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
     let table = || {
         let detected = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
-        // What only opening needs is AVX2's, which every such processor has.
+        // What opening and rotating need is AVX2's, which every such processor has.
         let others = avx2::kernels().filter(|_| detected)?;
-        let Kernels { squares, unpack, .. } = *others;
-        Some(Kernels { name: "avx512-vnni", dot, dots, nibble_dots, squares, unpack })
+        let Kernels { squares, unpack, hadamard, .. } = *others;
+        Some(Kernels { name: "avx512-vnni", dot, dots, nibble_dots, squares, unpack, hadamard })
     };
     KERNELS.get_or_init(table).as_ref()
 }
@@ -48,11 +48,9 @@ fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn dots_avx512(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
-    rows.prefetch(positions, 0, AHEAD);
     let (fours, rest) = positions.as_chunks::<4>();
     let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
-    for (at, (four, out)) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0).enumerate() {
-        rows.prefetch(positions, 4 * at + AHEAD, 4);
+    for (four, out) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0) {
         *out = dot_each(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
     }
     for (out, &position) in out_rest.iter_mut().zip(rest) {
@@ -67,9 +65,7 @@ fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i
 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn nibble_dots_avx512(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
-    rows.prefetch(positions, 0, AHEAD);
-    for (at, (out, &position)) in out.iter_mut().zip(positions).enumerate() {
-        rows.prefetch(positions, at + AHEAD, 1);
+    for (out, &position) in out.iter_mut().zip(positions) {
         *out = nibble_dot(query, rows.row(position));
     }
 }

@@ -27,10 +27,10 @@ impl<'a, T> Rows<'a, T> {
         self.items.get(start + self.start..start + self.end).unwrap_or_default()
     }
 
-    /// Starts loading the rows at up to `most` of the positions from `at` on.
+    /// Starts loading the rows at `positions`.
     #[inline(always)]
-    pub fn prefetch(&self, positions: &[u32], at: usize, most: usize) {
-        for &position in positions.iter().skip(at).take(most) {
+    pub fn prefetch(&self, positions: &[u32]) {
+        for &position in positions {
             prefetch(self.row(position));
         }
     }

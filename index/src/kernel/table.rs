@@ -6,12 +6,8 @@
 use super::rows::Rows;
 use super::scalar::HALVES;
 
-/// Rows whose loading starts before the first of them is compared, and those that are loaded while
-/// their predecessors are compared.
-pub(super) const AHEAD: usize = 8;
-
 /// Writes the inner products of the first row with the rows at the given positions into the front of
-/// the last slice; rows that are not in the cache are loaded ahead.
+/// the last slice. Who has rows compared that are not in the cache starts loading them before.
 pub type Dots<T> = fn(&[i8], Rows<'_, T>, &[u32], &mut [i32]);
 
 /// Inner products of rows of 8-bit codes. Codes are -127..=127.
@@ -31,4 +27,7 @@ pub struct Kernels {
     /// Takes numbers of so many bits, 1..=32, out of bytes in which they lie one after the other, lowest bits first,
     /// as many as the last slice holds; zeros beyond the end. Returns the greatest.
     pub unpack: fn(&[u8], u32, &mut [u32]) -> u32,
+    /// The unnormalised Hadamard transform of a power of two of values (at least 64), in place. Additions in one order
+    /// give the same floats on every processor.
+    pub hadamard: fn(&mut [f32]),
 }

@@ -127,6 +127,28 @@ fn every_table_unpacks_numbers() {
 }
 
 #[test]
+fn every_table_transforms_alike() {
+    let mut rng = StdRng::seed_from_u64(11);
+    for length in (6..=12).map(|power| 1_usize << power) {
+        let values: Vec<f32> = (0..length).map(|_| rng.random_range(-1.0..1.0)).collect();
+        // The definition: the sign at (row, column) is that of the bits which both have.
+        let sign = |row: usize, column: usize| if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+        let mut expected = values.clone();
+        scalar::hadamard(&mut expected);
+        for row in [0, 1, 5, length / 2 + 3, length - 1] {
+            let exact: f64 = (0..length).map(|column| sign(row, column) * f64::from(values[column])).sum();
+            assert!((exact - f64::from(expected[row])).abs() < 1e-3, "{length} {row}");
+        }
+        for table in available() {
+            let mut found = values.clone();
+            (table.hadamard)(&mut found);
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&expected), "{} {length}", table.name);
+        }
+    }
+}
+
+#[test]
 fn a_longer_row_is_cut() {
     let long = [3_i8; 200];
     for table in available() {

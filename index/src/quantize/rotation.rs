@@ -6,6 +6,7 @@
 //! every processor computes the same floats. After: Ailon and Chazelle, "The Fast
 //! Johnson-Lindenstrauss Transform", 2009 (signs before a Hadamard transform).
 
+use crate::kernel::Kernels;
 use zeroize::{Zeroize, Zeroizing};
 
 /// An orthogonal map of `width` coordinates.
@@ -30,17 +31,17 @@ impl Rotation {
     }
 
     /// Rotates `x` in place. `x` and `scratch` have `width` coordinates.
-    pub fn apply(&self, x: &mut [f32], scratch: &mut [f32]) {
+    pub fn apply(&self, kernels: &Kernels, x: &mut [f32], scratch: &mut [f32]) {
         let blocks = self.width / self.block;
         for signs in self.signs.chunks_exact(self.width) {
             for (x, sign) in x.iter_mut().zip(signs) {
                 *x *= sign;
             }
-            x.chunks_exact_mut(self.block).for_each(hadamard);
+            x.chunks_exact_mut(self.block).for_each(kernels.hadamard);
             if blocks > 1 {
-                for (from, block) in x.chunks_exact(self.block).enumerate() {
-                    for (to, &value) in scratch.iter_mut().skip(from).step_by(blocks).zip(block) {
-                        *to = value;
+                for (at, to) in scratch.chunks_exact_mut(blocks).enumerate() {
+                    for (to, from) in to.iter_mut().zip(x.iter().skip(at).step_by(self.block)) {
+                        *to = *from;
                     }
                 }
                 x.copy_from_slice(scratch);
@@ -51,38 +52,6 @@ impl Rotation {
         x.iter_mut().for_each(|x| *x *= scale);
         scratch.zeroize();
     }
-}
-
-/// The unnormalised Hadamard transform of a power of two of values (at least 64), in place: two
-/// levels a pass, which halves the traffic and leaves the processor more to do at once.
-fn hadamard(values: &mut [f32]) {
-    for four in values.as_chunks_mut::<4>().0 {
-        *four = butterfly(*four);
-    }
-    let mut quarter = 4;
-    while 4 * quarter <= values.len() {
-        for block in values.chunks_exact_mut(4 * quarter) {
-            let (low, high) = block.split_at_mut(2 * quarter);
-            let ((a, b), (c, d)) = (low.split_at_mut(quarter), high.split_at_mut(quarter));
-            for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-                [*a, *b, *c, *d] = butterfly([*a, *b, *c, *d]);
-            }
-        }
-        quarter *= 4;
-    }
-    if 2 * quarter == values.len() {
-        let (low, high) = values.split_at_mut(quarter);
-        for (a, b) in low.iter_mut().zip(high) {
-            (*a, *b) = (*a + *b, *a - *b);
-        }
-    }
-}
-
-/// The transform of four values.
-#[inline(always)]
-fn butterfly([a, b, c, d]: [f32; 4]) -> [f32; 4] {
-    let (ab, ba, cd, dc) = (a + b, a - b, c + d, c - d);
-    [ab + cd, ba + dc, ab - cd, ba - dc]
 }
 
 /// The signs of a seed: the bits of xoshiro256++ (Blackman and Vigna, 2018), started from the

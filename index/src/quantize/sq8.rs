@@ -162,7 +162,7 @@ impl Space {
             *to = from;
         }
         let norm = norm(x);
-        self.rotation.apply(x, scratch);
+        self.rotation.apply(self.kernels, x, scratch);
         rotated.truncate(self.stride);
         (rotated, norm)
     }

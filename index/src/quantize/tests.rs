@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::{Rotation, Space};
+use crate::kernel::kernels;
 use crate::metric::{MAX_DIMENSION, Metric};
 use crate::samples::{clusters, shapes};
 
@@ -20,7 +21,7 @@ fn rotation_preserves_norms_and_products_and_mixes() {
         let vectors = clusters(2, width, width as u64);
         let mut rotated = vectors.clone();
         let mut scratch = vec![0.0; width];
-        rotated.iter_mut().for_each(|x| rotation.apply(x, &mut scratch));
+        rotated.iter_mut().for_each(|x| rotation.apply(kernels(), x, &mut scratch));
         let length = dot(&vectors[0], &vectors[0]).sqrt() * dot(&vectors[1], &vectors[1]).sqrt();
         for (i, j) in [(0, 0), (0, 1), (1, 1)] {
             let change = dot(&vectors[i], &vectors[j]) - dot(&rotated[i], &rotated[j]);
@@ -29,7 +30,7 @@ fn rotation_preserves_norms_and_products_and_mixes() {
         // A single coordinate is spread: none of the images holds more than a small part of it.
         let mut one_hot = vec![0.0; width];
         one_hot[width / 3] = 1.0;
-        rotation.apply(&mut one_hot, &mut scratch);
+        rotation.apply(kernels(), &mut one_hot, &mut scratch);
         let greatest = one_hot.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
         assert!(greatest * (width as f32).sqrt() < 6.0, "{width} {greatest}");
         assert!(scratch.iter().all(|&x| x == 0.0), "the scratch holds a rotated vector");

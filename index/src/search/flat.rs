@@ -28,6 +28,7 @@ fn each_batch(goal: &impl Goal, mut positions: impl Iterator<Item = u32>, scratc
         if scratch.keys.len() < BATCH {
             scratch.keys.resize(BATCH, 0);
         }
+        goal.prefetch(&scratch.positions);
         goal.keys(&scratch.positions, &mut scratch.keys);
         scratch.counters.compared += scratch.positions.len() as u64;
         scratch.found.insert_up_to(i32::MAX, &scratch.positions, &scratch.keys);

@@ -2,9 +2,9 @@
 //!
 //! A walk asks for the nearest position not yet expanded once a hop, and for the distance of the last
 //! one wanted; of the many positions it is given meanwhile, most never become either. So only those
-//! that get among the nearest `rank` are put in their place. The others are appended without a
-//! branch and looked through when the nearest are all expanded, sixteen keys at a time: far fewer
-//! instructions than keeping them sorted.
+//! that get among the nearest `rank` are put in their place. The others are appended and looked through
+//! when the nearest are all expanded, sixteen keys at a time: far fewer instructions than keeping them
+//! sorted.
 //!
 //! Invariant: `nearest` is strictly rising, and nothing outside it is before its last; what is not in
 //! it is in `keys` and `positions` if it is to be expanded and in `expanded` if it was. An entry holds
@@ -60,30 +60,23 @@ impl Pool {
     }
 
     /// Inserts positions with keys of up to `last`, unless there are `limit` better ones. A position
-    /// must not be inserted twice; it is below 2^31. Which of them count, no processor can foresee: no
-    /// branch depends on it.
+    /// must not be inserted twice; it is below 2^31. Most keys are beyond: they are told apart sixteen at a time, and
+    /// nothing is done about them.
     #[inline]
     pub(crate) fn insert_up_to(&mut self, last: i32, positions: &[u32], keys: &[i32]) {
+        let bound = self.bound.min(entry(last, u32::MAX >> 1));
+        let greatest = key(bound);
         for (positions, keys) in positions.chunks(BATCH).zip(keys.chunks(BATCH)) {
-            let nearest = self.end_of_nearest();
-            let bound = self.bound.min(entry(last, u32::MAX >> 1));
-            let bound = if self.limit > self.rank { bound } else { bound.min(nearest) };
-            let (mut near, mut count) = ([0; BATCH], 0);
-            let mut others = self.keys.len();
-            self.keys.extend_from_slice(&[0; BATCH]);
-            self.positions.extend_from_slice(&[0; BATCH]);
-            for (&position, &key) in positions.iter().zip(keys) {
-                let entry = entry(key, position);
-                near[count % BATCH] = entry;
-                count += usize::from(entry <= bound.min(nearest));
-                if let (Some(to_key), Some(to)) = (self.keys.get_mut(others), self.positions.get_mut(others)) {
-                    (*to_key, *to) = (key, position);
+            let keys = &keys[..keys.len().min(positions.len())];
+            let mut left = mask(keys, greatest);
+            while left != 0 {
+                let at = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let entry = entry(keys[at], positions[at]);
+                if entry <= bound {
+                    self.put(entry);
                 }
-                others += usize::from(entry > nearest && entry <= bound);
             }
-            self.keys.truncate(others);
-            self.positions.truncate(others);
-            near.iter().take(count).for_each(|&entry| self.insert_near(entry));
         }
         self.keep_bound();
     }
@@ -92,7 +85,7 @@ impl Pool {
     pub(crate) fn insert(&mut self, key: i32, position: u32) {
         let entry = entry(key, position);
         if entry <= self.bound {
-            self.insert_near(entry);
+            self.put(entry);
             self.keep_bound();
         }
     }
@@ -112,15 +105,21 @@ impl Pool {
         self.nearest.last().copied().filter(|_| is_full).unwrap_or(u64::MAX)
     }
 
-    /// Inserts one of the nearest, unless others that came before it are nearer.
+    /// Puts an entry where it belongs: among the nearest, or with the others.
     #[inline]
-    fn insert_near(&mut self, entry: u64) {
+    fn put(&mut self, entry: u64) {
         let mut out = Some(entry);
         if entry < self.end_of_nearest() {
-            let at = self.nearest.partition_point(|&other| other < entry);
             let is_full = self.nearest.len() >= self.rank;
             out = if is_full { self.nearest.pop() } else { None };
-            self.nearest.insert(at, entry);
+            self.nearest.push(entry);
+            let mut at = self.nearest.len() - 1;
+            while let Some([before, this]) = self.nearest.get_mut(at.wrapping_sub(1)..=at)
+                && *before > entry
+            {
+                (*before, *this) = (entry, *before);
+                at -= 1;
+            }
             self.next = self.next.min(at);
         }
         if let Some(out) = out.filter(|_| self.limit > self.rank) {
@@ -272,6 +271,12 @@ impl Pool {
 #[inline]
 fn entry(key: i32, position: u32) -> u64 {
     u64::from(key as u32 ^ 1 << 31) << 32 | u64::from(position << 1)
+}
+
+/// Which of at most sixteen keys are not greater.
+#[inline]
+fn mask(keys: &[i32], greatest: i32) -> u32 {
+    keys.iter().enumerate().fold(0, |mask, (at, &key)| mask | u32::from(key <= greatest) << at)
 }
 
 #[inline]

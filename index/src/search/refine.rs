@@ -11,6 +11,7 @@ pub(crate) fn refine(goal: &impl Goal, scratch: &mut Scratch) {
     if keys.len() < positions.len() {
         keys.resize(positions.len(), 0);
     }
+    goal.prefetch(positions);
     goal.keys(positions, keys);
     found.replace(keys.iter().copied().zip(positions.iter().copied()));
 }

@@ -20,6 +20,8 @@ impl Goal for Sought<'_> {
         let Self(codes, query, is_rough) = self;
         if *is_rough { codes.rough_keys(query, positions, keys) } else { codes.keys(query, positions, keys) }
     }
+
+    fn prefetch(&self, _: &[u32]) {}
 }
 
 impl Horizon for Sought<'_> {

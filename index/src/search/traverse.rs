@@ -39,7 +39,7 @@ pub(crate) fn walk<H: Horizon>(
     visited.reset(rows);
     frontier.reset(reach.rank(), width.min(rows));
     found.reset(reach.rank(), reach.width().min(rows));
-    let mut fresh = visited.admit(graph.starts(links));
+    let mut fresh = visited.admit(graph.starts(links), |rows| goal.prefetch(rows));
     // Rows with greater keys are not expanded, and not kept.
     let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
     let mut farthest = None;
@@ -68,7 +68,7 @@ pub(crate) fn walk<H: Horizon>(
             graph.prefetch(next);
         }
         hops += 1;
-        fresh = visited.admit(graph.neighbours(row, links));
+        fresh = visited.admit(graph.neighbours(row, links), |rows| goal.prefetch(rows));
     }
     counters.hops += hops;
     if !filtered {

@@ -30,9 +30,10 @@ impl Visited {
     }
 
     /// Adds positions and returns those that were not there; positions beyond the room are passed
-    /// over. Whether a neighbour was seen is a coin toss, so no branch depends on it.
+    /// over. Whether a neighbour was seen is a coin toss, so no branch depends on it. A few at a time they are shown
+    /// to `ahead`, which can start loading what will be asked of them while the next are looked up.
     #[inline]
-    pub(crate) fn admit(&mut self, positions: &[u32]) -> &[u32] {
+    pub(crate) fn admit(&mut self, positions: &[u32], mut ahead: impl FnMut(&[u32])) -> &[u32] {
         let start = self.members.len();
         for positions in positions.chunks(BATCH) {
             let (mut fresh, mut count) = ([0; BATCH], 0);
@@ -43,7 +44,9 @@ impl Visited {
                     *word |= 1 << (position % 64);
                 }
             }
-            self.members.extend_from_slice(fresh.get(..count).unwrap_or_default());
+            let fresh = fresh.get(..count).unwrap_or_default();
+            ahead(fresh);
+            self.members.extend_from_slice(fresh);
         }
         &self.members[start..]
     }
@@ -71,7 +74,7 @@ mod tests {
                 for positions in batches {
                     let within = positions.iter().copied().filter(|&position| (position as usize) < room);
                     let expected: Vec<u32> = within.filter(|&position| model.insert(position)).collect();
-                    prop_assert_eq!(visited.admit(&positions), expected);
+                    prop_assert_eq!(visited.admit(&positions, |_| ()), expected);
                 }
             }
         }

@@ -35,6 +35,9 @@ pub(crate) trait Goal {
     /// Integers that order the rows at `positions` by their distance to the goal, into the front of
     /// `keys`.
     fn keys(&self, positions: &[u32], keys: &mut [i32]);
+
+    /// Starts loading what the keys of the rows at `positions` are computed from.
+    fn prefetch(&self, positions: &[u32]);
 }
 
 /// A goal whose keys say how far a walk to it goes.
