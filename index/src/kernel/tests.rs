@@ -132,7 +132,7 @@ fn every_table_transforms_alike() {
     for length in (6..=12).map(|power| 1_usize << power) {
         let values: Vec<f32> = (0..length).map(|_| rng.random_range(-1.0..1.0)).collect();
         // The definition: the sign at (row, column) is that of the bits which both have.
-        let sign = |row: usize, column: usize| if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |row: usize, column: usize| if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
         let mut expected = values.clone();
         scalar::hadamard(&mut expected);
         for row in [0, 1, 5, length / 2 + 3, length - 1] {
