@@ -117,6 +117,14 @@ impl Keyring {
         self.buckets.entry(owner)?.key(&collection).map(|key| (key.id, key.dek.clone()))
     }
 
+    /// The ids of every key of an owner, rising: what an epoch that removes it destroys.
+    pub fn key_ids(&self, owner: &Tag) -> Vec<KeyId> {
+        let mut ids: Vec<KeyId> =
+            self.buckets.entry(owner).into_iter().flat_map(|entry| &entry.keys).map(|key| key.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The key with this id, if it is live: one lookup in a small hash table.
     pub fn dek_by_id(&self, id: KeyId) -> Option<&Arc<Dek>> {
         self.buckets.dek(id)
