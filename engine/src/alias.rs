@@ -1,9 +1,11 @@
-//! ALIAS: permit → manifest → from then on a name stands for this collection, or for none.
+//! ALIAS: permit → audit → manifest → from then on a name stands for this collection, or for none.
 //!
 //! One manifest takes a name from one collection and gives it to another, so that at no moment, not after a crash either,
 //! it stands for none or for both. Whoever has found a collection by the name keeps that one.
 
+use privacy::audit::Act;
 use serde::Serialize;
+use storage::manifest::Manifest;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
@@ -56,14 +58,16 @@ pub(crate) fn set(env: &EnvironmentState, permit: &Permit, alias: &str, collecti
         return Ok(before);
     }
     let _order = env.apply.lock();
-    env.commit(|manifest| {
+    let act = Act::AliasChanged { collection: state.id.0 };
+    let go = |manifest: &mut Manifest| {
         for entry in &mut manifest.collections {
             entry.aliases.remove(alias);
             if entry.id == state.id {
                 entry.aliases.insert(alias.to_owned());
             }
         }
-    })?;
+    };
+    env.told(permit, act, || env.commit(go))?;
     env.catalog.write().set_alias(alias.to_owned(), &state);
     Ok(before)
 }
@@ -75,12 +79,14 @@ pub(crate) fn remove(env: &EnvironmentState, permit: &Permit, alias: &str) -> Re
     let _one = env.structure.lock();
     env.check_open()?;
     let Some(before) = env.catalog.read().alias(alias).map(str::to_owned) else { return Ok(None) };
+    let state = env.catalog.read().find(alias).cloned().ok_or_else(name::no_collection)?;
     let _order = env.apply.lock();
-    env.commit(|manifest| {
+    let go = |manifest: &mut Manifest| {
         manifest.collections.iter_mut().for_each(|entry| {
             entry.aliases.remove(alias);
         });
-    })?;
+    };
+    env.told(permit, Act::AliasChanged { collection: state.id.0 }, || env.commit(go))?;
     env.catalog.write().remove_alias(alias);
     Ok(Some(before))
 }

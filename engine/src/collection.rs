@@ -6,13 +6,15 @@ pub(crate) mod update;
 
 use std::sync::Arc;
 
+use privacy::audit::Act;
+
 use crate::declare;
 use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::info::{self, CollectionInfo, PayloadIndex, SegmentInfo};
 use crate::limits::Limits;
-use crate::permit::Permit;
+use crate::permit::{Action, Permit};
 use crate::query::{AsOf, Deleted, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
@@ -160,6 +162,13 @@ impl Collection {
     /// `Corrupt` if it is in a damaged segment, or if nobody can say that it is not.
     pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<Record>> {
         read::get(&self.env, &self.state, &self.permit, id.into())
+    }
+
+    /// Tells the audit log that `count` records will be read out in bulk. Scrolling itself is not told: whoever offers an
+    /// export calls this before it.
+    pub fn tell_export(&self, count: u64) -> Result<()> {
+        self.permit.check(Action::Read)?;
+        self.env.tell(&self.permit, Act::RecordsExported { collection: self.state.id.0, count }).map(drop)
     }
 
     fn stamp(&self, sequence: u64) -> AsOf {

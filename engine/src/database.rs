@@ -278,6 +278,12 @@ impl Database {
         let _changes: Vec<_> = environments.values().map(|env| env.structure.lock()).collect();
         let queues: Vec<_> = environments.values().map(|env| env.queue.lock()).collect();
         let synced = queues.iter().try_for_each(|queue| queue.sync());
+        for env in environments.values() {
+            // What is not told is in the log of writes, and is told at the next opening.
+            if let Err(error) = env.tell_batches().and(env.trail.close()) {
+                tracing::warn!(%error, "the audit log is not signed for at its end");
+            }
+        }
         *self.inner.shared.lock.lock() = None;
         synced
     }

@@ -1,7 +1,10 @@
-//! DECLARE: permit → manifest → from then on what is written keeps the new rules.
+//! DECLARE: permit → audit → manifest → from then on what is written keeps the new rules.
 //!
 //! Answers are the same before and after, and nothing that is there is looked at: a schema and limits concern writes that
 //! begin later, and segments that lack a field that is to be indexed are rewritten by upkeep.
+
+use privacy::audit::Act;
+use storage::manifest::Manifest;
 
 use crate::declared::Declared;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,11 +33,13 @@ pub(crate) fn declare(
         return Ok(());
     }
     let _order = env.apply.lock();
-    env.commit(|manifest| {
+    let act = Act::CollectionChanged { collection: state.id.0 };
+    let go = |manifest: &mut Manifest| {
         if let Some(entry) = manifest.collection_mut(state.id) {
             entry.schema = bytes;
         }
-    })?;
+    };
+    env.told(permit, act, || env.commit(go))?;
     state.rule(rules);
     Ok(())
 }

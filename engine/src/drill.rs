@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use privacy::audit::Act;
 use serde::Serialize;
 use storage::backend::{Dir, Disk};
 use storage::manifest::read_newest;
@@ -52,6 +53,7 @@ pub(crate) fn drill(env: &Arc<EnvironmentState>, permit: &Permit, copy: &Path) -
     let table_key = env.keys.read().table_key();
     let manifest = read_newest(&dir, &table_key, env.scope)?
         .ok_or_else(|| Error::new(ErrorKind::NotFound, "the copy has no such environment"))?;
+    env.tell(permit, Act::BackupDrilled {})?;
     let mut segments = Vec::new();
     for (collection, entry) in manifest.segments() {
         let seed = env.keys.read().rotation_seed(collection.id.0);

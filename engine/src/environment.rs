@@ -4,17 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
-use privacy::{EntityId, Removal};
+use privacy::audit::{Act, Source};
+use privacy::{Removal, VerifyingKey};
 use rand::RngExt;
 use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
 use storage::recovery::{LOGS, SEGMENTS};
 
 use crate::alias::{self, Alias};
+use crate::audit::{self, Audit, AuditReport};
 use crate::collection::Collection;
 use crate::drill::{self, Drill};
 use crate::entropy::generator;
-use crate::erase::{self, Erasure};
+use crate::erasure::{Erase, Wait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
 use crate::info::{self, CollectionInfo};
@@ -24,6 +26,7 @@ use crate::maintain;
 use crate::metric_code::metric_code;
 use crate::name;
 use crate::permit::{Action, Permit};
+use crate::receipt::{self, StoredReceipt};
 use crate::relog;
 use crate::rules::Rules;
 use crate::schema::Schema;
@@ -125,7 +128,12 @@ impl Environment {
             let mut queue = env.queue.lock();
             env.apply_all(&mut applied, &mut queue)?;
             let dropped = state.view();
-            reserve.spend(|| env.commit(|manifest| manifest.collections.retain(|entry| entry.id != state.id)))?;
+            let act = Act::CollectionDropped { collection: state.id.0 };
+            let go = || env.commit(|manifest| manifest.collections.retain(|entry| entry.id != state.id));
+            reserve.spend(|| {
+                env.tell_batches()?;
+                env.told(&self.permit, act.clone(), go)
+            })?;
             env.catalog.write().remove(name);
             // Whoever still has a handle of it finds nothing.
             state.publish(View { sequence: dropped.sequence, ..View::default() });
@@ -146,7 +154,50 @@ impl Environment {
     /// Erases a data subject: every record of it and its keys, from every collection here, so that no copy
     /// of any file made before opens for it either.
     pub fn erase(&self, entity: impl Into<String>) -> Erase {
-        Erase { env: self.clone(), entity: entity.into(), reason: None }
+        Erase {
+            env: Arc::clone(&self.state),
+            permit: self.permit.clone(),
+            bell: self.bell.clone(),
+            people: vec![(entity.into(), None)],
+            reason: None,
+            wait: Wait::default(),
+        }
+    }
+
+    /// The receipt of the erasure that had this number, as often as it is asked for.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, or none yet.
+    pub fn receipt(&self, job: u64) -> Result<StoredReceipt> {
+        self.permit.check(Action::Erase)?;
+        receipt::fetch(&self.state, job)
+    }
+
+    /// The same environment, for requests that come by another way than calls of this library: the audit log tells it.
+    pub fn by_way_of(&self, source: Source) -> Self {
+        Self { permit: self.permit.by_way_of(source), ..self.clone() }
+    }
+
+    /// What receipts and checkpoints of the audit log of this environment are checked with: no secret, and the same for
+    /// the life of the environment. Publish it where whoever gets a receipt trusts it.
+    pub fn receipt_key(&self) -> VerifyingKey {
+        self.state.keys.read().signing_key().verifying_key()
+    }
+
+    /// What privileged acts there were, and batches of writes counted by the minute, in an order that cannot be changed
+    /// unseen. That it was read is an act, too.
+    pub fn audit(&self) -> Audit {
+        let (env, permit) = (Arc::clone(&self.state), self.permit.clone());
+        Audit { env, permit, start: 0, end: u64::MAX, action: None, actor: None, limit: 100, cursor: 0 }
+    }
+
+    /// Reads the audit log from the disk, from its first event if it is to be `deep`, and holds it against every signed
+    /// checkpoint, those in the anchor stores included.
+    ///
+    /// # Errors
+    /// `Corrupt`, saying what is wrong with it.
+    pub fn verify_audit(&self, deep: bool) -> Result<AuditReport> {
+        audit::verify(&self.state, &self.permit, deep)
     }
 
     /// Writes every memtable into a segment.
@@ -329,41 +380,10 @@ impl CollectionBuilder {
             segments: Vec::new(),
             aliases: Default::default(),
         };
-        env.commit(|manifest| manifest.collections.push(entry))?;
+        let act = Act::CollectionCreated { collection: id.0 };
+        env.told(&self.env.permit, act, || env.commit(|manifest| manifest.collections.push(entry)))?;
         let state = Arc::new(CollectionState::new(id, self.name, space, rules, View::default()));
         env.catalog.write().insert(Arc::clone(&state));
         Ok(self.env.handle(state))
-    }
-}
-
-/// An erasure being put together.
-#[must_use = "call run()"]
-pub struct Erase {
-    env: Environment,
-    entity: String,
-    reason: Option<String>,
-}
-
-/// Longest reason in bytes.
-const REASON_BYTES_MAX: usize = 1024;
-
-impl Erase {
-    /// Why, for example the number of the request.
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
-        self
-    }
-
-    /// Runs the erasure to its end. An entity without records is erased as well: that answer looks the
-    /// same, so that it tells nobody who was here.
-    ///
-    /// # Errors
-    /// `Invalid` for an unusable id; otherwise the job goes on when the database opens next.
-    pub fn run(self) -> Result<Erasure> {
-        if self.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-            return Err(Error::invalid(format!("a reason may have at most {REASON_BYTES_MAX} bytes")));
-        }
-        let erasure = erase::erase(&self.env.state, &self.env.permit, &EntityId::new(self.entity)?)?;
-        Ok(Erasure { reason: self.reason, ..erasure })
     }
 }

@@ -1,113 +1,102 @@
-//! ERASE: job synced, entity masked → memtable survivors re-logged → one epoch → affected segments
-//! rewritten → what was being built of them gone → answer. Graphs that were repaired meanwhile are built anew by upkeep
-//! ([`crate::rebuild`]).
+//! ERASE: told → job synced, entities masked → memtable survivors re-logged → one epoch → affected segments rewritten →
+//! what was being built of them gone → receipt → answer. Graphs that were repaired meanwhile are built anew by upkeep
+//! ([`crate::rebuild`]), after which the receipt is made anew.
 //!
 //! A crash leaves data unreadable rather than half erased, and the job resumes at open: before the epoch
-//! the job's own ephemeral key still opens it and it starts over; after the epoch the destroyed keys
-//! themselves say which rows have to go.
+//! the job's own ephemeral key still opens its ids and it starts over; after the epoch the destroyed keys
+//! themselves say which rows have to go. What a stage counts after a crash is what was left to do.
 
+use std::collections::BTreeMap;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use privacy::{EntityId, Wanted};
-use serde::Serialize;
+use privacy::audit::{Act, Outcome, Pseudonym};
+use privacy::erasure::{self, Purging, Receipt, Shredding, Stage, Stamp, Subject};
+use privacy::{Blind, EntityId, Salt, Wanted};
 use storage::id::SegmentId;
 
 use crate::draft::Input;
 use crate::entropy::generator;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::job::{self, Job};
 use crate::permit::{Action, Permit};
 use crate::rebuild;
+use crate::receipt;
 use crate::relog::{move_log, remove_old_logs};
-use crate::rewrite::{Outcome, rewrite_sound};
+use crate::rewrite::{Outcome as Rewritten, rewrite_sound};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 
-/// What an erasure did, with its times in milliseconds since the Unix epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Erasure {
-    /// Number of the job in its environment.
-    pub job: u64,
-    /// Live records that were the entity's.
-    pub records_deleted: u64,
-    /// Segments that held rows of the entity and were rewritten or removed.
-    pub segments_purged: u64,
-    /// Indexes built anew for survivors, as if the entity had never been there.
-    pub indexes_rebuilt: u64,
-    /// Indexes of survivors whose graph was repaired, because building it takes long. They hold nothing of the entity,
-    /// but some edges were chosen when it was there; upkeep rebuilds them.
-    pub indexes_repaired: u64,
-    /// Damaged segments that hold rows of the entity or may hold some, and could not be rewritten. What is left
-    /// of those rows opens for nobody, since their key is destroyed.
-    pub segments_quarantined: u64,
-    /// From here on no read returns a record of the entity.
-    pub hidden_at: u64,
-    /// From here on no copy of any file opens for the entity: its keys are destroyed in every anchor store.
-    pub shredded_at: u64,
-    /// From here on no live file holds a row of the entity, and nothing that was being built when the erasure came holds
-    /// a trace of it. `None` while the disk has no room for it: upkeep does it once there is.
-    pub purged_at: Option<u64>,
-    /// From here on every index in the environment is one that never knew the entity. `None` while a repaired graph
-    /// waits to be rebuilt, see [`CollectionInfo::repaired_segments`](crate::CollectionInfo::repaired_segments):
-    /// upkeep does it within [`Settings::rebuild_hours`](crate::Settings::rebuild_hours), and
-    /// [`Environment::compact`](crate::Environment::compact) at once.
-    pub rebuilt_at: Option<u64>,
-    /// When the job ended; `None` while it has not.
-    pub completed_at: Option<u64>,
-    /// Why, as the caller said.
+/// What an erasure is asked to do.
+pub(crate) struct Asked {
+    pub entities: Vec<EntityId>,
+    /// One for each.
+    pub salts: Vec<Salt>,
     pub reason: Option<String>,
+    /// Whether to answer once the keys are destroyed, and leave the rest to upkeep.
+    pub leaves_purge: bool,
 }
 
-/// Erases every record that `entity` has in the environment, and its keys.
-pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<Erasure> {
+/// How far an erasure came before it was answered.
+pub(crate) struct Done {
+    pub progress: erasure::Job,
+    /// The receipt, with the place of the audit event that tells of it.
+    pub receipt: Option<(Receipt, u64)>,
+}
+
+/// Erases every record that the entities have in the environment, and their keys.
+pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, asked: &Asked) -> Result<Done> {
     permit.check(Action::Erase)?;
-    let now = || env.shared.clock.now_ms();
     let one = env.maintenance.lock();
     env.check_open()?;
     let reserve = &env.shared.reserve;
     finish_hidden(env)?;
     let number = reserve.spend(|| begin(env))?;
-    let (job, records_deleted) = reserve.spend(|| hide(env, number, entity))?;
-    let hidden_at = now();
-    let affected = reserve.spend(|| shred(env, &job))?;
-    let shredded_at = now();
-    let mut done = Purged::default();
-    let mut is_rebuilt = false;
-    let is_purged = match reserve.spend(|| purge(env, &affected, &mut done)) {
-        // Nothing opens for the entity any more. Its bytes go when there is room to write the survivors' anew.
-        Err(error) if error.kind() == ErrorKind::Full => false,
+    reserve.spend(|| tell_begun(env, permit, number, &asked.entities))?;
+    let job = reserve.spend(|| hide(env, number, asked))?;
+    reserve.spend(|| save(env, &job.progress))?;
+    // Upkeep leaves it to us: it does not know what was counted here.
+    let _answering = Answering::of(env, number);
+    let (affected, mut progress) = shred_durably(env, &job)?;
+    if asked.leaves_purge {
+        return Ok(Done { progress, receipt: None });
+    }
+    let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
+    let receipt = match reserve.spend(|| purge(env, &affected, &mut purging)) {
+        // Nothing opens for the entities any more. Their bytes go when there is room to write the survivors' anew.
+        Err(error) if error.kind() == ErrorKind::Full => None,
         purged => {
             purged?;
-            // A graph that waits for the sake of others may know the entity too, by rows that it lost before.
-            is_rebuilt = rebuild::waiting(env).is_empty() && done.quarantined == 0;
-            reserve.spend(|| finish(env, number))?;
-            true
+            let touched: Vec<SegmentId> = affected.iter().map(|(_, view)| view.segment.id).collect();
+            drop((affected, one));
+            // What was being built of these segments ends now, but it has yet to let go of them, for which it may have to
+            // lock what others lock.
+            env.site.clear(&touched);
+            let _one = env.maintenance.lock();
+            reserve.spend(|| finish(env, permit, &mut progress, purging))?
         }
     };
-    let touched: Vec<SegmentId> = affected.iter().map(|(_, view)| view.segment.id).collect();
-    drop((affected, one));
-    if is_purged {
-        // What was being built of these segments ends now, but it has yet to let go of them, for which it may have to
-        // lock what others lock.
-        env.site.clear(&touched);
+    Ok(Done { progress, receipt })
+}
+
+/// A job that somebody waits for, until this is dropped.
+struct Answering<'a> {
+    env: &'a EnvironmentState,
+    number: u64,
+}
+
+impl<'a> Answering<'a> {
+    fn of(env: &'a EnvironmentState, number: u64) -> Self {
+        env.answering.lock().push(number);
+        Self { env, number }
     }
-    let purged_at = is_purged.then(now);
-    Ok(Erasure {
-        job: number,
-        records_deleted,
-        segments_purged: done.purged,
-        indexes_rebuilt: done.rebuilt,
-        indexes_repaired: done.repaired,
-        segments_quarantined: done.quarantined,
-        hidden_at,
-        shredded_at,
-        purged_at,
-        rebuilt_at: purged_at.filter(|_| is_rebuilt),
-        completed_at: purged_at,
-        reason: None,
-    })
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.env.answering.lock().retain(|other| *other != self.number);
+    }
 }
 
 /// Finishes every job that a crash interrupted; the interrupted ones have been masked again by replay. What the disk has
@@ -124,18 +113,36 @@ pub(crate) fn resume(env: &EnvironmentState) -> Result<()> {
 /// with what was there when the erasure began. The caller holds `maintenance`.
 pub(crate) fn finish_hidden(env: &EnvironmentState) -> Result<()> {
     let hidden = env.hidden.lock().clone();
-    hidden.iter().try_for_each(|job| env.shared.reserve.spend(|| shred(env, job)).map(drop))
+    hidden.iter().try_for_each(|job| shred_durably(env, job).map(drop))
 }
 
-/// Purges what erased entities left and ends their jobs; whether there was anything to do. The caller holds
-/// `maintenance`.
+/// Purges what erased entities left, and ends their jobs where no graph waits any more; whether anything was purged. The
+/// caller holds `maintenance`.
 pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
-    let numbers = job::numbers(&env.dir)?;
-    if numbers.is_empty() {
+    if job::numbers(&env.dir)?.is_empty() {
         return Ok(false);
     }
     finish_hidden(env)?;
     env.keys.finish_epoch()?;
+    let reserve = &env.shared.reserve;
+    let mut waiting = Vec::new();
+    let answering = env.answering.lock().clone();
+    for number in job::numbers(&env.dir)?.into_iter().filter(|number| !answering.contains(number)) {
+        waiting.extend(job::progress(&env.dir, &env.keys.read(), number)?);
+    }
+    let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
+    let is_due = waiting.iter().any(|job| job.reached(Stage::Purged).is_none());
+    if is_due {
+        let affected = left_over(env)?;
+        reserve.spend(|| purge(env, &affected, &mut purging))?;
+    }
+    let by = Permit::engine();
+    waiting.iter_mut().try_for_each(|job| reserve.spend(|| finish(env, &by, job, purging)).map(drop))?;
+    Ok(is_due)
+}
+
+/// The segments in which something of an erased entity may be left.
+fn left_over(env: &EnvironmentState) -> Result<Affected> {
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
@@ -144,15 +151,13 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
             }
         }
     }
-    let reserve = &env.shared.reserve;
-    reserve.spend(|| purge(env, &affected, &mut Purged::default()))?;
-    numbers.into_iter().try_for_each(|number| reserve.spend(|| finish(env, number)))?;
-    Ok(true)
+    Ok(affected)
 }
 
 /// A job number whose key is durable and was never used.
 fn begin(env: &EnvironmentState) -> Result<u64> {
-    let used = job::numbers(&env.dir)?;
+    let mut used = job::numbers(&env.dir)?;
+    used.extend(receipt::numbers(&env.dir.sub(receipt::RECEIPTS))?);
     let mut job = env.manifest.lock().next_job;
     while used.contains(&job) || env.keys.read().job_key(job).is_some() {
         job += 1;
@@ -161,75 +166,126 @@ fn begin(env: &EnvironmentState) -> Result<u64> {
     Ok(job)
 }
 
-/// Syncs the job, then masks the entity in every collection up to the last write given out; returns how
-/// many records that hid.
-fn hide(env: &EnvironmentState, number: u64, entity: &EntityId) -> Result<(Job, u64)> {
+/// Tells whom the job will erase, by pseudonyms that nobody can resolve once it has. Who was never here gets one too, so
+/// that the log does not say who was.
+fn tell_begun(env: &EnvironmentState, permit: &Permit, job: u64, entities: &[EntityId]) -> Result<()> {
+    let mut rng = generator(&*env.shared.entropy)?;
+    let entries = entities.iter().map(|entity| {
+        let keyring = env.keys.read();
+        let tag = keyring.tag(entity);
+        let blind = keyring.blind(&tag).unwrap_or_else(|| Arc::new(Blind::generate(&mut rng)));
+        let subject = Pseudonym::of(&blind, env.scope, &tag);
+        env.entry(permit, Act::ErasureBegun { subject, job }, Outcome::Done)
+    });
+    let entries = entries.collect();
+    env.append(entries).map(drop)
+}
+
+/// Syncs the job, then masks the entities in every collection up to the last write given out.
+fn hide(env: &EnvironmentState, number: u64, asked: &Asked) -> Result<Job> {
     let states = env.all();
     for view in states.iter().flat_map(|state| state.view().segments.clone()) {
         view.segment.index_unless_lost(&env.keys)?;
     }
+    let now = || env.shared.clock.now_ms();
     let mut applied = env.apply.lock();
     let through = {
         let mut queue = env.queue.lock();
         env.apply_all(&mut applied, &mut queue)?;
         queue.next_sequence.saturating_sub(1)
     };
-    let job = Job { number, entity: entity.clone(), through };
-    let key = env.keys.read().job_key(number).ok_or_else(|| Error::corrupt("a new job key is missing"))?;
-    job.write(&env.dir, &key, env.scope, &mut generator(&*env.shared.entropy)?)?;
+    let mut people: BTreeMap<Subject, EntityId> = BTreeMap::new();
+    people.extend(
+        asked.entities.iter().zip(&asked.salts).map(|(entity, salt)| (Subject::of(salt, entity), entity.clone())),
+    );
+    let begun = Stamp { time_ms: now(), sequence: through };
+    let progress = erasure::Job::begin(number, begun, people.keys().copied()).with_reason(asked.reason.clone());
+    let mut job = Job { entities: people.into_values().collect(), progress };
+    job.write(&env.dir, &env.keys.read(), &mut generator(&*env.shared.entropy)?)?;
     env.hidden.lock().push(job.clone());
-    let mut hidden = 0;
+    let mut counts = vec![0; job.entities.len()];
     for state in states {
         let mut view = (*state.view()).clone();
-        hidden += view.mask(entity, &state.space, &env.keys)?;
+        for (entity, count) in job.entities.iter().zip(&mut counts) {
+            *count += view.mask(entity, &state.space, &env.keys)?;
+        }
         state.publish(view);
     }
     // Reads that took an older view start over.
     env.masked.fetch_add(1, Ordering::Release);
-    Ok((job, hidden))
+    drop(applied);
+    job.hide(now(), &counts)?;
+    env.hidden.lock().iter_mut().filter(|other| other.number() == number).for_each(|other| *other = job.clone());
+    Ok(job)
 }
 
 type Affected = Vec<(Arc<CollectionState>, SegmentView)>;
 
-/// Moves the survivors of the log, then destroys the entity's keys, the old log's and those of every
+/// [`shred`], and durably noted.
+fn shred_durably(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> {
+    let reserve = &env.shared.reserve;
+    let (affected, progress) = reserve.spend(|| shred(env, job))?;
+    reserve.spend(|| save(env, &progress))?;
+    job::remove_ids(&env.dir, job.number())?;
+    remove_old_logs(env)?;
+    Ok((affected, progress))
+}
+
+/// Moves the survivors of the log, then destroys the entities' keys, the old log's and those of every
 /// affected index in one epoch. Search goes on from memory.
-fn shred(env: &EnvironmentState, job: &Job) -> Result<Affected> {
+fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> {
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
             let index = view.segment.index_unless_lost(&env.keys)?;
-            if index.is_none_or(|index| !index.entities.positions(&job.entity).is_empty()) {
+            let holds =
+                |entity: &EntityId| index.as_ref().is_none_or(|index| !index.entities.positions(entity).is_empty());
+            if job.entities.iter().any(holds) {
                 affected.push((Arc::clone(&state), view.clone()));
             }
         }
     }
+    let number = job.number();
+    let mut progress = job.progress.clone();
     {
         let mut applied = env.apply.lock();
         let mut queue = env.queue.lock();
         env.apply_all(&mut applied, &mut queue)?;
         move_log(env, &mut queue)?;
         let mut removal = env.keep(&queue)?;
-        removal.entities = vec![env.keys.read().tag(&job.entity)];
-        removal.keep_jobs.retain(|other| *other != job.number);
+        removal.entities = job.entities.iter().map(|entity| env.keys.read().tag(entity)).collect();
+        removal.keep_jobs.retain(|other| *other != number);
         removal.keep_indexes.retain(|index| affected.iter().all(|(_, view)| view.segment.id.0 != *index));
+        intend(env, &mut progress, &removal.entities)?;
         env.keys.epoch(&removal)?;
-        env.hidden.lock().retain(|other| other.number != job.number);
+        env.hidden.lock().retain(|other| other.number() != number);
+        let at = Stamp { time_ms: env.shared.clock.now_ms(), sequence: queue.next_sequence.saturating_sub(1) };
+        progress.shred(at).map_err(job::out_of_turn)?;
     }
-    remove_old_logs(env)?;
-    Ok(affected)
+    Ok((affected, progress))
 }
 
-/// How many segments went, came back without the entity in either way, and could not be rewritten.
-#[derive(Default)]
-struct Purged {
-    purged: u64,
-    rebuilt: u64,
-    repaired: u64,
-    quarantined: u64,
+/// Notes durably what the next epoch will destroy, and what an attempt before it did.
+fn intend(env: &EnvironmentState, progress: &mut erasure::Job, owners: &[privacy::Tag]) -> Result<()> {
+    let shredding = {
+        let keyring = env.keys.read();
+        let before = progress.intended().map(|before| before.destroyed.clone()).unwrap_or_default();
+        let mut destroyed: Vec<_> = before.into_iter().filter(|id| keyring.is_destroyed(*id)).collect();
+        destroyed.extend(owners.iter().flat_map(|owner| keyring.key_ids(owner)));
+        destroyed.sort_unstable();
+        destroyed.dedup();
+        Shredding { epoch: keyring.epoch_number() + 1, destroyed, anchors: env.keys.grades() }
+    };
+    progress.intend(shredding).map_err(job::out_of_turn)?;
+    save(env, progress)?;
+    let number = progress.number();
+    let mut hidden = env.hidden.lock();
+    hidden.iter_mut().filter(|job| job.number() == number).for_each(|job| job.progress = progress.clone());
+    Ok(())
 }
 
 /// Rewrites every affected segment from its survivors, and counts in `done`.
-fn purge(env: &EnvironmentState, affected: &Affected, done: &mut Purged) -> Result<()> {
+fn purge(env: &EnvironmentState, affected: &Affected, done: &mut Purging) -> Result<()> {
     for (state, old) in affected {
         // The view's bitmap may have grown since.
         let view = state.view();
@@ -241,20 +297,66 @@ fn purge(env: &EnvironmentState, affected: &Affected, done: &mut Purged) -> Resu
         };
         done.purged += 1;
         match outcome {
-            Outcome::Emptied => {}
-            Outcome::Built => done.rebuilt += 1,
-            Outcome::Repaired => done.repaired += 1,
+            Rewritten::Emptied => {}
+            Rewritten::Built => done.rebuilt += 1,
+            Rewritten::Repaired => done.repaired += 1,
         }
     }
     Ok(())
 }
 
-fn finish(env: &EnvironmentState, number: u64) -> Result<()> {
-    {
-        let _order = env.apply.lock();
-        env.commit(|manifest| manifest.next_job = manifest.next_job.max(number + 1))?;
+/// Takes a job that purged as far as it goes: signs what it reached, and removes it once no graph waits. Gives the receipt
+/// with the place of the event that tells of it, if one was due.
+fn finish(
+    env: &EnvironmentState,
+    permit: &Permit,
+    progress: &mut erasure::Job,
+    purging: Purging,
+) -> Result<Option<(Receipt, u64)>> {
+    let now = || Stamp { time_ms: env.shared.clock.now_ms(), sequence: *env.apply.lock() };
+    let before = progress.due();
+    if before == Some(Stage::Shredded) {
+        // The epoch was over when the process ended; that it is over now is what can be said.
+        progress.shred(forward(progress, now())).map_err(job::out_of_turn)?;
     }
-    job::remove(&env.dir, number)
+    if progress.due() == Some(Stage::Purged) {
+        progress.purge(forward(progress, now()), purging).map_err(job::out_of_turn)?;
+    }
+    if progress.due() == Some(Stage::Rebuilt) && is_rebuilt(env, progress) {
+        progress.rebuild(forward(progress, now())).map_err(job::out_of_turn)?;
+    }
+    if progress.due() != before {
+        save(env, progress)?;
+        job::remove_ids(&env.dir, progress.number())?;
+    }
+    let issued = if receipt::is_stored(env, progress)? { None } else { Some(receipt::issue(env, permit, progress)?) };
+    if progress.due().is_none() {
+        {
+            let _order = env.apply.lock();
+            env.commit(|manifest| manifest.next_job = manifest.next_job.max(progress.number() + 1))?;
+        }
+        job::remove_all(&env.dir, progress.number())?;
+    }
+    Ok(issued)
+}
+
+/// Whether every index is one that never knew the entities. A graph that waits for the sake of others may know them too, by
+/// rows that it lost before.
+fn is_rebuilt(env: &EnvironmentState, progress: &erasure::Job) -> bool {
+    let was_sound = progress.purging().is_some_and(|purging| purging.quarantined == 0);
+    let is_sound = || env.all().iter().all(|state| state.view().quarantined().next().is_none());
+    rebuild::waiting(env).is_empty() && (was_sound || is_sound())
+}
+
+/// A stamp that does not go back before what the job reached, however the sequences were counted since.
+fn forward(progress: &erasure::Job, at: Stamp) -> Stamp {
+    let stages = [Stage::Purged, Stage::Shredded, Stage::Hidden];
+    let last = stages.into_iter().find_map(|stage| progress.reached(stage)).unwrap_or(progress.begun());
+    Stamp { sequence: at.sequence.max(last.sequence), ..at }
+}
+
+fn save(env: &EnvironmentState, progress: &erasure::Job) -> Result<()> {
+    job::save(&env.dir, &env.keys.read(), progress, &mut generator(&*env.shared.entropy)?)
 }
 
 fn holds_destroyed(env: &EnvironmentState, view: &SegmentView) -> Result<bool> {

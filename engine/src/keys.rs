@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use privacy::{
-    Anchor, AnchorStore, Epoch, KeyId, Keyring, OpenKeyringError, Removal, RootKey, Scope, SectionKey, Wanted,
+    Anchor, AnchorStore, Epoch, Grade, KeyId, Keyring, OpenKeyringError, Removal, RootKey, Scope, SectionKey, Wanted,
 };
 use storage::backend::Dir;
 use storage::frame_log::{FrameWriter, Header, LogKind, read_frames};
@@ -16,6 +16,7 @@ use storage::sync::{Mutex, RwLock, RwLockReadGuard};
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::trail;
 
 /// Directory of the keyring inside an environment.
 pub(crate) const KEYRING: &str = "keyring";
@@ -100,6 +101,24 @@ impl Keys {
             self.epoch(keep)?;
         }
         Ok(())
+    }
+
+    /// Where the audit log in `dir` lives, with the durable keys and the anchor stores of this keyring.
+    pub fn trail_home(&self, dir: Dir) -> trail::Home {
+        let keyring = self.read();
+        trail::Home {
+            dir,
+            scope: self.home.scope,
+            key: keyring.audit_key(),
+            signing: keyring.signing_key(),
+            anchors: self.home.anchors.clone(),
+            entropy: Arc::clone(&self.home.entropy),
+        }
+    }
+
+    /// What every anchor store is good for.
+    pub fn grades(&self) -> Vec<Grade> {
+        self.home.anchors.iter().map(|store| store.grade()).collect()
     }
 
     /// The keyring, for lookups.

@@ -15,6 +15,7 @@
 mod aim;
 mod alias;
 mod aside;
+mod audit;
 mod batch;
 mod bounds;
 mod catalog;
@@ -32,6 +33,8 @@ pub mod durability;
 mod entropy;
 mod environment;
 mod erase;
+mod erasure;
+mod erasure_plan;
 mod error;
 mod example;
 mod facet;
@@ -58,6 +61,7 @@ mod read;
 #[cfg(doctest)]
 mod readme;
 mod rebuild;
+mod receipt;
 mod record;
 mod recover;
 mod relog;
@@ -86,6 +90,7 @@ mod snapshot;
 mod sorted;
 mod state;
 mod step;
+mod trail;
 mod update;
 mod values;
 mod verify;
@@ -94,6 +99,7 @@ mod worker;
 mod write;
 
 pub use alias::Alias;
+pub use audit::{Audit, AuditEvent, AuditPage, AuditReport};
 pub use clock::{Clock, SystemClock};
 pub use collection::Collection;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
@@ -103,8 +109,9 @@ pub use database::{Builder, Database};
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
 pub use entropy::{Entropy, OsEntropy};
-pub use environment::{CollectionBuilder, Environment, Erase};
-pub use erase::Erasure;
+pub use environment::{CollectionBuilder, Environment};
+pub use erasure::{Erase, Erasure, Wait};
+pub use erasure_plan::ErasurePlan;
 pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
@@ -114,11 +121,14 @@ pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
-pub use privacy::EntityId;
+pub use privacy::audit::Source;
+pub use privacy::erasure::{Erased, Receipt, ReceiptView, Subject};
+pub use privacy::{EntityId, Salt, VerifyingKey};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,
 };
+pub use receipt::StoredReceipt;
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};

@@ -33,6 +33,10 @@ const HOLD_BACK_WAIT: Duration = Duration::from_secs(10);
 
 /// Does the most urgent piece of upkeep, if any; what it builds aside is given up once told to `stop`.
 pub(crate) fn step(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
+    if let Err(error) = sign_due(env) {
+        // It must not be in the way of what makes room.
+        tracing::warn!(%error, "the audit log is behind and will be tried again");
+    }
     // Writers who never pause must not put a rebuild off for ever.
     if flush_due(env)? && !rebuild::is_overdue(env) {
         return Ok(Step::Flushed);
@@ -52,6 +56,16 @@ pub(crate) fn step(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
         }
     }
     Ok(Step::Idle)
+}
+
+/// Tells the batches of the last minute, and signs for what was told.
+fn sign_due(env: &EnvironmentState) -> Result<()> {
+    let now = env.shared.clock.now_ms();
+    let is_due = env.tally.lock().is_due(now);
+    if is_due {
+        env.tell_batches()?;
+    }
+    env.trail.checkpoint_due(now)
 }
 
 /// Flushes if a memtable is over its limit; says whether one was.
@@ -135,7 +149,9 @@ pub(crate) fn compact(env: &EnvironmentState) -> Result<()> {
         // Whatever is damaged is left out the next time around.
         while rewrite_at_last(env, choose, &|| false)? == Step::Quarantined {}
     }
-    Ok(())
+    // No graph waits any more, which is what erasures may have waited for.
+    let _one = env.maintenance.lock();
+    erase::finish_shredded(env).map(drop)
 }
 
 /// Writers flush here while a memtable is far over its limit, or are told to come back where other upkeep
@@ -168,6 +184,7 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
             return Ok(());
         }
         env.apply_all(&mut applied, &mut queue)?;
+        env.tell_batches()?;
         let log = env.new_log(queue.next_sequence)?;
         env.commit(|manifest| manifest.logs.push(log.number()))?;
         queue.log = Some(Arc::clone(&log));

@@ -3,6 +3,8 @@
 //! The program that links the engine and opens the database is its trusted host and may do everything;
 //! narrower permits come from authorising a caller. The walks ask the permit before anything else.
 
+use privacy::audit::{Actor, Source};
+
 use crate::error::Result;
 
 /// What a walk is about to do.
@@ -24,23 +26,44 @@ pub(crate) enum Action {
 #[derive(Clone, Debug)]
 pub struct Permit {
     holder: Holder,
+    source: Source,
 }
 
 #[derive(Clone, Debug)]
 enum Holder {
     TrustedHost,
+    Engine,
 }
 
 impl Permit {
     /// The permit of the process that holds the root key.
     pub(crate) fn trusted_host() -> Self {
-        Self { holder: Holder::TrustedHost }
+        Self { holder: Holder::TrustedHost, source: Source::Library }
+    }
+
+    /// The permit of the engine itself: upkeep and recovery.
+    pub(crate) fn engine() -> Self {
+        Self { holder: Holder::Engine, source: Source::Worker }
+    }
+
+    /// The same, for requests that come by another way.
+    pub(crate) fn by_way_of(&self, source: Source) -> Self {
+        Self { source, ..self.clone() }
+    }
+
+    /// Who the audit log names, and by which way the request came.
+    pub(crate) fn by(&self) -> (Actor, Source) {
+        let actor = match self.holder {
+            Holder::TrustedHost => Actor::Host,
+            Holder::Engine => Actor::Engine,
+        };
+        (actor, self.source)
     }
 
     /// Fails with `Denied` where the holder may not do `action`.
     pub(crate) fn check(&self, action: Action) -> Result<()> {
         match (&self.holder, action) {
-            (Holder::TrustedHost, _) => Ok(()),
+            (Holder::TrustedHost | Holder::Engine, _) => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use index::Space;
+use privacy::erasure::Stage;
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::Sequence;
@@ -15,7 +16,7 @@ use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
 use storage::segment::layout::rows_name;
 use storage::segment::read_tombstones;
-use storage::wal::{Loss, Salvaged, replay, salvage};
+use storage::wal::{Entry, Loss, Salvaged, replay, salvage};
 
 use crate::catalog::Catalog;
 use crate::draft::Input;
@@ -26,6 +27,7 @@ use crate::files::remove;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::metric_code::metric_of;
+use crate::receipt::RECEIPTS;
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
 use crate::rules::Rules;
@@ -34,6 +36,7 @@ use crate::segment::{Segment, is_damage};
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
+use crate::trail::{AUDIT, Kind, Tally, Trail};
 use storage::backend::Dir;
 use storage::sync::{Mutex, RwLock};
 
@@ -41,7 +44,7 @@ use storage::sync::{Mutex, RwLock};
 pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
     let doing = "the environment cannot be made";
     home.anchors_dir.make().map_err(|e| Error::io("the anchors cannot be kept", e))?;
-    for sub in [SEGMENTS, LOGS, JOBS, KEYRING] {
+    for sub in [SEGMENTS, LOGS, JOBS, KEYRING, AUDIT, RECEIPTS] {
         dir.sub(sub).make().map_err(|e| Error::io(doing, e))?;
     }
     for leftover in list(&dir).map_err(|e| Error::io(doing, e))? {
@@ -54,7 +57,8 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
     let keys = Keys::create(home, |table_key| {
         Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
     })?;
-    Ok(assemble(name, dir, keys, shared, Manifest::first(), Catalog::default(), 1))
+    let trail = Trail::open(keys.trail_home(dir.sub(AUDIT)))?;
+    Ok(assemble(name, dir, (keys, trail), shared, Manifest::first(), Catalog::default(), 1))
 }
 
 /// Opens the environment in `dir`.
@@ -99,10 +103,20 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         entry.aliases.iter().for_each(|alias| catalog.set_alias(alias.clone(), &state));
         catalog.insert(state);
     }
-    let interrupted = job::interrupted(&dir, &keys)?;
-    let (last, losses) = replay_logs(&dir, &keys, &manifest, &catalog, &interrupted, damaged)?;
-    let env = assemble(name, dir, keys, shared, manifest, catalog, last + 1);
+    let mut interrupted = job::interrupted(&dir, &keys)?;
+    let trail = Trail::open(keys.trail_home(dir.sub(AUDIT)))?;
+    let mut untold = Tally::default();
+    let told = |collection: &[u8; 16]| manifest.last_sequence.max(trail.told(collection));
+    let (last, losses) =
+        replay_logs(&dir, &keys, &manifest, &catalog, (&mut interrupted, shared), damaged, |sequence, entry| {
+            if sequence > told(&entry.collection().0) {
+                let (kind, records) = Kind::of(entry);
+                untold.count(entry.collection().0, kind, records, sequence, shared.clock.now_ms());
+            }
+        })?;
+    let env = assemble(name, dir, (keys, trail), shared, manifest, catalog, last + 1);
     *env.hidden.lock() = interrupted;
+    *env.tally.lock() = untold;
     Ok(Found { env, losses, findings })
 }
 
@@ -117,7 +131,7 @@ impl Found {
 fn assemble(
     name: &str,
     dir: Dir,
-    keys: Keys,
+    (keys, trail): (Keys, Trail),
     shared: &Arc<Shared>,
     manifest: Manifest,
     catalog: Catalog,
@@ -130,11 +144,14 @@ fn assemble(
         dir,
         keys,
         shared: Arc::clone(shared),
+        trail,
+        tally: Mutex::default(),
         catalog: RwLock::new(catalog),
         building: Mutex::new(()),
         site: Site::default(),
         maintenance: Mutex::new(()),
         hidden: Mutex::default(),
+        answering: Mutex::default(),
         masked: AtomicU64::new(0),
         structure: Mutex::new(()),
         apply: Mutex::new(next_sequence - 1),
@@ -211,14 +228,15 @@ fn replay_logs(
     keys: &Keys,
     manifest: &Manifest,
     catalog: &Catalog,
-    interrupted: &[Job],
+    (interrupted, shared): (&mut [Job], &Shared),
     damaged: Damaged,
+    mut replayed: impl FnMut(Sequence, &Entry),
 ) -> Result<(Sequence, Vec<(u64, Loss)>)> {
     let flushed = manifest.collections.iter().map(|entry| entry.flushed).max().unwrap_or_default();
     let mut last = manifest.last_sequence.max(flushed);
-    let mut jobs: Vec<&Job> = interrupted.iter().collect();
-    jobs.sort_unstable_by_key(|job| job.through);
-    let mut jobs = jobs.into_iter().peekable();
+    interrupted.sort_unstable_by_key(|job| job.through());
+    let mut jobs = interrupted.iter_mut().peekable();
+    let mask = |job: &mut Job| mask(keys, catalog, job, shared.clock.now_ms());
     let (scope, logs) = (keys.read().scope(), dir.sub(LOGS));
     let mut losses = Vec::new();
     for number in &manifest.logs {
@@ -235,10 +253,11 @@ fn replay_logs(
             losses.push((*number, loss));
         }
         for (sequence, entry) in entries {
-            while let Some(job) = jobs.next_if(|job| job.through < sequence) {
-                mask(keys, catalog, job)?;
+            while let Some(job) = jobs.next_if(|job| job.through() < sequence) {
+                mask(job)?;
             }
             last = last.max(sequence);
+            replayed(sequence, &entry);
             let Some(state) = catalog.collections().find(|state| state.id == entry.collection()) else { continue };
             let mut view = (*state.view()).clone();
             let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
@@ -250,17 +269,21 @@ fn replay_logs(
             }
         }
     }
-    jobs.try_for_each(|job| mask(keys, catalog, job))?;
+    jobs.try_for_each(mask)?;
     Ok((last, losses))
 }
 
-fn mask(keys: &Keys, catalog: &Catalog, job: &Job) -> Result<()> {
+/// Hides whom a job erases; how many records that were, if the job did not say it yet.
+fn mask(keys: &Keys, catalog: &Catalog, job: &mut Job, now_ms: u64) -> Result<()> {
+    let mut counts = vec![0; job.entities.len()];
     for state in catalog.collections() {
         let mut view = (*state.view()).clone();
-        view.mask(&job.entity, &state.space, keys)?;
+        for (entity, count) in job.entities.iter().zip(&mut counts) {
+            *count += view.mask(entity, &state.space, keys)?;
+        }
         state.publish(view);
     }
-    Ok(())
+    if job.progress.due() == Some(Stage::Hidden) { job.hide(now_ms, &counts) } else { Ok(()) }
 }
 
 fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
@@ -280,7 +303,8 @@ fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
             remove(&env.dir, &orphan)?;
         }
     }
-    job::remove_unfinished(&env.dir)?;
+    job::remove_unfinished(&env.dir, &env.keys)?;
+    env.trail.settle()?;
     if !env.manifest.lock().logs.is_empty() {
         // What was replayed may never have reached the disk: an earlier process may have died of a failed
         // sync, and the page cache shows bytes that the disk lacks. It is written anew before it is served.

@@ -19,6 +19,7 @@ const FRAME_RECORDS: usize = 256;
 /// Writes what the memtables hold into a new log, so that every older log can go with its key. The caller
 /// holds `maintenance` and the queue, with every write applied.
 pub(crate) fn move_log(env: &EnvironmentState, queue: &mut Queue) -> Result<()> {
+    env.tell_batches()?;
     let log = env.new_log(queue.next_sequence)?;
     copy_all(env, queue, &log, &env.all())?;
     let last = queue.next_sequence.saturating_sub(1);

@@ -3,13 +3,14 @@
 //!
 //! Lock order, outermost first: `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
 //! erasure, drop or commit of what was built at a time), `structure`, `apply` (writes become visible in sequence order),
-//! `queue` (sequences are given out), `manifest`, a collection's view.
+//! `queue` (sequences are given out), `manifest`, a collection's view. `tally` and the trail's own lock are taken last.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use index::{Codes, Scratch};
+use privacy::audit::{Act, Entry, Outcome};
 use privacy::{Removal, Scope, SectionKey, Wanted};
 use rand::rngs::StdRng;
 use rayon::ThreadPool;
@@ -20,7 +21,7 @@ use storage::recovery::{LOGS, SEGMENTS};
 use storage::segment::layout::tombstones_name;
 use storage::segment::write_tombstones;
 use storage::sync::{Mutex, RwLock};
-use storage::wal::{Entry, WalWriter, wal_name};
+use storage::wal::{Entry as LoggedWrite, WalWriter, wal_name};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -29,10 +30,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::job::{self, Job};
 use crate::keys::Keys;
+use crate::permit::Permit;
 use crate::reserve::Reserve;
 use crate::settings::Settings;
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
+use crate::trail::{Kind, Tally, Trail};
 
 /// The other half of what the walks share.
 pub(crate) use crate::collection_state::CollectionState;
@@ -59,7 +62,7 @@ pub(crate) struct Shared {
 /// A write that has a sequence.
 pub(crate) struct Write {
     pub sequence: Sequence,
-    pub entry: Entry,
+    pub entry: LoggedWrite,
     /// The codes of the records that it puts, made by the writer, who holds no lock yet.
     pub codes: Codes,
 }
@@ -99,6 +102,10 @@ pub(crate) struct EnvironmentState {
     pub dir: Dir,
     pub keys: Keys,
     pub shared: Arc<Shared>,
+    /// The audit log; acts are told by [`EnvironmentState::tell`].
+    pub trail: Trail,
+    /// Batches that were written and are not told yet.
+    pub tally: Mutex<Tally>,
     pub catalog: RwLock<Catalog>,
     pub building: Mutex<()>,
     /// What is being built while others go on.
@@ -106,6 +113,8 @@ pub(crate) struct EnvironmentState {
     pub maintenance: Mutex<()>,
     /// Erasures whose entity is hidden and whose keys are not destroyed yet, because something failed in between.
     pub hidden: Mutex<Vec<Job>>,
+    /// Erasures whose caller waits for them to end: upkeep leaves them alone.
+    pub answering: Mutex<Vec<u64>>,
     /// How often an entity was masked in every view.
     pub masked: AtomicU64,
     /// One collection is made, described anew, named or dropped at a time.
@@ -131,6 +140,53 @@ impl EnvironmentState {
     /// Fails with `Closed` once the database is being closed.
     pub fn check_open(&self) -> Result<()> {
         if self.is_closing() { Err(Error::new(ErrorKind::Closed, "the database was closed")) } else { Ok(()) }
+    }
+
+    /// Tells the audit log what `permit`'s holder is about to do; durable when it returns. Gives the event's place.
+    ///
+    /// An act is told once nothing but the disk can refuse it, and before it takes effect: what cannot be told is not done,
+    /// and no crash hides what was. One that then fails is told again by [`EnvironmentState::told`].
+    pub fn tell(&self, permit: &Permit, act: Act) -> Result<u64> {
+        let places = self.append(vec![self.entry(permit, act, Outcome::Done)])?;
+        Ok(places.last().copied().unwrap_or_default())
+    }
+
+    /// Tells an act, then does it; one that fails is told as failed, too.
+    pub fn told<T>(&self, permit: &Permit, act: Act, done: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.tell(permit, act.clone())?;
+        done().inspect_err(|_| {
+            // The error that is answered is the one that matters.
+            if let Err(error) = self.append(vec![self.entry(permit, act, Outcome::Failed)]) {
+                tracing::warn!(%error, "the audit log does not tell that an act failed");
+            }
+        })
+    }
+
+    /// Tells the batches that were counted. To be called before any of the log of writes that holds them goes.
+    pub fn tell_batches(&self) -> Result<()> {
+        let mut tally = self.tally.lock();
+        let acts = tally.take();
+        let by = Permit::trusted_host();
+        let entries: Vec<_> = acts.iter().map(|act| self.entry(&by, act.clone(), Outcome::Done)).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.append(entries).map(drop).inspect_err(|_| tally.put_back(&acts, self.shared.clock.now_ms()))
+    }
+
+    /// Tells several acts at once; before the first that this process tells, that it opened the environment.
+    pub fn append(&self, mut entries: Vec<Entry>) -> Result<Vec<u64>> {
+        if !self.trail.has_told() {
+            let epoch = self.keys.read().epoch_number();
+            entries.insert(0, self.entry(&Permit::engine(), Act::Opened { epoch }, Outcome::Done));
+        }
+        self.trail.tell(entries)
+    }
+
+    /// What is told of an act now.
+    pub fn entry(&self, permit: &Permit, act: Act, outcome: Outcome) -> Entry {
+        let (actor, source) = permit.by();
+        Entry { time_ms: self.shared.clock.now_ms(), actor, source, outcome, request: None, act, detail: None }
     }
 
     pub fn segments_dir(&self) -> Dir {
@@ -203,7 +259,9 @@ impl EnvironmentState {
             // A collection dropped meanwhile takes its late writes with it.
             let Some(state) = collections.iter().find(|state| state.id == id) else { continue };
             let (_, view) = changed.entry(id).or_insert_with(|| (Arc::clone(state), (*state.view()).clone()));
+            let (kind, records) = Kind::of(&write.entry);
             apply(view, write, &self.keys).inspect_err(fell_behind)?;
+            self.tally.lock().count(id.0, kind, records, sequence, self.shared.clock.now_ms());
             *applied = (*applied).max(sequence);
         }
         for (state, mut view) in changed.into_values() {
@@ -284,8 +342,8 @@ impl EnvironmentState {
 pub(crate) fn apply(view: &mut View, write: Write, keys: &Keys) -> Result<()> {
     let Write { sequence, entry, codes } = write;
     match entry {
-        Entry::Put { records, .. } => view.put(records, codes, keys)?,
-        Entry::Delete { ids, .. } => ids.into_iter().try_for_each(|id| view.delete(id, sequence, keys))?,
+        LoggedWrite::Put { records, .. } => view.put(records, codes, keys)?,
+        LoggedWrite::Delete { ids, .. } => ids.into_iter().try_for_each(|id| view.delete(id, sequence, keys))?,
     }
     view.sequence = view.sequence.max(sequence);
     Ok(())

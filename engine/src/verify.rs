@@ -1,10 +1,11 @@
 //! VERIFY: every stored byte of every live file is authenticated; deeply, what the indexes say is held against the
 //! rows as well.
 //!
-//! Changes nothing on disk. Reports facts about files; never an id, an entity or a vector.
+//! Changes nothing on disk, but that the audit log tells of it. Reports facts about files; never an id, an entity or a vector.
 
 use std::collections::HashSet;
 
+use privacy::audit::Act;
 use serde::Serialize;
 use storage::id::{RecordId, RowId, Sequence};
 use storage::manifest::read_newest;
@@ -23,6 +24,7 @@ use crate::permit::{Action, Permit};
 use crate::segment::{Index, Segment};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
+use crate::trail::AUDIT;
 
 /// How much a verification asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Logs that are live.
     pub logs: u64,
+    /// Events of the audit log.
+    pub events: u64,
     /// What is wrong; empty if all is well.
     pub problems: Vec<Problem>,
 }
@@ -54,7 +58,9 @@ pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> R
     // Upkeep would replace files while they are being read.
     let _one = env.maintenance.lock();
     let mut report = VerifyReport::default();
+    tell(env, permit, depth);
     check_files(env, &mut report)?;
+    report.events = check_trail(env, &mut report);
     check_logs(env, &mut report);
     let manifest = env.manifest.lock().clone();
     for state in env.all() {
@@ -108,6 +114,25 @@ fn check_files(env: &EnvironmentState, report: &mut VerifyReport) -> Result<()> 
         report.problem(KEYRING.into(), &error);
     }
     Ok(())
+}
+
+/// Tells that the environment is verified. One that cannot be told is verified all the same: it changes nothing, and a
+/// disk that takes no event may be why it is asked for.
+fn tell(env: &EnvironmentState, permit: &Permit, depth: Depth) {
+    if let Err(error) = env.tell(permit, Act::Verified { is_deep: depth == Depth::Meaning }) {
+        tracing::warn!(%error, "the audit log does not tell of a verification");
+    }
+}
+
+/// Every event of the audit log, from the first; how many there are.
+fn check_trail(env: &EnvironmentState, report: &mut VerifyReport) -> u64 {
+    match env.trail.verify(true) {
+        Ok(checked) => checked.through,
+        Err(error) => {
+            report.problem(AUDIT.into(), &error);
+            0
+        }
+    }
 }
 
 fn check_logs(env: &EnvironmentState, report: &mut VerifyReport) {

@@ -1,7 +1,7 @@
 //! Anchors as files: one per epoch, named by it in 20 decimal digits, checksummed, overwritten when destroyed.
 //! Invariant: an epoch is listed as long as any byte of its anchor has a name here, so that an empty list is proof.
 //! Hence a file is written in place under its final name; a crash leaves a damaged one, which is listed, not a hidden
-//! one beside it. Here because `privacy` says what an anchor store must do and may not touch files.
+//! one beside it. The newest checkpoint of the audit log lies beside the anchors, named by its size. Here because `privacy` says what an anchor store must do and may not touch files.
 
 use std::io;
 
@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 use crate::backend::Dir;
 
 const MAGIC: [u8; 8] = *b"LETHANC1";
+/// What the names of checkpoints begin with.
+const CHECKPOINT: &str = "checkpoint-";
 const LEN: usize = 8 + 32 + 4;
 
 /// A directory that holds the anchors of one environment.
@@ -24,6 +26,11 @@ impl AnchorDir {
     /// caller's to judge.
     pub fn new(dir: Dir, grade: Grade) -> Self {
         Self { dir, grade }
+    }
+
+    /// The sizes of the checkpoints that are kept, rising.
+    fn checkpoints(&self) -> io::Result<Vec<u64>> {
+        Ok(self.dir.list()?.iter().filter_map(|name| epoch_of(name.strip_prefix(CHECKPOINT)?)).collect())
     }
 
     fn write(&self, name: &str, anchor: &Anchor, epoch: u64) -> io::Result<()> {
@@ -68,6 +75,25 @@ impl AnchorStore for AnchorDir {
         }
     }
 
+    fn keep_checkpoint(&self, size: u64, note: &str) -> io::Result<()> {
+        let kept = self.checkpoints()?;
+        if kept.last().is_some_and(|newest| *newest >= size) {
+            return Ok(());
+        }
+        self.dir.make()?;
+        self.dir.write_new(&checkpoint_name(size), note.as_bytes())?;
+        // Only now that the new one is durable. What a crash leaves of the old ones goes with the next.
+        let of_checkpoints = |name: &&String| name.starts_with(CHECKPOINT) && **name != checkpoint_name(size);
+        self.dir.list()?.iter().filter(of_checkpoints).try_for_each(|name| self.dir.remove(name))
+    }
+
+    fn checkpoint(&self) -> io::Result<Option<String>> {
+        let Some(newest) = self.checkpoints()?.pop() else { return Ok(None) };
+        let bytes = self.dir.read(&checkpoint_name(newest))?;
+        let text = String::from_utf8(bytes);
+        text.map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the checkpoint is damaged"))
+    }
+
     fn grade(&self) -> Grade {
         self.grade
     }
@@ -75,6 +101,10 @@ impl AnchorStore for AnchorDir {
 
 fn name_of(epoch: u64) -> String {
     format!("{epoch:020}")
+}
+
+fn checkpoint_name(size: u64) -> String {
+    format!("{CHECKPOINT}{size:020}")
 }
 
 fn epoch_of(name: &str) -> Option<u64> {
@@ -134,6 +164,24 @@ mod tests {
         store.destroy(9).unwrap();
         assert_eq!(store.list().unwrap(), [10, u64::MAX]);
         assert!(store.get(9).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_newest_checkpoint_stays_and_none_before_it() {
+        let dir = Dir::root(Arc::new(Memory::new())).sub("anchors/acme");
+        let store = AnchorDir::new(dir.clone(), Grade::OtherVolume);
+        assert_eq!(store.checkpoint().unwrap(), None);
+        store.put(3, &anchor(3)).unwrap();
+        for (size, kept) in [(9, "nine"), (100, "hundred"), (99, "hundred"), (100, "hundred")] {
+            store.keep_checkpoint(size, if size == 9 { "nine" } else { "hundred" }).unwrap();
+            assert_eq!(store.checkpoint().unwrap().as_deref(), Some(kept));
+        }
+        assert_eq!((store.list().unwrap(), dir.list().unwrap().len()), (vec![3], 2));
+        // A crash came between the new one and the removal of the old.
+        dir.write_new(&checkpoint_name(7), b"seven").unwrap();
+        assert_eq!(store.checkpoint().unwrap().as_deref(), Some("hundred"));
+        store.keep_checkpoint(101, "more").unwrap();
+        assert_eq!((store.checkpoint().unwrap().as_deref(), dir.list().unwrap().len()), (Some("more"), 2));
     }
 
     #[test]

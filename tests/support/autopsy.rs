@@ -74,6 +74,7 @@ pub fn autopsy(medium: &Medium) -> Result<Autopsy, String> {
     logs(&dir, &keyring, scope, &mut found)?;
     segments(&dir, &manifest, &keyring, scope, &mut found)?;
     jobs(&dir, &keyring, scope, &mut found)?;
+    trail(&dir, &keyring, scope, &mut found)?;
     Ok(found)
 }
 
@@ -249,6 +250,35 @@ fn rows(
     Ok(())
 }
 
+/// Every frame of the audit log and its mark.
+fn trail(dir: &Dir, keyring: &Keyring, scope: Scope, found: &mut Autopsy) -> Result<(), String> {
+    let (files, key) = (dir.sub("audit"), keyring.audit_key());
+    for name in said("audit", files.list())? {
+        let bytes = said(&name, files.read(&name))?;
+        let mut open = |kind, file, place, sealed: &[u8]| {
+            let context = SectionContext { scope, kind, file, place };
+            let plain = open_section(&key, &context, sealed).map_err(|_| format!("audit/{name} is damaged"))?;
+            found.plain.extend_from_slice(&plain);
+            found.sealed(sealed);
+            Ok::<_, String>(())
+        };
+        let numbers: Vec<u64> = name.split(['-', '.']).filter_map(|part| part.parse().ok()).collect();
+        match *numbers {
+            [size] if name.starts_with("mark-") => {
+                open(SectionKind::AuditWatermark, size, 0, &bytes)?;
+            }
+            [block, generation] => {
+                let number = (block << 27) | generation;
+                for (place, at) in (0..).zip(said(&name, read_frames(&bytes, LogKind::Audit, number))?.payloads) {
+                    open(SectionKind::AuditFrame, number, place, bytes.get(at).unwrap_or_default())?;
+                }
+            }
+            _ => found.strays.push(format!("audit/{name}")),
+        }
+    }
+    Ok(())
+}
+
 fn jobs(dir: &Dir, keyring: &Keyring, scope: Scope, found: &mut Autopsy) -> Result<(), String> {
     let jobs = dir.sub("jobs");
     for name in said("jobs", jobs.list())? {
@@ -261,7 +291,33 @@ fn jobs(dir: &Dir, keyring: &Keyring, scope: Scope, found: &mut Autopsy) -> Resu
                 .plain
                 .extend_from_slice(&open_section(&key, &context, &sealed).map_err(|_| format!("{name} is damaged"))?);
         }
-        found.strays.push(format!("jobs/{name}"));
+        let progress: Option<Vec<u64>> =
+            name.strip_suffix(".progress").and_then(|parts| parts.split('.').map(|part| part.parse().ok()).collect());
+        if let Some([number, _]) = progress.as_deref() {
+            let context = SectionContext { scope, kind: SectionKind::Job, file: *number, place: 1 };
+            let sealed = said(&name, jobs.read(&name))?;
+            let plain = open_section(&keyring.audit_key(), &context, &sealed);
+            found.plain.extend_from_slice(&plain.map_err(|_| format!("{name} is damaged"))?);
+            found.sealed(&sealed);
+        }
+        // A job waits for the graphs that it left to be rebuilt, and for nothing else.
+        if progress.is_none() || !found.indexes.iter().any(|index| index.waits) {
+            found.strays.push(format!("jobs/{name}"));
+        }
+    }
+    let receipts = dir.sub("receipts");
+    for name in said("receipts", receipts.list())? {
+        let parts: Option<Vec<u64>> =
+            name.strip_suffix(".receipt").and_then(|parts| parts.split('.').map(|part| part.parse().ok()).collect());
+        let Some([file, place]) = parts.as_deref() else {
+            found.strays.push(format!("receipts/{name}"));
+            continue;
+        };
+        let context = SectionContext { scope, kind: SectionKind::Receipt, file: *file, place: *place };
+        let sealed = said(&name, receipts.read(&name))?;
+        let plain = open_section(&keyring.audit_key(), &context, &sealed);
+        found.plain.extend_from_slice(&plain.map_err(|_| format!("{name} is damaged"))?);
+        found.sealed(&sealed);
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ impl Target {
             Self::RootPage => "keyring/root-",
             Self::Bucket => "keyring/buckets-",
             Self::NewKeys => "keyring/new-",
-            Self::Job => "jobs/",
+            Self::Job => ".job",
         }
     }
 }

@@ -144,8 +144,8 @@ impl Hand {
     }
 }
 
-/// A clock that takes a picture of the files when it is first asked for the time. An erasure asks when its job is
-/// synced and its entity hidden: a crash there leaves what the picture shows.
+/// A clock that takes a picture of the files when it is first asked for the time with a job there. An erasure asks when
+/// its job is synced and its entity hidden: a crash there leaves what the picture shows.
 struct Shutter {
     memory: Memory,
     taken: Mutex<Option<Tree>>,
@@ -153,7 +153,10 @@ struct Shutter {
 
 impl Clock for Shutter {
     fn now_ms(&self) -> u64 {
-        self.taken.lock().unwrap().get_or_insert_with(|| dump(&self.memory));
+        let mut taken = self.taken.lock().unwrap();
+        if taken.is_none() {
+            *taken = Some(dump(&self.memory)).filter(|files| files.keys().any(|path| path.ends_with(".job")));
+        }
         0
     }
 }

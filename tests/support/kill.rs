@@ -128,7 +128,9 @@ impl Remains {
         };
         let mut rows = list("seg")?;
         rows.retain(|name| Path::new(name).extension().is_some_and(|kind| kind == "rec"));
-        Ok(Self { jobs: list("jobs")?.len(), logs: list("wal")?.len(), rows })
+        let mut jobs = list("jobs")?;
+        jobs.retain(|name| Path::new(name).extension().is_some_and(|kind| kind == "job"));
+        Ok(Self { jobs: jobs.len(), logs: list("wal")?.len(), rows })
     }
 
     /// What a kill came amid, seen from what recovery left of its remains.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use engine::{Collection, ErrorKind, Filter, Metric, RecordId, Rerank};
+use engine::{Collection, Environment, ErrorKind, Filter, Metric, RecordId, Rerank};
 use storage::backend::Faulty;
 use storage::backend::faulty::Medium;
 
@@ -19,13 +19,15 @@ pub struct Promise {
     pub states: Vec<State>,
     /// These owners were erased, and nothing of theirs was written since.
     pub erased: BTreeSet<u64>,
+    /// So many erasures were answered, each with a receipt.
+    pub receipts: usize,
 }
 
 impl Promise {
     /// The promise of a store that holds `state`.
     #[must_use]
     pub fn of(state: State) -> Self {
-        Self { states: vec![state], erased: BTreeSet::new() }
+        Self { states: vec![state], erased: BTreeSet::new(), receipts: 0 }
     }
 
     /// What is promised after `action` was acknowledged.
@@ -34,6 +36,7 @@ impl Promise {
         let mut after = self.clone();
         after.states = self.states.iter().map(|state| action.applied(state)).collect();
         after.states.dedup();
+        after.receipts += usize::from(matches!(action, Action::Erase(_) | Action::Epoch));
         match action {
             Action::Erase(owner) => after.erased.extend([*owner]),
             Action::Put(ids, _) => after.erased.retain(|owner| ids.clone().all(|id| id % OWNERS != *owner)),
@@ -48,7 +51,8 @@ impl Promise {
         let after = self.kept(action);
         let mut states = self.states.clone();
         states.extend(after.states.into_iter().filter(|state| !self.states.contains(state)));
-        Self { states, erased: self.erased.intersection(&after.erased).copied().collect() }
+        let erased = self.erased.intersection(&after.erased).copied().collect();
+        Self { states, erased, receipts: self.receipts }
     }
 }
 
@@ -77,10 +81,28 @@ pub fn judge(medium: &Medium, promise: &Promise, seed: u64, nonces: &mut Nonces)
         if !problems.is_empty() {
             return Err(format!("verify finds {problems:?}"));
         }
+        check_receipts(&env, promise)?;
         drop((env, store));
         take_apart(&disk.medium(), promise, nonces)?;
     }
     Ok((found, disk))
+}
+
+/// Every erasure that was answered has a receipt, and every receipt verifies.
+fn check_receipts(env: &Environment, promise: &Promise) -> Result<(), String> {
+    let mut found = 0;
+    for job in 0..64 {
+        match env.receipt(job) {
+            Ok(stored) => {
+                found += 1;
+                let verified = stored.receipt.verify(&env.receipt_key());
+                verified.map_err(|error| format!("the receipt of erasure {job} does not verify: {error}"))?;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("the receipt of erasure {job} cannot be read: {error}")),
+        }
+    }
+    if found >= promise.receipts { Ok(()) } else { Err(format!("{found} receipts of {} are there", promise.receipts)) }
 }
 
 /// Reads an open store in every way and returns what it holds.

@@ -76,8 +76,8 @@ impl Kind {
             (name.starts_with("keyring/root-"), Self::RootPage),
             (name.starts_with("keyring/buckets-"), Self::Buckets),
             (name.starts_with("keyring/new-"), Self::NewKeys),
-            (name.starts_with(&format!("anchors/{ENVIRONMENT}/")), Self::Anchor),
-            (name.starts_with("jobs/"), Self::Job),
+            (name.starts_with(&format!("anchors/{ENVIRONMENT}/0")), Self::Anchor),
+            (name.starts_with("jobs/") && name.ends_with(".job"), Self::Job),
             (name == ROOT_KEY_FILE, Self::RootKeyFile),
         ]
         .into_iter()

@@ -38,6 +38,17 @@ macro_rules! acts {
             }
         }
 
+        impl Act {
+            /// The fields of the act by name, as an answer of the audit interface has them: numbers in decimal, bytes in
+            /// hex. None for an act of a later version.
+            pub fn fields(&self) -> Vec<(&'static str, String)> {
+                match self {
+                    $(Act::$name { $($field),* } => vec![$((stringify!($field), $field.show())),*],)*
+                    Act::Unknown(_) => Vec::new(),
+                }
+            }
+        }
+
         impl Field for Act {
             fn write(&self, e: &mut Encoder<Sink>) -> Written {
                 match self {
@@ -63,6 +74,10 @@ macro_rules! acts {
                     })*
                     code => LaterAct::read(code, d).map(Act::Unknown),
                 }
+            }
+
+            fn show(&self) -> String {
+                self.action().to_owned()
             }
 
             #[cfg(test)]
@@ -311,6 +326,13 @@ acts! {
         /// Its id.
         environment: [u8; 16],
     }
+    /// Another name was given to a collection, or taken from it.
+    40 "alias.changed" AliasChanged {
+        /// Which collection's.
+        collection: [u8; 16],
+    }
+    /// A copy of the environment was opened with the live keyring, to see what a restore would give.
+    41 "backup.drilled" BackupDrilled {}
     /// The checkpoint of an environment's log; in the system log.
     39 "audit.checkpoint" EnvironmentCheckpoint {
         /// The environment's id.

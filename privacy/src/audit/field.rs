@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use data_encoding::HEXLOWER;
 use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 
@@ -43,13 +44,15 @@ impl Name {
 pub(super) trait Field: Sized {
     fn write(&self, e: &mut Encoder<Sink>) -> Written;
     fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed>;
+    /// As an answer of the audit interface has it: numbers in decimal, bytes in hex.
+    fn show(&self) -> String;
     /// One that depends on `seed` alone.
     #[cfg(test)]
     fn example(seed: u8) -> Self;
 }
 
 macro_rules! fields {
-    ($($kind:ty, $field:ident, $e:ident => $write:expr, $d:ident => $read:expr, $seed:ident => $example:expr;)*) => {$(
+    ($($kind:ty, $field:ident, $e:ident => $write:expr, $d:ident => $read:expr, $show:expr, $seed:ident => $example:expr;)*) => {$(
         impl Field for $kind {
             fn write(&self, $e: &mut Encoder<Sink>) -> Written {
                 let $field = self;
@@ -58,6 +61,11 @@ macro_rules! fields {
 
             fn read($d: &mut Decoder<'_>) -> Result<Self, Malformed> {
                 Ok($read)
+            }
+
+            fn show(&self) -> String {
+                let $field = self;
+                $show
             }
 
             #[cfg(test)]
@@ -69,14 +77,15 @@ macro_rules! fields {
 }
 
 fields! {
-    u64, field, e => e.u64(*field), d => d.u64()?, seed => u64::from(seed) << (seed % 50);
-    bool, field, e => e.bool(*field), d => d.bool()?, seed => seed.is_multiple_of(2);
-    [u8; 16], field, e => e.bytes(field), d => array(d)?, seed => [seed; 16];
-    Hash, field, e => e.bytes(field), d => array(d)?, seed => [seed; 32];
-    Fingerprint, field, e => e.bytes(&field.0), d => Fingerprint(array(d)?), seed => Fingerprint([seed; 8]);
+    u64, field, e => e.u64(*field), d => d.u64()?, field.to_string(), seed => u64::from(seed) << (seed % 50);
+    bool, field, e => e.bool(*field), d => d.bool()?, field.to_string(), seed => seed.is_multiple_of(2);
+    [u8; 16], field, e => e.bytes(field), d => array(d)?, HEXLOWER.encode(field), seed => [seed; 16];
+    Hash, field, e => e.bytes(field), d => array(d)?, HEXLOWER.encode(field), seed => [seed; 32];
+    Fingerprint, field, e => e.bytes(&field.0), d => Fingerprint(array(d)?), field.to_string(), seed => Fingerprint([seed; 8]);
     Pseudonym, field, e => e.bytes(field.as_bytes()), d => Pseudonym::from_bytes(array(d)?),
+        HEXLOWER.encode(field.as_bytes()),
         seed => Pseudonym::from_bytes([seed; 32]);
-    Name, field, e => e.str(&field.0), d => Name::new(d.str()?).map_err(|_| Malformed)?,
+    Name, field, e => e.str(&field.0), d => Name::new(d.str()?).map_err(|_| Malformed)?, field.0.clone(),
         seed => Name(format!("name-{seed}"));
     IpAddr, field, e => match field {
             IpAddr::V4(address) => e.bytes(&address.octets()),
@@ -86,8 +95,9 @@ fields! {
             octets if octets.len() == 4 => <[u8; 4]>::try_from(octets).map_err(|_| Malformed)?.into(),
             octets => <[u8; 16]>::try_from(octets).map_err(|_| Malformed)?.into(),
         },
+        field.to_string(),
         seed => if seed.is_multiple_of(2) { [seed; 4].into() } else { [seed; 16].into() };
-    Vec<u8>, field, e => e.bytes(field), d => d.bytes()?.to_vec(), seed => vec![seed; usize::from(seed % 70)];
+    Vec<u8>, field, e => e.bytes(field), d => d.bytes()?.to_vec(), HEXLOWER.encode(field), seed => vec![seed; usize::from(seed % 70)];
 }
 
 /// A list of none or one.
@@ -103,6 +113,10 @@ impl<F: Field> Field for Option<F> {
             1 => F::read(d).map(Some),
             _ => Err(Malformed),
         }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), Field::show)
     }
 
     #[cfg(test)]

@@ -25,6 +25,6 @@ pub use checkpoint::{Checkpoint, CheckpointError, Origin, Standing};
 pub use event::{Actor, Entry, Event, EventError, Head, Outcome, Source};
 pub use field::{MAX_NAME_BYTES, Name, NameError};
 pub use note::NoteError;
-pub use proof::{ConsistencyProof, InclusionProof, ProofError};
+pub use proof::{ConsistencyProof, InclusionProof, ProofError, root_at};
 pub use pseudonym::{Pseudonym, open_detail, seal_detail};
 pub use tree::{Frontier, Hash, leaf_hash};

@@ -217,6 +217,14 @@ fn split(length: u64) -> u64 {
     1 << (length - 1).ilog2()
 }
 
+/// The root of the tree over the first `size` leaves; `perfect` is as for [`InclusionProof::make`].
+///
+/// # Errors
+/// What `perfect` gives.
+pub fn root_at<E>(size: u64, perfect: &mut impl FnMut(u64, u32) -> Result<Hash, E>) -> Result<Hash, E> {
+    root(0, size, perfect)
+}
+
 /// The root over `length` leaves from `start` on, where a tree of that length stands.
 fn root<E>(start: u64, length: u64, perfect: &mut impl FnMut(u64, u32) -> Result<Hash, E>) -> Result<Hash, E> {
     let mut peaks = Vec::new();

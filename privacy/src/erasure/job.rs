@@ -6,7 +6,8 @@
 //!
 //! Invariant: a job only goes forward. It never holds an id: while ids are still needed they lie beside it, sealed under
 //! a key that the shredding epoch drops ([`seal_entities`]); what a receipt will say of a person is a salted hash from
-//! the start. So a job that is found after the epoch can be finished, and says nothing about anyone.
+//! the start. So a job that is found after the epoch can be finished, and says nothing about anyone. What the epoch will
+//! destroy is noted before it does ([`Job::intend`]): afterwards no key is left that would tell.
 
 use minicbor::Decoder;
 use rand_core::CryptoRng;
@@ -21,7 +22,7 @@ use crate::seal::{OpenError, Scope, SectionContext, SectionKind, open_section, s
 use crate::secret::SectionKey;
 
 /// The format written, and the newest that is read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Places inside a job's files: the ids, and the progress.
 const ENTITIES: u64 = 0;
 const PROGRESS: u64 = 1;
@@ -61,6 +62,9 @@ pub enum JobError {
     /// The destroyed keys are not in strictly rising order.
     #[error("the destroyed keys of an erasure must be given in rising order")]
     Keys,
+    /// It was not noted what shredding would destroy.
+    #[error("an erasure must note what it will destroy before it does")]
+    Unintended,
 }
 
 /// Why a job or its ids do not open.
@@ -81,8 +85,10 @@ pub struct Job {
     begun: Stamp,
     erased: Vec<Erased>,
     reached: Vec<Stamp>,
+    /// What shredding will do, or did.
     shredding: Option<Shredding>,
     purging: Option<Purging>,
+    reason: Option<String>,
 }
 
 impl Job {
@@ -92,7 +98,12 @@ impl Job {
         let mut erased: Vec<Erased> = subjects.into_iter().map(|subject| Erased { subject, records: 0 }).collect();
         erased.sort_unstable();
         erased.dedup();
-        Job { number, begun, erased, reached: Vec::new(), shredding: None, purging: None }
+        Job { number, begun, erased, reached: Vec::new(), shredding: None, purging: None, reason: None }
+    }
+
+    /// The same with what the caller said it is for. It stays with the job, and is in no receipt.
+    pub fn with_reason(self, reason: Option<String>) -> Job {
+        Job { reason, ..self }
     }
 
     /// Notes that no read returns the entities any more, and how many records `count` says each had.
@@ -107,18 +118,32 @@ impl Job {
         Ok(())
     }
 
-    /// Notes that the keys are destroyed in every anchor store.
+    /// Notes what shredding will do; to be made durable before it is done. What was noted before is replaced.
     ///
     /// # Errors
-    /// [`JobError`], if another stage is due, the sequence went back or the keys are out of order.
-    pub fn shred(&mut self, at: Stamp, mut shredding: Shredding) -> Result<(), JobError> {
+    /// [`JobError`], if another stage is due or the keys are out of order.
+    pub fn intend(&mut self, mut shredding: Shredding) -> Result<(), JobError> {
+        let (asked, due) = (Stage::Shredded, self.due());
+        if due != Some(asked) {
+            return Err(JobError::OutOfTurn { asked, due });
+        }
         if !shredding.destroyed.is_sorted_by(|a, b| a < b) {
             return Err(JobError::Keys);
         }
-        self.reach(Stage::Shredded, at)?;
         shredding.anchors.sort_unstable();
         self.shredding = Some(shredding);
         Ok(())
+    }
+
+    /// Notes that the keys are destroyed in every anchor store, as was intended.
+    ///
+    /// # Errors
+    /// [`JobError`], if another stage is due, the sequence went back or nothing was intended.
+    pub fn shred(&mut self, at: Stamp) -> Result<(), JobError> {
+        if self.due() == Some(Stage::Shredded) && self.shredding.is_none() {
+            return Err(JobError::Unintended);
+        }
+        self.reach(Stage::Shredded, at)
     }
 
     /// Notes that no live file holds a row of the entities.
@@ -184,7 +209,17 @@ impl Job {
 
     /// What shredding did, once it has.
     pub fn shredding(&self) -> Option<&Shredding> {
+        self.shredding.as_ref().filter(|_| self.reached(Stage::Shredded).is_some())
+    }
+
+    /// What shredding will do, once that is noted, or did.
+    pub fn intended(&self) -> Option<&Shredding> {
         self.shredding.as_ref()
+    }
+
+    /// What the caller said it is for.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// What purging did, once it has.
@@ -261,10 +296,10 @@ fn encode_entities(entities: &[EntityId]) -> Zeroizing<Vec<u8>> {
     })
 }
 
-/// `[format, begun, [stage, …], [[subject, records], …], [shredding]?, [purging]?]`.
+/// `[format, begun, [stage, …], [[subject, records], …], [shredding]?, [purging]?, [reason]?]`.
 fn encode(job: &Job) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(6)?.u64(FORMAT)?;
+        e.array(7)?.u64(FORMAT)?;
         job.begun.write(e)?;
         e.array(job.reached.len() as u64)?;
         job.reached.iter().try_for_each(|stamp| stamp.write(e))?;
@@ -272,12 +307,14 @@ fn encode(job: &Job) -> Zeroizing<Vec<u8>> {
         e.array(job.shredding.iter().len() as u64)?;
         job.shredding.iter().try_for_each(|shredding| shredding.write(e))?;
         e.array(job.purging.iter().len() as u64)?;
-        job.purging.iter().try_for_each(|purging| purging.write(e))
+        job.purging.iter().try_for_each(|purging| purging.write(e))?;
+        e.array(job.reason.iter().len() as u64)?;
+        job.reason.iter().try_for_each(|reason| e.str(reason).map(drop))
     })
 }
 
 fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
-    fixed(d, 6)?;
+    fixed(d, 7)?;
     if d.u64()? != FORMAT {
         return Err(Malformed);
     }
@@ -286,10 +323,13 @@ fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
     let erased = Erased::read_all(d)?;
     let shredding = if length(d)? == 0 { None } else { Some(Shredding::read(d)?) };
     let purging = if length(d)? == 0 { None } else { Some(Purging::read(d)?) };
+    let reason = if length(d)? == 0 { None } else { Some(d.str()?.to_owned()) };
     let stages = reached.len();
-    let is_told = (shredding.is_some(), purging.is_some()) == (stages >= 2, stages >= 3);
+    // What will be shredded is noted once the entities are hidden.
+    let is_told = (shredding.is_some() || stages < 2) && (shredding.is_none() || stages >= 1);
+    let is_told = is_told && purging.is_some() == (stages >= 3);
     let is_forward = Stamp::are_forward([begun].into_iter().chain(reached.iter().copied()));
-    let job = Job { number, begun, erased, reached, shredding, purging };
+    let job = Job { number, begun, erased, reached, shredding, purging, reason };
     if stages <= 4 && is_told && is_forward { Ok(job) } else { Err(Malformed) }
 }
 

@@ -1,5 +1,6 @@
 //! What an anchor store must do. Anchors are the one thing of an environment whose destruction must be real, so
-//! this contract is the place where the promise of erasure meets a medium.
+//! this contract is the place where the promise of erasure meets a medium. Beside them it keeps the newest checkpoint of
+//! the audit log: it lies where copies of the data do not reach, so that one who puts back an older log is told.
 //!
 //! Stated here, implemented where files or devices are: this crate touches none.
 
@@ -40,6 +41,13 @@ pub trait AnchorStore: Send + Sync {
     /// Destroys an anchor: overwritten where the medium allows, removed, and both durable before it returns.
     /// An absent anchor is success, so that an interrupted destruction can be repeated.
     fn destroy(&self, epoch: u64) -> io::Result<()>;
+
+    /// Keeps a signed checkpoint of an audit log of `size` events in place of the one before; durable before it returns.
+    /// One of a log that is no longer than what is kept changes nothing, so that no older one takes its place.
+    fn keep_checkpoint(&self, size: u64, note: &str) -> io::Result<()>;
+
+    /// The newest checkpoint that was kept, as it was given; `None` if none was. Unreadable is an error.
+    fn checkpoint(&self) -> io::Result<Option<String>>;
 
     /// How far destruction reaches.
     fn grade(&self) -> Grade;

@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, bench, collections, demo, erase, export, import, indexes, records, salvage, search, serve, verify,
+    aliases, audit, bench, collections, demo, erase, export, import, indexes, receipt, records, salvage, search, serve,
+    verify,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -42,8 +43,14 @@ enum Command {
     Records(records::Command),
     /// Find the records nearest to a vector or to other records, alone, by groups or in batches.
     Search(search::Args),
-    /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
+    /// Erase people: records, codes, graph, log and keys. Cannot be undone.
     Erase(erase::Args),
+    /// Show or check what an erasure left for others to check.
+    #[command(subcommand)]
+    Receipt(receipt::Command),
+    /// Read or check the account of what was done.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
     /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
@@ -70,6 +77,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Records(command) => records::run(&context, &command),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
+        Command::Receipt(command) => receipt::run(&context, &command),
+        Command::Audit(command) => audit::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use engine::{Collection, Database, Environment, RootKey};
+use engine::{Collection, Database, Environment, RootKey, Source};
 
 use super::failure::Failure;
 use super::terminal::{Output, Terminal};
@@ -70,7 +70,7 @@ impl Context {
 
     /// Opens the environment in `database`; it must exist.
     pub fn environment(&self, database: &Database) -> Result<Environment, Failure> {
-        Ok(database.open_environment(&self.config.store.environment)?)
+        Ok(database.open_environment(&self.config.store.environment)?.by_way_of(Source::CommandLine))
     }
 
     /// Opens the database, and in its environment the collection of this name or alias; both must exist.

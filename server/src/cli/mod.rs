@@ -5,6 +5,7 @@
 
 mod aliases;
 mod argument;
+mod audit;
 mod bench;
 mod collections;
 mod command;
@@ -16,6 +17,7 @@ mod failure;
 mod format;
 mod import;
 mod indexes;
+mod receipt;
 mod records;
 mod salvage;
 mod search;

@@ -2,17 +2,23 @@
 
 use std::fmt;
 
-use engine::Erasure;
+use engine::{EntityId, Erasure, Salt, Subject};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hex::hex;
 use super::time::rfc3339;
 
-/// What was erased. An entity that nothing is stored about gives the same answer with zeros.
+/// What was erased. An entity that nothing is stored about, one that was erased before and one that was never here give
+/// the same answer with zeros.
 #[derive(Serialize, ToSchema)]
 pub struct EraseAnswer {
-    /// The data subject, as the request names it.
-    entity_id: String,
+    /// The data subject, as the request names it; null where it names several.
+    entity_id: Option<String>,
+    /// Each data subject, with what tells that the receipt is about it.
+    entities: Vec<ErasedAnswer>,
+    /// Number of the erasure, by which its receipt can be asked for again.
+    job: u64,
     /// Records of all collections.
     records_deleted: u64,
     /// Segments rewritten without the records.
@@ -35,13 +41,43 @@ pub struct EraseAnswer {
     rebuilt_at: Option<String>,
     /// From here the erasure was recorded as done; null while it is not.
     completed_at: Option<String>,
+    /// The audit event that tells of the receipt; null while it is not signed.
+    audit_event_id: Option<u64>,
+    /// What others can check with the environment's receipt key, in hex; null while the erasure has not purged.
+    receipt: Option<String>,
+}
+
+/// One of the erased.
+#[derive(Serialize, ToSchema)]
+pub struct ErasedAnswer {
+    /// As the request names it.
+    entity_id: String,
+    /// Its records.
+    records_deleted: u64,
+    /// 32 bytes in hex, given this once and stored nowhere: whoever has them and the id can tell that the receipt is about
+    /// that id.
+    salt: String,
 }
 
 impl EraseAnswer {
-    /// The JSON form of `erasure`, which the engine gives without the id.
-    pub fn new(entity_id: String, erasure: &Erasure) -> Self {
+    /// The JSON form of `erasure` of these entities, each named once, which the engine gives without the ids.
+    pub fn new(entities: &[String], erasure: &Erasure) -> Self {
+        let records = |entity: &String, salt: &[u8; 32]| {
+            let subject = Subject::of(&Salt::from_bytes(*salt), &EntityId::new(entity).ok()?);
+            erasure.erased.iter().find(|erased| erased.subject == subject).map(|erased| erased.records)
+        };
+        let each = entities.iter().zip(erasure.salts()).map(|(entity, salt)| ErasedAnswer {
+            entity_id: entity.clone(),
+            records_deleted: records(entity, salt).unwrap_or_default(),
+            salt: hex(salt),
+        });
         Self {
-            entity_id,
+            entity_id: match entities {
+                [one] => Some(one.clone()),
+                _ => None,
+            },
+            entities: each.collect(),
+            job: erasure.job,
             records_deleted: erasure.records_deleted,
             segments_purged: erasure.segments_purged,
             indexes_rebuilt: erasure.indexes_rebuilt,
@@ -52,6 +88,8 @@ impl EraseAnswer {
             purged_at: erasure.purged_at.map(rfc3339),
             rebuilt_at: erasure.rebuilt_at.map(rfc3339),
             completed_at: erasure.completed_at.map(rfc3339),
+            audit_event_id: erasure.audit_event,
+            receipt: erasure.receipt.as_ref().map(|receipt| hex(&receipt.encode())),
         }
     }
 }
@@ -74,6 +112,12 @@ impl fmt::Display for EraseAnswer {
         writeln!(f, "bytes purged      {}", when(&self.purged_at, no_room))?;
         let waiting = if self.purged_at.is_some() { "by upkeep, while the database is open" } else { no_room };
         writeln!(f, "indexes as new    {}", when(&self.rebuilt_at, waiting))?;
-        write!(f, "completed         {}", when(&self.completed_at, no_room))
+        writeln!(f, "completed         {}", when(&self.completed_at, no_room))?;
+        write!(f, "receipt           {}", if self.receipt.is_some() { "of erasure " } else { "to come, of erasure " })?;
+        write!(f, "{}", self.job)?;
+        for one in &self.entities {
+            write!(f, "\nsalt, given once  {}", one.salt)?;
+        }
+        Ok(())
     }
 }

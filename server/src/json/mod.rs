@@ -1,18 +1,22 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
-//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, then the forms of a [`record`], of an [`erasure`], and
+//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`], of an [`erasure`], of a [`receipt`], and
 //! of what a search tells of itself: [`explain`].
 
 mod erasure;
 mod explain;
+mod hex;
 mod payload;
+mod receipt;
 mod record;
 mod strict;
 mod time;
 
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;
+pub use hex::from_hex;
 pub use payload::Payload;
+pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use strict::{JsonError, Object, parse};
-pub use time::AsOfAnswer;
+pub use time::{AsOfAnswer, millis, rfc3339};

@@ -5,7 +5,7 @@
 
 use axum::Json;
 use axum::extract::Request;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -28,6 +28,8 @@ pub enum Refusal {
     InvalidBody,
     /// A part of the path cannot be read.
     InvalidPath,
+    /// The query cannot be read.
+    InvalidQuery,
     /// The record id is neither a number nor a UUID.
     InvalidId,
     /// A header cannot be read.
@@ -60,6 +62,7 @@ impl Refusal {
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
             Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid_body", "The body does not have the expected shape"),
             Self::InvalidPath => (StatusCode::BAD_REQUEST, "invalid_path", "The path cannot be read"),
+            Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid_query", "The query cannot be read"),
             Self::InvalidId => (StatusCode::BAD_REQUEST, "invalid_id", "The record id is not usable"),
             Self::InvalidHeader => (StatusCode::BAD_REQUEST, "invalid_header", "A header cannot be read"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", NOT_FOUND),
@@ -175,6 +178,12 @@ impl From<JsonError> for Problem {
 impl From<PathRejection> for Problem {
     fn from(_: PathRejection) -> Self {
         Self::new(Refusal::InvalidPath, "a part of the path is not percent-encoded UTF-8")
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(_: QueryRejection) -> Self {
+        Self::new(Refusal::InvalidQuery, "a part of the query is unknown, or has another type")
     }
 }
 

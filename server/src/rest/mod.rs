@@ -8,6 +8,7 @@
 
 mod admin;
 mod aliases;
+mod audit;
 mod body;
 mod collections;
 mod connections;

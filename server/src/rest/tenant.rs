@@ -4,7 +4,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use engine::{Database, Environment};
+use engine::{Database, Environment, Source};
 use utoipa::IntoParams;
 
 use super::error::{Problem, Refusal};
@@ -28,12 +28,12 @@ pub struct Tenant(String);
 impl Tenant {
     /// The environment, which must exist.
     pub fn open(&self, database: &Database) -> Result<Environment, Problem> {
-        Ok(database.open_environment(&self.0)?)
+        Ok(database.open_environment(&self.0)?.by_way_of(Source::Rest))
     }
 
     /// The environment, made if it does not exist.
     pub fn open_or_create(&self, database: &Database) -> Result<Environment, Problem> {
-        Ok(database.environment(&self.0)?)
+        Ok(database.environment(&self.0)?.by_way_of(Source::Rest))
     }
 }
 

@@ -30,7 +30,13 @@ fn begun() -> Job {
 fn ask(job: &mut Job, stage: Stage, at: Stamp) -> Result<(), JobError> {
     match stage {
         Stage::Hidden => job.hide(at, |subject| u64::from(subject.as_bytes()[0])),
-        Stage::Shredded => job.shred(at, shredding()),
+        Stage::Shredded => {
+            let mut next = job.clone();
+            next.intend(shredding())?;
+            next.shred(at)?;
+            *job = next;
+            Ok(())
+        }
         Stage::Purged => job.purge(at, PURGING),
         Stage::Rebuilt => job.rebuild(at),
     }
@@ -60,9 +66,26 @@ fn keys_out_of_order_are_refused() {
     job.hide(at(1000, 50), |_| 0).unwrap();
     for destroyed in [vec![KeyId([4; 16]), KeyId([3; 16])], vec![KeyId([3; 16]); 2]] {
         let before = job.clone();
-        assert_eq!(job.shred(at(1000, 50), Shredding { destroyed, ..shredding() }), Err(JobError::Keys));
+        assert_eq!(job.intend(Shredding { destroyed, ..shredding() }), Err(JobError::Keys));
         assert_eq!(job, before);
     }
+}
+
+/// After a crash between the two, the keys are gone and what they were is known.
+#[test]
+fn what_is_destroyed_is_noted_before() {
+    let mut job = begun().with_reason(Some("request 882".into()));
+    assert!(matches!(job.intend(shredding()), Err(JobError::OutOfTurn { .. })));
+    job.hide(at(1000, 50), |_| 0).unwrap();
+    assert_eq!(job.shred(at(1001, 50)), Err(JobError::Unintended));
+    job.intend(Shredding { epoch: 6, ..shredding() }).unwrap();
+    job.intend(shredding()).unwrap();
+    assert_eq!((job.shredding(), job.due()), (None, Some(Stage::Shredded)));
+    let (rng, key) = (&mut StdRng::seed_from_u64(1), SectionKey::from_bytes([1; 32]));
+    let mut found = Job::open(&key, SCOPE, 9, &job.seal(&key, SCOPE, rng)).unwrap();
+    assert_eq!((found.intended().unwrap().epoch, found.reason()), (7, Some("request 882")));
+    found.shred(at(1002, 50)).unwrap();
+    assert_eq!(found.shredding().unwrap().destroyed, shredding().destroyed);
 }
 
 #[test]

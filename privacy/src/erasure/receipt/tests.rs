@@ -31,7 +31,8 @@ fn job() -> Job {
     let mut job = Job::begin(9, stamp(10), subjects);
     job.hide(stamp(11), |subject| if *subject == subjects[0] { 3 } else { 4 }).unwrap();
     let (destroyed, anchors) = (vec![KeyId([3; 16]), KeyId([4; 16])], vec![Grade::External, Grade::OtherVolume]);
-    job.shred(stamp(12), Shredding { epoch: 6, destroyed, anchors }).unwrap();
+    job.intend(Shredding { epoch: 6, destroyed, anchors }).unwrap();
+    job.shred(stamp(12)).unwrap();
     job.purge(stamp(13), Purging { purged: 5, rebuilt: 3, repaired: 1, quarantined: 1 }).unwrap();
     job
 }

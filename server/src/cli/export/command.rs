@@ -59,6 +59,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let collection = context.environment(&database)?.open_collection(&args.collection)?;
     let pages = Pages { collection: &collection, filter, limit: PAGE_RECORDS.min(context.config.engine.limit_max) };
     let dimension = collection.info().dimension;
+    let mut counted = collection.count();
+    if let Some(filter) = &pages.filter {
+        counted = counted.filter(filter.clone());
+    }
+    collection.tell_export(counted.run()?.count)?;
     let mut sink = Sink::open(&args.file, format, dimension, || pages.ids(), args.force)?;
     let done = pages.write(context, &mut sink, args.partial)?;
     sink.finish()?;

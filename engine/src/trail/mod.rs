@@ -1,0 +1,21 @@
+//! The audit log of an environment made durable: `audit/` holds its events in blocks, and a mark that says how far they
+//! were signed for.
+//!
+//! ```text
+//! block 0 ── block 1 ── … ── block n, open            1,024 events each; a closed block never changes again
+//!    └─ root     └─ root                               kept in the mark, hence proofs and checks read one block
+//! mark: the roots, the log where the open block begins, and the newest signed checkpoint ── also in every anchor store
+//! ```
+//!
+//! [`Trail`] is all that other rooms see; [`EnvironmentState::tell`](crate::state::EnvironmentState::tell) is how an act is
+//! told.
+
+mod block;
+mod log;
+mod mark;
+mod tally;
+mod verify;
+
+pub(crate) use block::AUDIT;
+pub(crate) use log::{Home, Trail};
+pub(crate) use tally::{Kind, Tally};
