@@ -5,25 +5,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
+use privacy::{AnchorStore, Grade, Scope};
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
 use storage::sync::Mutex;
 use uuid::Uuid;
 
+use crate::anchors::Anchors;
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
+use crate::home::{self, KeyHomes, Where};
 use crate::identity::{self, ENVIRONMENTS};
-use crate::keys::{Home, KEYRING, Keys};
+use crate::keys::{Home, KEYRING};
 use crate::name;
+use crate::pages::Pages;
 use crate::permit::Permit;
 use crate::pool;
 use crate::recover;
 use crate::reserve::Reserve;
 use crate::root_key::RootKey;
+use crate::roots::Roots;
 use crate::settings::Settings;
 use crate::state::{EnvironmentState, Shared};
 use crate::worker::{Bell, Open, Worker};
@@ -36,7 +40,8 @@ pub struct Builder {
     path: PathBuf,
     root_key: RootKey,
     settings: Settings,
-    anchor_dir: Option<PathBuf>,
+    anchors: Vec<Where>,
+    mirrors: Vec<Where>,
     create: bool,
     backend: Option<Arc<dyn StorageBackend>>,
     clock: Arc<dyn Clock>,
@@ -58,11 +63,34 @@ impl Builder {
         self
     }
 
-    /// Keeps the anchors in this directory instead of `anchors/` in the data directory. Put it on a volume
-    /// that copies and backups of the data leave out: then an erasure reaches those too.
+    /// Keeps the anchors in this directory instead of `anchors/` in the data directory; given again, in each of them.
+    /// Put them on volumes that copies and backups of the data leave out: then an erasure reaches those too. Anchors that
+    /// are still in the data directory move at the next opening.
     #[must_use]
     pub fn anchor_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.anchor_dir = Some(path.into());
+        self.anchors.push(Where::Path(path.into()));
+        self
+    }
+
+    /// As [`Builder::anchor_dir`], behind a backend.
+    #[must_use]
+    pub fn anchor_backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
+        self.anchors.push(Where::Backend(backend));
+        self
+    }
+
+    /// Mirrors every keyring into this directory; given again, into each. A mirror has what the data directory has
+    /// before any of it is used, and takes its place where it is lost. Put it on another volume.
+    #[must_use]
+    pub fn keyring_mirror(mut self, path: impl Into<PathBuf>) -> Self {
+        self.mirrors.push(Where::Path(path.into()));
+        self
+    }
+
+    /// As [`Builder::keyring_mirror`], behind a backend.
+    #[must_use]
+    pub fn keyring_mirror_backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
+        self.mirrors.push(Where::Backend(backend));
         self
     }
 
@@ -101,7 +129,9 @@ impl Builder {
     /// `Unsupported` for a newer format; `NotFound` if there is none and none may be made.
     pub fn open(self) -> Result<Database> {
         let latch = Latch::default();
-        let dir = latched(self.data_dir()?, &latch);
+        let backend = self.data_dir()?;
+        let volume = backend.volume();
+        let dir = latched(backend, &latch);
         let existing = identity::read(&dir)?;
         if existing.is_none() && !self.create {
             return Err(missing(&self.path));
@@ -113,10 +143,16 @@ impl Builder {
             None => identity::make(&dir, &*self.entropy)?,
         };
         let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
-        let anchors = match &self.anchor_dir {
-            Some(path) => (latched(open_disk(path)?, &latch), Grade::OtherVolume),
-            None => (dir.sub(ANCHORS), Grade::SameVolume),
+        let open_home = |place: &Where| home::open(place, identity.store, volume, &latch);
+        let anchors: Vec<home::Opened> = self.anchors.iter().map(open_home).collect::<Result<_>>()?;
+        let mirrors: Vec<home::Opened> = self.mirrors.iter().map(open_home).collect::<Result<_>>()?;
+        let homes = KeyHomes {
+            anchors: anchors.iter().map(|opened| opened.home.clone()).collect(),
+            mirrors: mirrors.iter().map(|opened| opened.home.clone()).collect(),
         };
+        let anchor_dirs = anchors.iter().map(|opened| (opened.dir.clone(), opened.home.grade())).collect();
+        let mirror_dirs = mirrors.iter().map(|opened| opened.dir.clone()).collect();
+        let locks: Vec<_> = anchors.into_iter().chain(mirrors).map(|opened| opened.lock).chain([lock]).collect();
         let threads = || {
             pool::start(self.settings.threads)
                 .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))
@@ -130,7 +166,8 @@ impl Builder {
             closing: AtomicBool::new(false),
             clock: self.clock,
             entropy: self.entropy,
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(Some(Box::new(locks))),
+            homes,
             latch,
             reserve,
             scratch: Mutex::default(),
@@ -144,9 +181,10 @@ impl Builder {
                 environments: Mutex::default(),
                 path: self.path,
                 dir,
-                anchors,
+                anchors: anchor_dirs,
+                mirrors: mirror_dirs,
                 store: identity.store,
-                root_key: Arc::new(found.key),
+                roots: Arc::new(Roots::new(found.key, None)),
                 notice: found.notice,
                 shared,
                 bell,
@@ -198,9 +236,11 @@ struct Inner {
     environments: Mutex<BTreeMap<String, Arc<EnvironmentState>>>,
     path: PathBuf,
     dir: Dir,
-    anchors: (Dir, Grade),
+    /// Where anchors lie outside the data directory, and how far destruction reaches there.
+    anchors: Vec<(Dir, Grade)>,
+    mirrors: Vec<Dir>,
     store: Uuid,
-    root_key: Arc<Key>,
+    roots: Arc<Roots>,
     notice: Option<String>,
     shared: Arc<Shared>,
     bell: Bell,
@@ -213,7 +253,8 @@ impl Database {
             path: path.into(),
             root_key: RootKey::sources(),
             settings: Settings::default(),
-            anchor_dir: None,
+            anchors: Vec::new(),
+            mirrors: Vec::new(),
             create: true,
             backend: None,
             clock: Arc::new(SystemClock),
@@ -253,11 +294,16 @@ impl Database {
         let dir = self.inner.dir.sub(ENVIRONMENTS);
         let mut names = Vec::new();
         for name in dir.list().map_err(|e| Error::io("the environments cannot be listed", e))? {
-            if Keys::exists(&dir.sub(&name).sub(KEYRING))? {
+            if self.inner.home(&name, &dir.sub(&name)).has_keyring()? {
                 names.push(name);
             }
         }
         Ok(names)
+    }
+
+    /// Where it keeps anchors and mirrors of keyrings outside the data directory.
+    pub fn key_homes(&self) -> &KeyHomes {
+        &self.inner.shared.homes
     }
 
     /// Whether it takes writes now.
@@ -323,7 +369,7 @@ impl Inner {
     fn open_state(&self, name: &str, create: bool) -> Result<EnvironmentState> {
         let dir = self.dir.sub(ENVIRONMENTS).sub(name);
         let home = self.home(name, &dir);
-        if Keys::exists(&home.dir)? {
+        if home.has_keyring()? {
             return recover::open(name, dir, home, &self.shared);
         }
         let has_data = !dir
@@ -344,14 +390,24 @@ impl Inner {
     }
 
     fn home(&self, name: &str, dir: &Dir) -> Home {
-        let (anchors, grade) = &self.anchors;
-        let anchors_dir = anchors.sub(name);
-        let store: Arc<dyn AnchorStore> = Arc::new(AnchorDir::new(anchors_dir.clone(), *grade));
+        let store =
+            |(dir, grade): (&Dir, Grade)| -> Arc<dyn AnchorStore> { Arc::new(AnchorDir::new(dir.clone(), grade)) };
+        let inside = self.dir.sub(ANCHORS).sub(name);
+        let outside: Vec<(Dir, Grade)> = self.anchors.iter().map(|(dir, grade)| (dir.sub(name), *grade)).collect();
+        let anchors = if outside.is_empty() {
+            Anchors { stores: vec![store((&inside, Grade::SameVolume))], left: Vec::new(), dirs: vec![inside] }
+        } else {
+            Anchors {
+                stores: outside.iter().map(|(dir, grade)| store((dir, *grade))).collect(),
+                left: vec![store((&inside, Grade::SameVolume))],
+                dirs: outside.into_iter().map(|(dir, _)| dir).collect(),
+            }
+        };
+        let mirrors = self.mirrors.iter().map(|mirror| mirror.sub(name));
         Home {
-            dir: dir.sub(KEYRING),
-            anchors: vec![store],
-            anchors_dir,
-            root_key: Arc::clone(&self.root_key),
+            pages: std::iter::once(dir.sub(KEYRING)).chain(mirrors).map(|dir| Pages { dir }).collect(),
+            anchors,
+            roots: Arc::clone(&self.roots),
             scope: Scope::new(self.store.into_bytes(), name),
             entropy: Arc::clone(&self.shared.entropy),
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
-use privacy::{EntityId, Removal};
+use privacy::{EntityId, Grade as AnchorGrade, Removal};
 use rand::RngExt;
 use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
@@ -189,6 +189,11 @@ impl Environment {
     /// Opens this environment inside the copied data directory `copy`, read-only, with the live keyring.
     pub fn drill(&self, copy: &Path) -> Result<Drill> {
         drill::drill(&self.state, &self.permit, copy)
+    }
+
+    /// How far the destruction of an anchor reaches, and with it an erasure.
+    pub fn anchor_grade(&self) -> AnchorGrade {
+        self.state.shared.homes.grade()
     }
 
     /// Whether it takes writes now.

@@ -14,6 +14,7 @@
 
 mod aim;
 mod alias;
+mod anchors;
 mod aside;
 mod batch;
 mod bounds;
@@ -40,6 +41,7 @@ mod files;
 mod filter;
 mod group;
 mod health;
+mod home;
 mod identity;
 mod info;
 mod inspect;
@@ -51,6 +53,7 @@ mod memtable;
 mod metric_code;
 mod name;
 mod nearest;
+mod pages;
 mod permit;
 mod pool;
 mod query;
@@ -67,6 +70,7 @@ mod reserve;
 mod resolve;
 mod rewrite;
 mod root_key;
+mod roots;
 mod rules;
 mod run;
 mod salvage;
@@ -109,12 +113,13 @@ pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
+pub use home::{KeyHome, KeyHomes};
 pub use index::{Builder as IndexBuilder, Metric};
 pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
-pub use privacy::EntityId;
+pub use privacy::{EntityId, Grade as AnchorGrade};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,
