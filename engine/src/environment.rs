@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
-use privacy::{EntityId, Grade as AnchorGrade, Removal};
+use privacy::{EntityId, Grade as AnchorGrade, Removal, VerifyingKey};
 use rand::RngExt;
 use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
@@ -147,6 +147,12 @@ impl Environment {
     /// of any file made before opens for it either.
     pub fn erase(&self, entity: impl Into<String>) -> Erase {
         Erase { env: self.clone(), entity: entity.into(), reason: None }
+    }
+
+    /// What receipts and checkpoints of the audit log of this environment are checked with: no secret, and the same for
+    /// the life of the environment. Publish it where whoever gets a receipt trusts it.
+    pub fn receipt_key(&self) -> VerifyingKey {
+        self.state.keys.read().signing_key().verifying_key()
     }
 
     /// Writes every memtable into a segment.

@@ -119,7 +119,7 @@ pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
-pub use privacy::{EntityId, Grade as AnchorGrade};
+pub use privacy::{EntityId, Grade as AnchorGrade, VerifyingKey};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,

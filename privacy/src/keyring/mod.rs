@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root key ─┐
-//! anchor e ─┴─ KEK ── seals ── root page e ── holds ──┬─ durable keys (tables, order, rotation, tags)
+//! anchor e ─┴─ KEK ── seals ── root page e ── holds ──┬─ durable keys (tables, order, rotation, tags, audit)
 //!                                                     ├─ live keys of logs, index files and jobs
 //!                                                     ├─ the key of new.log ── seals ── its frames
 //!                                                     └─ bucket keys ── seal ── bucket pages: entries, graveyard

@@ -1,7 +1,7 @@
 //! The plaintext of pages and frames: deterministic CBOR (RFC 8949 §4.2: shortest integers, definite lengths).
 //!
 //! ```text
-//! root    [[table, order, rotation, tags], new_keys, files, [[key, generation, offset, length], …]]
+//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [[key, generation, offset, length], …]]
 //! bucket  [entries, [key id, …]]
 //! frame   [entries, files]
 //! entries [[tag, generation, blind, [[collection, key id, dek], …]], …]       files [[code, number, key], …]
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::bucket::{Bucket, Place};
 use super::entry::{Entry, EntryKey, FileKey, Tag};
 use crate::cbor::{Malformed, Sink, Written, array, decoded, fixed, length, rising, written};
-use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, TagKey};
+use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
 
 /// The environment's keys that no epoch removes, so that older data files still open.
 pub(super) struct Durable {
@@ -27,6 +27,8 @@ pub(super) struct Durable {
     pub order: Arc<OrderKey>,
     pub rotation: RotationSeed,
     pub tags: TagKey,
+    pub audit: Arc<SectionKey>,
+    pub signing: Arc<SigningKey>,
 }
 
 /// Ephemeral keys by file.
@@ -55,9 +57,10 @@ pub(super) fn encode_root<'a>(
     places: impl ExactSizeIterator<Item = &'a Place>,
 ) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(4)?.array(4)?;
+        e.array(4)?.array(6)?;
         e.bytes(durable.table.expose())?.bytes(durable.order.expose())?;
         e.bytes(durable.rotation.expose())?.bytes(durable.tags.expose())?;
+        e.bytes(durable.audit.expose())?.bytes(durable.signing.expose())?;
         e.bytes(new_keys.expose())?;
         encode_files(e, files)?;
         e.array(places.len() as u64)?;
@@ -73,12 +76,14 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
     let again = |root: &RootContent| encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter());
     decoded(bytes, again, |d| {
         fixed(d, 4)?;
-        fixed(d, 4)?;
+        fixed(d, 6)?;
         let durable = Durable {
             table: Arc::new(SectionKey::from_bytes(array(d)?)),
             order: Arc::new(OrderKey::from_bytes(array(d)?)),
             rotation: RotationSeed::from_bytes(array(d)?),
             tags: TagKey::from_bytes(array(d)?),
+            audit: Arc::new(SectionKey::from_bytes(array(d)?)),
+            signing: Arc::new(SigningKey::from_bytes(array(d)?)),
         };
         let new_keys = SectionKey::from_bytes(array(d)?);
         let files = decode_files(d)?;

@@ -14,7 +14,7 @@ use super::page::{Durable, Files};
 use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
 use crate::seal::Scope;
-use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, TagKey};
+use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
 
 /// All keys of one environment at one epoch. Cloning is cheap and shares the keys; a clone kept beyond an epoch
 /// keeps what that epoch removed in memory, so hold one no longer than a request.
@@ -45,6 +45,8 @@ impl Keyring {
                 order: Arc::new(OrderKey::generate(rng)),
                 rotation: RotationSeed::generate(rng),
                 tags: TagKey::generate(rng),
+                audit: Arc::new(SectionKey::generate(rng)),
+                signing: Arc::new(SigningKey::generate(rng)),
             }),
             new_keys: Arc::new(SectionKey::generate(rng)),
             files: Files::new(),
@@ -82,6 +84,17 @@ impl Keyring {
     /// Seals row tables, manifests and tombstones. Durable: no epoch removes it.
     pub fn table_key(&self) -> Arc<SectionKey> {
         self.durable.table.clone()
+    }
+
+    /// Seals the audit log, erasure jobs and stored receipts. Durable, and another than that of tables, so that it can be
+    /// handed to an auditor alone.
+    pub fn audit_key(&self) -> Arc<SectionKey> {
+        self.durable.audit.clone()
+    }
+
+    /// Signs checkpoints of the audit log and receipts. Durable: what it signed is checked for years.
+    pub fn signing_key(&self) -> Arc<SigningKey> {
+        self.durable.signing.clone()
     }
 
     /// Orders rows canonically. Durable.

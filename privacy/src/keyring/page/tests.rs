@@ -34,6 +34,8 @@ fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
         order: Arc::new(OrderKey::generate(rng)),
         rotation: RotationSeed::generate(rng),
         tags: TagKey::generate(rng),
+        audit: Arc::new(SectionKey::generate(rng)),
+        signing: Arc::new(SigningKey::generate(rng)),
     };
     let count = rng.random_range(0..4);
     let place = |rng: &mut StdRng| Place {
