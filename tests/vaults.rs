@@ -142,6 +142,37 @@ fn a_damaged_keyring_is_taken_from_its_mirror_and_a_damaged_mirror_is_told() {
     }
 }
 
+/// A mirror without room: what needs new keys is refused, and nothing is half there once there is room again.
+#[test]
+fn a_full_mirror_refuses_new_keys_and_loses_none() {
+    let (data, mirror) = (Faulty::new(), Faulty::new());
+    let open = || over(Arc::new(data.clone()), 3).keyring_mirror_backend(Arc::new(mirror.clone())).open().unwrap();
+    let db = open();
+    let env = db.environment(ENVIRONMENT).unwrap();
+    let docs = env.collection("docs").dimension(3).open_or_create().unwrap();
+    docs.upsert((0..5).map(|id| record(id, 1))).unwrap();
+    let used = mirror.medium().bytes();
+    for room in [0, 60, 200, 400] {
+        mirror.set_capacity(Some(used + room));
+        let refused = docs.upsert((10..15).map(|id| record(id, 2).entity(format!("new-{id}"))));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full, "{room}");
+        assert_eq!(docs.upsert((0..5).map(|id| record(id, 1))).err().map(|error| error.kind()), None, "no new key");
+    }
+    mirror.set_capacity(None);
+    docs.upsert((10..15).map(|id| record(id, 2).entity(format!("new-{id}")))).unwrap();
+    assert_eq!(env.verify().unwrap().problems, []);
+    let both = || (files(&data.medium(), "env/acme/keyring"), files(&mirror.medium(), "acme"));
+    assert_eq!(both().0, both().1);
+    let held = records(&db).unwrap();
+    drop((docs, env));
+    db.close().unwrap();
+    for name in files(&data.medium(), "env/acme/keyring").into_keys() {
+        data.remove(&format!("env/acme/keyring/{name}")).unwrap();
+    }
+    assert_eq!(records(&open()).unwrap(), held);
+    assert_eq!(both().0, both().1);
+}
+
 #[test]
 fn homes_are_of_one_database_and_one_process() {
     let medium = furnished(1).unwrap();

@@ -19,12 +19,30 @@ pub(crate) struct Anchors {
     pub left: Vec<Arc<dyn AnchorStore>>,
     /// The directories of `stores`.
     pub dirs: Vec<Dir>,
+    /// The names of `stores` that lie outside the data directory, rising.
+    pub names: Vec<[u8; 16]>,
+    /// Stores that are missed are given up, with the anchor that is left in them.
+    pub gives_up_missing: bool,
 }
 
 impl Anchors {
     /// Makes the directories.
     pub fn make(&self) -> Result<()> {
         self.dirs.iter().try_for_each(|dir| dir.make().map_err(|e| Error::io("the anchors cannot be kept", e)))
+    }
+
+    /// Fails if a store that holds the present anchor is not here: the next epoch could not destroy that.
+    pub fn check_all_here(&self, needed: &[[u8; 16]]) -> Result<()> {
+        let Some(missing) = needed.iter().find(|name| !self.names.contains(name) && !self.gives_up_missing) else {
+            return Ok(());
+        };
+        let name = uuid::Uuid::from_bytes(*missing);
+        Err(Error::new(
+            ErrorKind::KeyUnavailable,
+            format!(
+                "the anchor store {name} is not here: name its directory and see that its volume is mounted, or give it up, after which what it holds is never destroyed"
+            ),
+        ))
     }
 
     /// Puts the anchor of `epoch` into every store and reads it back.

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
 use uuid::Uuid;
 
+use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity;
 
 const LOCK: &str = "LOCK";
 const MARK: &str = "lethedb-home.json";
@@ -24,11 +26,14 @@ pub(crate) enum Where {
     Backend(Arc<dyn StorageBackend>),
 }
 
-/// A home that was opened.
-pub(crate) struct Opened {
-    pub dir: Dir,
-    pub home: KeyHome,
-    pub lock: Box<dyn Send + Sync>,
+type Lock = Box<dyn Send + Sync>;
+
+/// Every home of a database, opened.
+pub(crate) struct Homes {
+    pub anchors: Vec<(Dir, KeyHome)>,
+    pub mirrors: Vec<(Dir, KeyHome)>,
+    pub told: KeyHomes,
+    pub locks: Vec<Lock>,
 }
 
 /// A place outside the data directory that holds anchors or mirrors keyrings.
@@ -38,6 +43,8 @@ pub struct KeyHome {
     pub path: PathBuf,
     /// Whether it is certain to lie on another volume than the data. Copies and losses of that volume do not reach it.
     pub off_volume: bool,
+    /// Its own name, by which it is missed if it is not there.
+    pub name: Uuid,
 }
 
 /// Where a database keeps what its data cannot be read without, beside the root key.
@@ -77,10 +84,41 @@ impl KeyHome {
 struct Mark {
     format: u32,
     database: Uuid,
+    name: Uuid,
 }
 
-/// Opens a home of the database `store`, whose data lies on the volume `data`; marks it if it bears no mark yet.
-pub(crate) fn open(place: &Where, store: Uuid, data: Option<u64>, latch: &Latch) -> Result<Opened> {
+/// Whose homes are opened.
+pub(crate) struct Owner<'a> {
+    /// The name of the database.
+    pub store: Uuid,
+    /// The volume of its data.
+    pub volume: Option<u64>,
+    pub latch: &'a Latch,
+    pub entropy: &'a dyn Entropy,
+}
+
+impl Homes {
+    /// Opens them; nobody else may have any of them open.
+    pub fn open(anchors: &[Where], mirrors: &[Where], owner: &Owner<'_>) -> Result<Self> {
+        let mut locks = Vec::new();
+        let mut all = |places: &[Where]| -> Result<Vec<(Dir, KeyHome)>> {
+            let mut opened = Vec::new();
+            for place in places {
+                let (dir, home, lock) = open(place, owner)?;
+                locks.push(lock);
+                opened.push((dir, home));
+            }
+            Ok(opened)
+        };
+        let (anchors, mirrors) = (all(anchors)?, all(mirrors)?);
+        let homes = |opened: &[(Dir, KeyHome)]| opened.iter().map(|(_, home)| home.clone()).collect();
+        let told = KeyHomes { anchors: homes(&anchors), mirrors: homes(&mirrors) };
+        Ok(Self { anchors, mirrors, told, locks })
+    }
+}
+
+/// Opens a home; marks it if it bears no mark yet.
+fn open(place: &Where, owner: &Owner<'_>) -> Result<(Dir, KeyHome, Lock)> {
     let path = match place {
         Where::Path(path) => path.clone(),
         Where::Backend(_) => PathBuf::new(),
@@ -90,23 +128,25 @@ pub(crate) fn open(place: &Where, store: Uuid, data: Option<u64>, latch: &Latch)
         Where::Path(path) => Arc::new(Disk::open(path).map_err(|e| Error::io(doing(), e))?),
         Where::Backend(backend) => Arc::clone(backend),
     };
-    let off_volume = matches!((data, backend.volume()), (Some(data), Some(other)) if data != other);
-    let dir = Dir::root(Arc::new(Latched::new(backend, latch.clone())));
+    let off_volume = matches!((owner.volume, backend.volume()), (Some(data), Some(other)) if data != other);
+    let dir = Dir::root(Arc::new(Latched::new(backend, owner.latch.clone())));
     let lock = dir.lock(LOCK).map_err(|error| match error {
         LockError::Held { .. } => Error::with(ErrorKind::Busy, doing(), error),
         LockError::Io(e) => Error::io(doing(), e),
     })?;
-    check_mark(&dir, store).map_err(|error| error.within(&doing()))?;
-    Ok(Opened { dir, home: KeyHome { path, off_volume }, lock })
+    let name = check_mark(&dir, owner).map_err(|error| error.within(&doing()))?;
+    Ok((dir, KeyHome { path, off_volume, name }, lock))
 }
 
-fn check_mark(dir: &Dir, store: Uuid) -> Result<()> {
+/// The name of a home of this owner, which is given one if it has none.
+fn check_mark(dir: &Dir, owner: &Owner<'_>) -> Result<Uuid> {
     let bytes = match dir.read(MARK) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let mark = serde_json::to_vec(&Mark { format: FORMAT, database: store })
+            let name = identity::draw(owner.entropy)?.store;
+            let mark = serde_json::to_vec(&Mark { format: FORMAT, database: owner.store, name })
                 .map_err(|e| Error::with(ErrorKind::Io, "its mark cannot be written", e))?;
-            return dir.write_new(MARK, &mark).map_err(|e| Error::io("its mark cannot be written", e));
+            return dir.write_new(MARK, &mark).map(|()| name).map_err(|e| Error::io("its mark cannot be written", e));
         }
         Err(e) => return Err(Error::io("its mark cannot be read", e)),
     };
@@ -115,11 +155,11 @@ fn check_mark(dir: &Dir, store: Uuid) -> Result<()> {
     if mark.format != FORMAT {
         return Err(Error::new(ErrorKind::Unsupported, format!("its mark {MARK} has format {}", mark.format)));
     }
-    if mark.database != store {
+    if mark.database != owner.store {
         return Err(Error::new(
             ErrorKind::Conflict,
             format!("it holds keys of another database ({}); give each database a directory of its own", mark.database),
         ));
     }
-    Ok(())
+    Ok(mark.name)
 }

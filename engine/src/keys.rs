@@ -8,11 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use privacy::{Anchor, Epoch, Fingerprint, KeyId, Keyring, Removal, Scope, SectionKey, Wanted};
+use privacy::{Anchor, Epoch, Fingerprint, KeyId, Keyring, Removal, Scope, SectionKey, Stamp, Wanted};
 use storage::frame_log::FrameWriter;
 use storage::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::anchors::Anchors;
+use crate::clock::Clock;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
@@ -30,6 +31,7 @@ pub(crate) struct Home {
     pub roots: Arc<Roots>,
     pub scope: Scope,
     pub entropy: Arc<dyn Entropy>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The live keyring of an environment.
@@ -66,6 +68,16 @@ impl Home {
         Ok(false)
     }
 
+    /// The root key that the newest root page names.
+    pub fn sealed_with(&self) -> Result<Option<Fingerprint>> {
+        for pages in &self.pages {
+            if let Some(newest) = pages.roots()?.first() {
+                return pages.inspect(*newest).map(|header| Some(header.root_key));
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes every directory.
     pub fn make(&self) -> Result<()> {
         self.anchors.make()?;
@@ -88,7 +100,10 @@ impl Home {
         for (place, pages) in self.pages.iter().enumerate() {
             for epoch in pages.roots()? {
                 match pages.open(epoch, self.scope, &self.roots, &self.anchors) {
-                    Ok(opened) => return Ok((place, opened)),
+                    Ok(opened) => {
+                        self.anchors.check_all_here(&opened.keyring.stamp().anchor_stores)?;
+                        return Ok((place, opened));
+                    }
                     Err(error) => failed = failed.or(Some(error)),
                 }
                 if place == 0 {
@@ -175,8 +190,9 @@ impl Keys {
     fn is_settled(&self) -> Result<bool> {
         let (live, primary) = (Live::of(&self.read()), self.home.primary()?);
         let is_primary = self.source.load(Ordering::Acquire) == 0;
-        let is_current = *self.sealed_with.lock() == self.home.roots.current().fingerprint();
-        if !is_primary || !is_current || !self.home.anchors.are_settled(live.epoch)? {
+        let is_current = self.sealed_with() == self.home.roots.names().0;
+        let is_stamped = self.read().stamp().anchor_stores == self.home.anchors.names;
+        if !is_primary || !is_current || !is_stamped || !self.home.anchors.are_settled(live.epoch)? {
             return Ok(false);
         }
         for pages in &self.home.pages {
@@ -200,7 +216,8 @@ impl Keys {
             return Ok(());
         }
         if matches!(*log, Log::Torn) {
-            self.epoch_under(&mut log, &Removal::nothing(&self.keyring.read()))?;
+            let nothing = Removal::nothing(&self.keyring.read());
+            self.epoch_under(&mut log, &nothing)?;
             extension = self.keyring.read().extend(wanted, &mut generator(&*self.home.entropy)?);
         }
         if matches!(*log, Log::None) {
@@ -235,11 +252,42 @@ impl Keys {
         self.epoch_under(&mut self.log.lock(), removal)
     }
 
+    /// An epoch that removes nothing: another anchor, and so another KEK.
+    pub fn rotate(&self) -> Result<()> {
+        let mut log = self.log.lock();
+        let nothing = Removal::nothing(&self.keyring.read());
+        self.epoch_under(&mut log, &nothing).map(drop)
+    }
+
+    /// [`Keys::rotate`] if the last epoch was `age` milliseconds ago or more at the time `now`; whether it was.
+    pub fn rotate_if_older(&self, age: u64, now: u64) -> Result<bool> {
+        let made_at = self.read().stamp().made_at;
+        if now.saturating_sub(made_at) < age { Ok(false) } else { self.rotate().map(|()| true) }
+    }
+
+    /// Seals the root page with the present root key, if it is sealed with another; whether it was.
+    pub fn reseal(&self) -> Result<bool> {
+        let mut log = self.log.lock();
+        if self.sealed_with() == self.home.roots.names().0 {
+            return Ok(false);
+        }
+        let nothing = Removal::nothing(&self.keyring.read());
+        self.epoch_under(&mut log, &nothing).map(|_| true)
+    }
+
+    /// The root key that the root page is sealed with.
+    pub fn sealed_with(&self) -> Fingerprint {
+        *self.sealed_with.lock()
+    }
+
     fn epoch_under(&self, log: &mut MutexGuard<'_, Log>, removal: &Removal) -> Result<Vec<KeyId>> {
         let mut rng = generator(&*self.home.entropy)?;
         let anchor = Anchor::generate(&mut rng);
         let root_key = self.home.roots.current();
-        let epoch = self.keyring.read().epoch(removal, &root_key, &anchor, &mut rng);
+        let stamp = Stamp { made_at: self.home.clock.now_ms(), anchor_stores: self.home.anchors.names.clone() };
+        let present = self.keyring.read().clone().stamped(stamp);
+        let epoch = present.epoch(removal, &root_key, &anchor, &mut rng);
+        drop(present);
         if let Err(error) = self.commit(&epoch, &anchor) {
             // A mirror may hold the root page of an epoch that never was, and must not hold it while keys are added to
             // the present one.

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a root page has its name only when every bucket file that it names is there, whole.
 
-use privacy::{Fingerprint, Keyring, OpenKeyringError, Scope};
+use privacy::{Fingerprint, Keyring, OpenKeyringError, RootHeader, Scope};
 use storage::backend::Dir;
 use storage::frame_log::{FrameWriter, Header, LogKind, read_frames};
 
@@ -71,10 +71,15 @@ impl Pages {
         })
     }
 
+    /// What the root page of `epoch` says of itself.
+    pub fn inspect(&self, epoch: u64) -> Result<RootHeader> {
+        Keyring::inspect(&self.read(&root_name(epoch))?).map_err(|e| damaged(&root_name(epoch), e))
+    }
+
     /// Opens the keyring of `epoch`.
     pub fn open(&self, epoch: u64, scope: Scope, roots: &Roots, anchors: &Anchors) -> Result<Opened> {
+        let header = self.inspect(epoch)?;
         let root_page = self.read(&root_name(epoch))?;
-        let header = Keyring::inspect(&root_page).map_err(|e| damaged(&root_name(epoch), e))?;
         let root_key = roots.named(header.root_key)?;
         let anchor = anchors.find(epoch)?;
         let mut keyring =

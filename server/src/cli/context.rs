@@ -1,8 +1,10 @@
 //! What every command is given: the settings, the terminal, and the database and environment they name.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use engine::{Collection, Database, Environment, RootKey};
+use engine::{Collection, Database, Environment, Passphrase, RootKey};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::terminal::{Output, Terminal};
@@ -58,11 +60,14 @@ impl Context {
 
     /// Opens the database; without `create` it must exist.
     pub fn database(&self, create: bool) -> Result<Database, Failure> {
+        self.database_with(RootKey::sources().ask(ask), create)
+    }
+
+    /// [`Context::database`], with the root key from where `root_key` says.
+    pub fn database_with(&self, root_key: RootKey, create: bool) -> Result<Database, Failure> {
         let store = &self.config.store;
-        let mut builder = Database::builder(&store.data)
-            .root_key(RootKey::sources())
-            .settings(self.config.engine.clone())
-            .create(create);
+        let mut builder =
+            Database::builder(&store.data).root_key(root_key).settings(self.config.engine.clone()).create(create);
         for dir in &store.anchor_dirs {
             builder = builder.anchor_dir(dir);
         }
@@ -87,4 +92,13 @@ impl Context {
         let collection = self.environment(&database)?.open_collection(name)?;
         Ok((database, collection))
     }
+}
+
+/// The passphrase of the store, if somebody sits at the terminal.
+fn ask() -> io::Result<Option<Passphrase>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let typed = Zeroizing::new(rpassword::prompt_password("Passphrase: ")?);
+    Passphrase::new(typed.as_str()).map(Some).map_err(io::Error::other)
 }

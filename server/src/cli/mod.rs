@@ -16,6 +16,7 @@ mod failure;
 mod format;
 mod import;
 mod indexes;
+mod keys;
 mod records;
 mod salvage;
 mod search;

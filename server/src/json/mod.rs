@@ -15,4 +15,4 @@ pub use explain::ExplainAnswer;
 pub use payload::Payload;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use strict::{JsonError, Object, parse};
-pub use time::AsOfAnswer;
+pub use time::{AsOfAnswer, rfc3339};
