@@ -5,95 +5,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
+use privacy::{AnchorStore, Grade, RootKeySource, Scope};
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
 use storage::sync::Mutex;
 use uuid::Uuid;
 
-use crate::clock::{Clock, SystemClock};
-use crate::entropy::{Entropy, OsEntropy};
+use crate::anchors::Anchors;
+use crate::bootstrap;
+use crate::builder::Builder;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
-use crate::identity::{self, ENVIRONMENTS};
-use crate::keys::{Home, KEYRING, Keys};
+use crate::home::{Homes, KeyHome, KeyHomes, Owner};
+use crate::identity::{self, ENVIRONMENTS, Identity};
+use crate::keys::{Home, KEYRING};
 use crate::name;
+use crate::pages::Pages;
 use crate::permit::Permit;
 use crate::pool;
 use crate::recover;
 use crate::reserve::Reserve;
-use crate::root_key::RootKey;
-use crate::settings::Settings;
+use crate::root_key::{Found, RootKey, Sought};
+use crate::roots::Roots;
 use crate::state::{EnvironmentState, Shared};
 use crate::worker::{Bell, Open, Worker};
 
 const LOCK: &str = "LOCK";
 const ANCHORS: &str = "anchors";
 
-/// How to open a database.
-pub struct Builder {
-    path: PathBuf,
-    root_key: RootKey,
-    settings: Settings,
-    anchor_dir: Option<PathBuf>,
-    create: bool,
-    backend: Option<Arc<dyn StorageBackend>>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-}
-
 impl Builder {
-    /// Where the root key comes from; [`RootKey::sources`] unless said otherwise.
-    #[must_use]
-    pub fn root_key(mut self, root_key: RootKey) -> Self {
-        self.root_key = root_key;
-        self
-    }
-
-    /// Limits and tuning.
-    #[must_use]
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Keeps the anchors in this directory instead of `anchors/` in the data directory. Put it on a volume
-    /// that copies and backups of the data leave out: then an erasure reaches those too.
-    #[must_use]
-    pub fn anchor_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.anchor_dir = Some(path.into());
-        self
-    }
-
-    /// Whether a missing store is made (the default) or `NotFound`.
-    #[must_use]
-    pub fn create(mut self, create: bool) -> Self {
-        self.create = create;
-        self
-    }
-
-    /// Keeps the data behind this backend instead of the file system.
-    #[must_use]
-    pub fn backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
-        self.backend = Some(backend);
-        self
-    }
-
-    /// Tells the time by this clock.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Draws keys and nonces from this source.
-    #[must_use]
-    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
-        self.entropy = entropy;
-        self
-    }
-
     /// Opens the database, or makes it.
     ///
     /// # Errors
@@ -101,22 +42,32 @@ impl Builder {
     /// `Unsupported` for a newer format; `NotFound` if there is none and none may be made.
     pub fn open(self) -> Result<Database> {
         let latch = Latch::default();
-        let dir = latched(self.data_dir()?, &latch);
+        let backend = self.data_dir()?;
+        let volume = backend.volume();
+        let dir = latched(backend, &latch);
         let existing = identity::read(&dir)?;
         if existing.is_none() && !self.create {
             return Err(missing(&self.path));
         }
-        let found = self.root_key.load(&*self.entropy, existing.is_none())?;
+        let is_new = existing.is_none();
+        let identity = existing.map_or_else(|| identity::draw(&*self.entropy), Ok)?;
+        let (found, roots) = self.find_root_keys(&dir, &identity, is_new)?;
         let lock = dir.lock(LOCK).map_err(lock_error)?;
-        let identity = match existing {
-            Some(identity) => identity::renew(&dir, identity)?,
-            None => identity::make(&dir, &*self.entropy)?,
-        };
+        if is_new {
+            identity::write(&dir, &identity)?;
+        } else {
+            identity::renew(&dir, &identity)?;
+        }
+        if let Some(wrapped) = &found.wrapped {
+            bootstrap::add(&dir, wrapped)?;
+        } else if found.source == RootKeySource::Passphrase {
+            bootstrap::settle(&dir, false, true)?;
+        }
         let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
-        let anchors = match &self.anchor_dir {
-            Some(path) => (latched(open_disk(path)?, &latch), Grade::OtherVolume),
-            None => (dir.sub(ANCHORS), Grade::SameVolume),
-        };
+        let owner = Owner { store: identity.store, volume, latch: &latch, entropy: &*self.entropy };
+        let homes = Homes::open(&self.anchors, &self.mirrors, &owner)?;
+        let (anchors, mirrors, told) = (homes.anchors, homes.mirrors, homes.told);
+        let locks = (homes.locks, lock);
         let threads = || {
             pool::start(self.settings.threads)
                 .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))
@@ -130,7 +81,8 @@ impl Builder {
             closing: AtomicBool::new(false),
             clock: self.clock,
             entropy: self.entropy,
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(Some(Box::new(locks))),
+            homes: told,
             latch,
             reserve,
             scratch: Mutex::default(),
@@ -145,13 +97,34 @@ impl Builder {
                 path: self.path,
                 dir,
                 anchors,
+                mirrors,
                 store: identity.store,
-                root_key: Arc::new(found.key),
+                roots: Arc::new(roots),
+                source: found.source,
+                rotation: Mutex::new(()),
+                gives_up_missing: self.gives_up_missing,
                 notice: found.notice,
                 shared,
                 bell,
             }),
         })
+    }
+
+    /// The root key, and the one before if there is one.
+    fn find_root_keys(&self, dir: &Dir, identity: &Identity, is_new: bool) -> Result<(Found, Roots)> {
+        let sought = Sought {
+            entropy: &*self.entropy,
+            dir,
+            store: identity.store,
+            is_new,
+            is_empty: is_new || identity::is_unused(dir)?,
+            cost: self.settings.passphrase_cost()?,
+        };
+        let mut found = self.root_key.load(&sought)?;
+        let given = self.previous_root_key.as_ref().map(|source| source.load(&sought)).transpose()?;
+        let before = given.map(|found| found.key).or(found.previous.take());
+        let roots = Roots::new(&found.key, before.as_ref())?;
+        Ok((found, roots))
     }
 
     fn data_dir(&self) -> Result<Arc<dyn StorageBackend>> {
@@ -188,37 +161,34 @@ fn lock_error(error: LockError) -> Error {
 /// An open database. Clones share it; it closes when the last handle is gone, or by [`Database::close`].
 #[derive(Clone)]
 pub struct Database {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     // Dropped first, so that no step runs while the rest goes.
     worker: Mutex<Option<Worker>>,
     open: Open,
     environments: Mutex<BTreeMap<String, Arc<EnvironmentState>>>,
     path: PathBuf,
-    dir: Dir,
-    anchors: (Dir, Grade),
-    store: Uuid,
-    root_key: Arc<Key>,
+    pub(crate) dir: Dir,
+    /// Where anchors lie outside the data directory, and how far destruction reaches there.
+    anchors: Vec<(Dir, KeyHome)>,
+    mirrors: Vec<(Dir, KeyHome)>,
+    pub(crate) store: Uuid,
+    pub(crate) roots: Arc<Roots>,
+    pub(crate) source: RootKeySource,
+    /// One rotation of the root key, or change of its wrapping, at a time.
+    pub(crate) rotation: Mutex<()>,
+    gives_up_missing: bool,
     notice: Option<String>,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     bell: Bell,
 }
 
 impl Database {
     /// Describes the database in the directory `path`.
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
-        Builder {
-            path: path.into(),
-            root_key: RootKey::sources(),
-            settings: Settings::default(),
-            anchor_dir: None,
-            create: true,
-            backend: None,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy),
-        }
+        Builder::new(path.into())
     }
 
     /// The data directory.
@@ -253,11 +223,16 @@ impl Database {
         let dir = self.inner.dir.sub(ENVIRONMENTS);
         let mut names = Vec::new();
         for name in dir.list().map_err(|e| Error::io("the environments cannot be listed", e))? {
-            if Keys::exists(&dir.sub(&name).sub(KEYRING))? {
+            if self.inner.home(&name, &dir.sub(&name)).has_keyring()? {
                 names.push(name);
             }
         }
         Ok(names)
+    }
+
+    /// Where it keeps anchors and mirrors of keyrings outside the data directory.
+    pub fn key_homes(&self) -> &KeyHomes {
+        &self.inner.shared.homes
     }
 
     /// Whether it takes writes now.
@@ -297,6 +272,20 @@ impl Database {
         self.inner.open.lock().iter().filter_map(std::sync::Weak::upgrade).collect()
     }
 
+    /// A root key, from where `source` says.
+    pub(crate) fn load(&self, source: &RootKey) -> Result<privacy::RootKey> {
+        let inner = &self.inner;
+        let sought = Sought {
+            entropy: &*inner.shared.entropy,
+            dir: &inner.dir,
+            store: inner.store,
+            is_new: false,
+            is_empty: false,
+            cost: inner.shared.settings.passphrase_cost()?,
+        };
+        source.load(&sought).map(|found| found.key)
+    }
+
     /// Where the environment `name` lives, and what it shares with the others.
     pub(crate) fn place(&self, name: &str) -> (Dir, Home, &Arc<Shared>) {
         let dir = self.inner.dir.sub(ENVIRONMENTS).sub(name);
@@ -329,7 +318,7 @@ impl Inner {
     fn open_state(&self, name: &str, create: bool) -> Result<EnvironmentState> {
         let dir = self.dir.sub(ENVIRONMENTS).sub(name);
         let home = self.home(name, &dir);
-        if Keys::exists(&home.dir)? {
+        if home.has_keyring()? {
             return recover::open(name, dir, home, &self.shared);
         }
         let has_data = !dir
@@ -350,16 +339,33 @@ impl Inner {
     }
 
     fn home(&self, name: &str, dir: &Dir) -> Home {
-        let (anchors, grade) = &self.anchors;
-        let anchors_dir = anchors.sub(name);
-        let store: Arc<dyn AnchorStore> = Arc::new(AnchorDir::new(anchors_dir.clone(), *grade));
+        let store =
+            |(dir, grade): (&Dir, Grade)| -> Arc<dyn AnchorStore> { Arc::new(AnchorDir::new(dir.clone(), grade)) };
+        let inside = self.dir.sub(ANCHORS).sub(name);
+        let outside: Vec<_> = self.anchors.iter().map(|(dir, home)| (dir.sub(name), home.grade())).collect();
+        let mut names: Vec<[u8; 16]> = self.anchors.iter().map(|(_, home)| home.name.into_bytes()).collect();
+        names.sort_unstable();
+        let gives_up_missing = self.gives_up_missing;
+        let anchors = if outside.is_empty() {
+            let stores = vec![store((&inside, Grade::SameVolume))];
+            Anchors { stores, left: Vec::new(), dirs: vec![inside], names, gives_up_missing }
+        } else {
+            Anchors {
+                stores: outside.iter().map(|(dir, grade)| store((dir, *grade))).collect(),
+                left: vec![store((&inside, Grade::SameVolume))],
+                dirs: outside.into_iter().map(|(dir, _)| dir).collect(),
+                names,
+                gives_up_missing,
+            }
+        };
+        let mirrors = self.mirrors.iter().map(|(mirror, _)| mirror.sub(name));
         Home {
-            dir: dir.sub(KEYRING),
-            anchors: vec![store],
-            anchors_dir,
-            root_key: Arc::clone(&self.root_key),
+            pages: std::iter::once(dir.sub(KEYRING)).chain(mirrors).map(|dir| Pages { dir }).collect(),
+            anchors,
+            roots: Arc::clone(&self.roots),
             scope: Scope::new(self.store.into_bytes(), name),
             entropy: Arc::clone(&self.shared.entropy),
+            clock: Arc::clone(&self.shared.clock),
         }
     }
 }

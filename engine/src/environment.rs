@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
 use privacy::audit::{Act, Source};
-use privacy::{Removal, VerifyingKey};
+use privacy::{Grade as AnchorGrade, Removal, VerifyingKey};
 use rand::RngExt;
 use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
@@ -240,6 +240,11 @@ impl Environment {
     /// Opens this environment inside the copied data directory `copy`, read-only, with the live keyring.
     pub fn drill(&self, copy: &Path) -> Result<Drill> {
         drill::drill(&self.state, &self.permit, copy)
+    }
+
+    /// How far the destruction of an anchor reaches, and with it an erasure.
+    pub fn anchor_grade(&self) -> AnchorGrade {
+        self.state.shared.homes.grade()
     }
 
     /// Whether it takes writes now.

@@ -56,25 +56,30 @@ pub(crate) fn read(dir: &Dir) -> Result<Option<Identity>> {
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
-pub(crate) fn make(dir: &Dir, entropy: &dyn Entropy) -> Result<Identity> {
+/// A name for a store that is about to be made.
+pub(crate) fn draw(entropy: &dyn Entropy) -> Result<Identity> {
     let mut bytes = [0u8; 16];
     entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
     let store = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    let identity = Identity { format: FORMAT, store };
-    write(dir, &identity)?;
-    Ok(identity)
+    Ok(Identity { format: FORMAT, store })
+}
+
+/// Whether nothing depends on the identity yet.
+pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
+    Ok(dir.sub(ENVIRONMENTS).list().map_err(|e| Error::io("the data cannot be listed", e))?.is_empty())
 }
 
 /// Writes the identity anew while nothing depends on it: after a failed sync, what is seen of it may not be on the disk.
-pub(crate) fn renew(dir: &Dir, identity: Identity) -> Result<Identity> {
-    if dir.sub(ENVIRONMENTS).list().map_err(|e| Error::io("the data cannot be listed", e))?.is_empty() {
+pub(crate) fn renew(dir: &Dir, identity: &Identity) -> Result<()> {
+    if is_unused(dir)? {
         remove(dir, IDENTITY)?;
-        write(dir, &identity)?;
+        write(dir, identity)?;
     }
-    Ok(identity)
+    Ok(())
 }
 
-fn write(dir: &Dir, identity: &Identity) -> Result<()> {
+/// Writes the identity of a new store.
+pub(crate) fn write(dir: &Dir, identity: &Identity) -> Result<()> {
     let text = serde_json::to_vec_pretty(identity)
         .map_err(|e| Error::with(ErrorKind::Io, "the identity cannot be written", e))?;
     dir.write_new(IDENTITY, &text).map_err(|e| Error::io(format!("the file {IDENTITY} cannot be written"), e))

@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rebuild`, `declare`, `alias`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rotate`, `rebuild`, `declare`, `alias`, and `recover` for opening; `verify`, `scrub` and `drill` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -14,10 +14,13 @@
 
 mod aim;
 mod alias;
+mod anchors;
 mod aside;
 mod audit;
 mod batch;
+mod bootstrap;
 mod bounds;
+mod builder;
 mod catalog;
 mod change;
 mod clock;
@@ -43,10 +46,12 @@ mod files;
 mod filter;
 mod group;
 mod health;
+mod home;
 mod identity;
 mod info;
 mod inspect;
 mod job;
+mod key_status;
 mod keys;
 mod limits;
 mod maintain;
@@ -54,6 +59,7 @@ mod memtable;
 mod metric_code;
 mod name;
 mod nearest;
+mod pages;
 mod permit;
 mod pool;
 mod query;
@@ -71,6 +77,8 @@ mod reserve;
 mod resolve;
 mod rewrite;
 mod root_key;
+mod roots;
+mod rotate;
 mod rules;
 mod run;
 mod salvage;
@@ -100,12 +108,13 @@ mod write;
 
 pub use alias::Alias;
 pub use audit::{Audit, AuditEvent, AuditPage, AuditReport};
+pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
 pub use collection::Collection;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
 pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
-pub use database::{Builder, Database};
+pub use database::Database;
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
 pub use entropy::{Entropy, OsEntropy};
@@ -116,14 +125,16 @@ pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
+pub use home::{KeyHome, KeyHomes};
 pub use index::{Builder as IndexBuilder, Metric};
 pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
+pub use key_status::{EnvironmentKeys, KeyMemory, KeyStatus};
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
 pub use privacy::audit::Source;
 pub use privacy::erasure::{Erased, Receipt, ReceiptView, Subject};
-pub use privacy::{EntityId, Salt, VerifyingKey};
+pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,
@@ -131,7 +142,10 @@ pub use query::{
 pub use receipt::StoredReceipt;
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
-pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
+pub use root_key::{
+    PASSPHRASE_CREDENTIAL, PASSPHRASE_FILE_VARIABLE, ROOT_KEY_CREDENTIAL, ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE,
+    RootKey, SHARES_FILE_VARIABLE,
+};
 pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};
 pub use schema::Schema;
 pub use scrub::Scrub;

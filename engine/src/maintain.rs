@@ -55,7 +55,14 @@ pub(crate) fn step(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
             done => return Ok(done),
         }
     }
-    Ok(Step::Idle)
+    Ok(if rotate_due(env)? { Step::Rotated } else { Step::Idle })
+}
+
+/// Replaces the KEK if it is older than the settings allow; says whether it was.
+fn rotate_due(env: &EnvironmentState) -> Result<bool> {
+    let age = env.shared.settings.kek_rotation_days.saturating_mul(24 * 60 * 60 * 1000);
+    env.check_open()?;
+    Ok(age > 0 && env.keys.rotate_if_older(age, env.shared.clock.now_ms())?)
 }
 
 /// Tells the batches of the last minute, and signs for what was told.

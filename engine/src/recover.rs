@@ -25,7 +25,7 @@ use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::job::{self, JOBS, Job};
-use crate::keys::{Home, KEYRING, Keys};
+use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
 use crate::receipt::RECEIPTS;
 use crate::relog::{move_log, remove_old_logs};
@@ -43,8 +43,8 @@ use storage::sync::{Mutex, RwLock};
 /// Makes the environment in `dir`. The keyring's first root page is the moment it exists.
 pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
     let doing = "the environment cannot be made";
-    home.anchors_dir.make().map_err(|e| Error::io("the anchors cannot be kept", e))?;
-    for sub in [SEGMENTS, LOGS, JOBS, KEYRING, AUDIT, RECEIPTS] {
+    home.make()?;
+    for sub in [SEGMENTS, LOGS, JOBS, AUDIT, RECEIPTS] {
         dir.sub(sub).make().map_err(|e| Error::io(doing, e))?;
     }
     for leftover in list(&dir).map_err(|e| Error::io(doing, e))? {

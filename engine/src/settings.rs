@@ -1,8 +1,10 @@
 //! Plain data that tunes an engine; every limit that a caller can meet stands here with its default.
 
 use index::{BuildParams, Builder as IndexBuilder};
+use privacy::Cost;
 use serde::Deserialize;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::fields::Extent;
 
 /// Limits and tuning of a database. All sizes in bytes unless named otherwise.
@@ -58,6 +60,13 @@ pub struct Settings {
     pub builder: IndexBuilder,
     /// Days after which the background thread reads a segment again to see whether it is what was written; 0 for never.
     pub scrub_days: u64,
+    /// Days after which the background thread replaces an environment's KEK and anchor, unless an erasure did; 0 for
+    /// never.
+    pub kek_rotation_days: u64,
+    /// KiB of memory that one guess at a passphrase costs, for root keys that are wrapped from now on; see [`Cost`].
+    pub passphrase_memory_kib: u32,
+    /// Passes over that memory.
+    pub passphrase_passes: u32,
     /// Segments with fewer rows are scanned instead of given a graph.
     pub flat_below: usize,
     /// Erasures repair the graph of a segment that keeps at least so many rows, and upkeep rebuilds it later; the graph
@@ -89,6 +98,9 @@ impl Default for Settings {
             ef_construction: 80,
             builder: IndexBuilder::default(),
             scrub_days: 7,
+            kek_rotation_days: 90,
+            passphrase_memory_kib: Cost::DEFAULT.memory_kib(),
+            passphrase_passes: Cost::DEFAULT.passes(),
             flat_below: 1024,
             // Building so many takes a tenth of a second on two cores, about as much as the rest of an erasure; it
             // takes ten seconds for 50,000 (benches/LOG.md), and an erasure keeps the next one waiting.
@@ -102,6 +114,12 @@ impl Settings {
     /// How much of payloads is indexed.
     pub(crate) fn payload_extent(&self) -> Extent {
         Extent { others: self.automatic_fields, room: self.payload_index_bytes_max }
+    }
+
+    /// What one guess at a passphrase costs.
+    pub(crate) fn passphrase_cost(&self) -> Result<Cost> {
+        Cost::new(self.passphrase_memory_kib, self.passphrase_passes)
+            .map_err(|e| Error::with(ErrorKind::Invalid, "the cost of a passphrase cannot be set so", e))
     }
 
     /// How graphs of segments are built.

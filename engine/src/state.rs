@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::home::KeyHomes;
 use crate::job::{self, Job};
 use crate::keys::Keys;
 use crate::permit::Permit;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub entropy: Arc<dyn Entropy>,
     /// The lock on the data directory: it lives as long as any handle, or until the database is closed.
     pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    /// Where keys lie outside the data directory.
+    pub homes: KeyHomes,
     /// Set once the outcome of a change is unknown: no file changes after that.
     pub latch: Latch,
     pub reserve: Reserve,

@@ -22,6 +22,8 @@ pub enum Step {
     Mended,
     /// A graph that an erasure repaired was built anew from the rows that are left.
     Rebuilt,
+    /// The KEK was old and is another now.
+    Rotated,
     /// A segment turned out damaged and is left out from now on.
     Quarantined,
 }

@@ -38,7 +38,7 @@ pub use consent::{Consent, Granted, Latch, LatchError, Revoked};
 pub use entity::{EntityError, EntityId, MAX_ENTITY_BYTES};
 pub use keyring::{
     AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
-    RootHeader, Tag, Wanted,
+    RootHeader, Stamp, Tag, Wanted,
 };
 pub use retention::{Doubt, Reading, Trusted, Watch, Window, WindowError};
 pub use root::{

@@ -19,6 +19,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     report_panics();
+    keep_keys_in_memory();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
@@ -27,6 +28,17 @@ fn main() -> ExitCode {
             _ = writeln!(std::io::stderr(), "lethedb: {}", cli::causes(&failure));
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// No core dump of this process, and no other process of its user, gets to see its memory, which holds keys. Where the
+/// system refuses, the commands work all the same.
+fn keep_keys_in_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+        _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     }
 }
 

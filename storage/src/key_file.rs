@@ -21,7 +21,20 @@ const MAX_LEN: usize = 4096;
 /// `NotFound`; `PermissionDenied` if group or others may read or write it; `InvalidData` if it exceeds 4 KiB or is not
 /// UTF-8.
 pub fn read_key_file(path: &Path) -> io::Result<Zeroizing<String>> {
-    let bytes = disk::read_private(path, MAX_LEN)?;
+    read_private(path, 0o077)
+}
+
+/// The text of the credential at `path`, which systemd keeps in memory that is never swapped. It grants the service by an
+/// access list, whose mask shows as rights of the group.
+///
+/// # Errors
+/// As [`read_key_file`], but the group may read it.
+pub fn read_credential(path: &Path) -> io::Result<Zeroizing<String>> {
+    read_private(path, 0o007)
+}
+
+fn read_private(path: &Path, others: u32) -> io::Result<Zeroizing<String>> {
+    let bytes = disk::read_private(path, MAX_LEN, others)?;
     let text = str::from_utf8(&bytes).map_err(|_| io::ErrorKind::InvalidData)?;
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -75,6 +88,8 @@ mod tests {
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             let kind = read_key_file(&path).err().map(|error| error.kind());
             assert_eq!(kind, (!readable).then_some(ErrorKind::PermissionDenied), "{mode:o}");
+            let is_credential = read_credential(&path).is_ok();
+            assert_eq!(is_credential, mode & 0o007 == 0, "{mode:o}");
             fs::remove_file(&path).unwrap();
         }
         create_key_file(&path, &"x".repeat(MAX_LEN + 1)).unwrap();

@@ -30,6 +30,7 @@ pub use entry::Tag;
 pub use epoch::{Epoch, Removal};
 pub use extension::{Extension, KeyringError, Wanted};
 pub use open::{OpenKeyringError, Part};
+pub use page::Stamp;
 pub use ring::Keyring;
 pub use root_page::{InspectError, RootHeader};
 

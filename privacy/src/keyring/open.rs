@@ -83,7 +83,7 @@ impl Keyring {
     ) -> Result<Keyring, OpenKeyringError<E>> {
         let (epoch, content) = open_root(scope, root_key, anchor, root_page)?;
         let damaged = |part| OpenKeyringError::Damaged { part };
-        let RootContent { durable, new_keys, files, places } =
+        let RootContent { durable, new_keys, files, places, stamp } =
             page::decode_root(&content).map_err(|_| damaged(Part::Root))?;
 
         let mut buckets = vec![Bucket::default(); places.len()];
@@ -108,6 +108,7 @@ impl Keyring {
             files,
             buckets: Buckets::assemble(buckets).ok_or_else(|| damaged(Part::Root))?,
             named_files,
+            stamp,
         })
     }
 }

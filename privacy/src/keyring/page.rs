@@ -1,7 +1,8 @@
 //! The plaintext of pages and frames: deterministic CBOR (RFC 8949 §4.2: shortest integers, definite lengths).
 //!
 //! ```text
-//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [[key, generation, offset, length], …]]
+//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [[key, generation, offset, length], …], stamp]
+//! stamp   [made at, [anchor store, …]]
 //! bucket  [entries, [key id, …]]
 //! frame   [entries, files]
 //! entries [[tag, generation, blind, [[collection, key id, dek], …]], …]       files [[code, number, key], …]
@@ -31,6 +32,16 @@ pub(super) struct Durable {
     pub signing: Arc<SigningKey>,
 }
 
+/// What an epoch notes of itself, beside its keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// When it was made, in milliseconds since the Unix epoch: how old the KEK is.
+    pub made_at: u64,
+    /// The names of the anchor stores that hold its anchor, rising. All must be there at the next epoch, so that none
+    /// keeps an anchor that the others destroy.
+    pub anchor_stores: Vec<[u8; 16]>,
+}
+
 /// Ephemeral keys by file.
 pub(super) type Files = BTreeMap<FileKey, Arc<SectionKey>>;
 
@@ -40,6 +51,7 @@ pub(super) struct RootContent {
     pub new_keys: SectionKey,
     pub files: Files,
     pub places: Vec<Place>,
+    pub stamp: Stamp,
 }
 
 /// The content of a frame: keys to add.
@@ -55,9 +67,10 @@ pub(super) fn encode_root<'a>(
     new_keys: &SectionKey,
     files: &Files,
     places: impl ExactSizeIterator<Item = &'a Place>,
+    stamp: &Stamp,
 ) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(4)?.array(6)?;
+        e.array(5)?.array(6)?;
         e.bytes(durable.table.expose())?.bytes(durable.order.expose())?;
         e.bytes(durable.rotation.expose())?.bytes(durable.tags.expose())?;
         e.bytes(durable.audit.expose())?.bytes(durable.signing.expose())?;
@@ -68,14 +81,16 @@ pub(super) fn encode_root<'a>(
             e.array(4)?.bytes(place.key.expose())?;
             e.u64(place.generation)?.u64(place.offset)?.u64(place.length)?;
         }
-        Ok(())
+        e.array(2)?.u64(stamp.made_at)?.array(stamp.anchor_stores.len() as u64)?;
+        stamp.anchor_stores.iter().try_for_each(|store| e.bytes(store).map(drop))
     })
 }
 
 pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
-    let again = |root: &RootContent| encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter());
+    let again =
+        |root: &RootContent| encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter(), &root.stamp);
     decoded(bytes, again, |d| {
-        fixed(d, 4)?;
+        fixed(d, 5)?;
         fixed(d, 6)?;
         let durable = Durable {
             table: Arc::new(SectionKey::from_bytes(array(d)?)),
@@ -93,7 +108,14 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
             let key = Arc::new(SectionKey::from_bytes(array(d)?));
             places.push(Place { key, generation: d.u64()?, offset: d.u64()?, length: d.u64()? });
         }
-        Ok(RootContent { durable, new_keys, files, places })
+        fixed(d, 2)?;
+        let mut stamp = Stamp { made_at: d.u64()?, anchor_stores: Vec::new() };
+        for _ in 0..length(d)? {
+            let store = array(d)?;
+            rising(stamp.anchor_stores.last(), &store)?;
+            stamp.anchor_stores.push(store);
+        }
+        Ok(RootContent { durable, new_keys, files, places, stamp })
     })
 }
 

@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 
 use super::bucket::Buckets;
 use super::entry::{FileKey, Tag};
-use super::page::{Durable, Files};
+use super::page::{Durable, Files, Stamp};
 use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
 use crate::seal::Scope;
@@ -31,6 +31,7 @@ pub struct Keyring {
     /// Generations of the bucket files that the root page on disk names, rising. Kept beside the buckets,
     /// because a bucket that a frame of `new.log` has touched forgets its page, and the root page does not.
     pub(super) named_files: Vec<u64>,
+    pub(super) stamp: Stamp,
 }
 
 impl Keyring {
@@ -52,6 +53,7 @@ impl Keyring {
             files: Files::new(),
             buckets: Buckets::new(),
             named_files: Vec::new(),
+            stamp: Stamp::default(),
         }
     }
 
@@ -69,6 +71,18 @@ impl Keyring {
     /// The epoch of the pages this keyring was opened from or written to; 0 if there are none yet.
     pub fn epoch_number(&self) -> u64 {
         self.epoch
+    }
+
+    /// What the present epoch notes of itself.
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// The same keyring, whose next epoch bears `stamp`.
+    #[must_use]
+    pub fn stamped(mut self, stamp: Stamp) -> Self {
+        self.stamp = stamp;
+        self
     }
 
     /// The number of the next frame of this epoch's `new.log`, which is how many it holds.

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, audit, bench, collections, demo, erase, export, import, indexes, receipt, records, salvage, search, serve,
-    verify,
+    aliases, audit, bench, collections, demo, erase, export, import, indexes, keys, receipt, records, salvage, search,
+    serve, verify,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -51,6 +51,9 @@ enum Command {
     /// Read or check the account of what was done.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Look at the keys, replace them, and look after the ways to the root key.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
     /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
@@ -79,6 +82,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Erase(args) => erase::run(&context, args),
         Command::Receipt(command) => receipt::run(&context, &command),
         Command::Audit(command) => audit::run(&context, command),
+        Command::Keys(command) => keys::run(&context, &command),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),

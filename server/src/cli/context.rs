@@ -1,8 +1,10 @@
 //! What every command is given: the settings, the terminal, and the database and environment they name.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use engine::{Collection, Database, Environment, RootKey, Source};
+use engine::{Collection, Database, Environment, Passphrase, RootKey, Source};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::terminal::{Output, Terminal};
@@ -18,9 +20,13 @@ pub struct Common {
     /// Data directory [default: lethedb-data].
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Keep the anchors here instead of inside the data directory: on a volume outside copies and backups.
+    /// Keep the anchors here instead of inside the data directory: on a volume outside copies and backups. Given again,
+    /// in each of them.
     #[arg(long, global = true, value_name = "DIR")]
-    anchor_dir: Option<PathBuf>,
+    anchor_dir: Vec<PathBuf>,
+    /// Mirror the keyrings here, on another volume than the data. Given again, into each.
+    #[arg(long, global = true, value_name = "DIR")]
+    keyring_mirror: Vec<PathBuf>,
     /// Environment to work in [default: default].
     #[arg(long, global = true, value_name = "NAME")]
     env: Option<String>,
@@ -46,20 +52,27 @@ impl Context {
             file: common.config,
             data: common.data.clone(),
             environment: common.env,
-            anchor_dir: common.anchor_dir,
+            anchor_dirs: common.anchor_dir,
+            keyring_mirrors: common.keyring_mirror,
         };
         Ok(Self { config: Config::load(&flags)?, terminal: Terminal::new(common.output), data: common.data })
     }
 
     /// Opens the database; without `create` it must exist.
     pub fn database(&self, create: bool) -> Result<Database, Failure> {
+        self.database_with(RootKey::sources().ask(ask), create)
+    }
+
+    /// [`Context::database`], with the root key from where `root_key` says.
+    pub fn database_with(&self, root_key: RootKey, create: bool) -> Result<Database, Failure> {
         let store = &self.config.store;
-        let mut builder = Database::builder(&store.data)
-            .root_key(RootKey::sources())
-            .settings(self.config.engine.clone())
-            .create(create);
-        if let Some(dir) = &store.anchor_dir {
-            builder = builder.anchor_dir(dir.clone());
+        let mut builder =
+            Database::builder(&store.data).root_key(root_key).settings(self.config.engine.clone()).create(create);
+        for dir in &store.anchor_dirs {
+            builder = builder.anchor_dir(dir);
+        }
+        for dir in &store.keyring_mirrors {
+            builder = builder.keyring_mirror(dir);
         }
         let database = builder.open()?;
         if let Some(notice) = database.root_key_notice() {
@@ -79,4 +92,13 @@ impl Context {
         let collection = self.environment(&database)?.open_collection(name)?;
         Ok((database, collection))
     }
+}
+
+/// The passphrase of the store, if somebody sits at the terminal.
+fn ask() -> io::Result<Option<Passphrase>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let typed = Zeroizing::new(rpassword::prompt_password("Passphrase: ")?);
+    Passphrase::new(typed.as_str()).map(Some).map_err(io::Error::other)
 }

@@ -17,6 +17,7 @@ mod failure;
 mod format;
 mod import;
 mod indexes;
+mod keys;
 mod receipt;
 mod records;
 mod salvage;

@@ -57,10 +57,11 @@ impl Disk {
 /// Reads a secret file that is named by the user and lies outside every backend. Pipes are fine.
 ///
 /// # Errors
-/// `PermissionDenied` if group or others may read it, `InvalidData` if it exceeds `max` bytes.
-pub(crate) fn read_private(path: &Path, max: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+/// `PermissionDenied` if whoever `others` names, as bits of a mode, may read or write it; `InvalidData` if it exceeds
+/// `max` bytes.
+pub(crate) fn read_private(path: &Path, max: usize, others: u32) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = open_file(path)?;
-    if file.metadata()?.mode() & 0o077 != 0 {
+    if file.metadata()?.mode() & others != 0 {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file must be its owner's only: chmod 600"));
     }
     // Room for all of it at once, because a vector that grows leaves copies behind.
@@ -234,6 +235,11 @@ impl StorageBackend for Disk {
         file.sync_all()?;
         fs::remove_file(&full)?;
         self.sync_dir(parent(path))
+    }
+
+    /// The device number of the root directory.
+    fn volume(&self) -> Option<u64> {
+        fs::metadata(&self.root).ok().map(|found| found.dev())
     }
 }
 

@@ -10,6 +10,7 @@ mod latch;
 mod map;
 pub mod memory;
 mod names;
+mod slab;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -22,3 +23,4 @@ pub use faulty::Faulty;
 pub use latch::{Latch, Latched, Poisoned};
 pub use map::{Access, Region};
 pub use memory::Memory;
+pub use slab::{Protection, Slab};

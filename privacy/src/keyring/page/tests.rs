@@ -1,6 +1,8 @@
 //! Pages: read back what was written, one encoding per content, and no panic on any bytes.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -45,7 +47,9 @@ fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
         length: rng.random(),
     };
     let places: Vec<Place> = (0..count).map(|_| place(rng)).collect();
-    encode_root(&durable, &SectionKey::generate(rng), &files(rng), places.iter())
+    let names: BTreeSet<[u8; 16]> = (0..rng.random_range(0..3)).map(|_| rng.random()).collect();
+    let stamp = Stamp { made_at: rng.random(), anchor_stores: names.into_iter().collect() };
+    encode_root(&durable, &SectionKey::generate(rng), &files(rng), places.iter(), &stamp)
 }
 
 fn bucket(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
@@ -63,7 +67,7 @@ type Page = Option<Zeroizing<Vec<u8>>>;
 
 fn again_root(bytes: &[u8]) -> Page {
     let root = decode_root(bytes).ok()?;
-    Some(encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter()))
+    Some(encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter(), &root.stamp))
 }
 
 fn again_bucket(bytes: &[u8]) -> Page {

@@ -1,0 +1,138 @@
+//! ROTATE: other keys above the data, and no data file touched. The KEK, by an epoch that removes nothing; the root key,
+//! by sealing every root page anew, environment by environment; the passphrase, by wrapping the same root key again.
+//!
+//! Invariant: a crash leaves the old key, the new one or, while the root key is being replaced, some environments with
+//! each; whoever opens the database with both goes on where it stopped, since each root page names its key.
+
+use privacy::{Fingerprint, Passphrase, Share, SplitError, split_root_key};
+
+use crate::bootstrap;
+use crate::database::Database;
+use crate::entropy::generator;
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::permit::Action;
+use crate::root_key::RootKey;
+
+impl Environment {
+    /// Replaces the anchor and with it the KEK, so that older copies of the keyring do not open any more even for whoever
+    /// has the root key. Reads and writes go on; no data file changes. Returns the number of the new epoch.
+    ///
+    /// # Errors
+    /// `Io` where an anchor store or a mirror cannot be written: then nothing has changed; or where an old anchor cannot
+    /// be destroyed, which upkeep and the next opening try again.
+    pub fn rotate_kek(&self) -> Result<u64> {
+        self.permit.check(Action::Operate)?;
+        self.state.check_open()?;
+        self.state.keys.rotate()?;
+        Ok(self.state.keys.read().epoch_number())
+    }
+}
+
+impl Database {
+    /// Replaces the root key: seals the root page of every environment with the key that `source` gives, while reads and
+    /// writes go on. Returns how many were sealed anew. [`RootKey::passphrase`] makes a new key and wraps it in the data
+    /// directory under that passphrase, which must be the present one if there is one.
+    ///
+    /// Where it fails or the process dies, open the database with the new key and [`Builder::previous_root_key`], or call
+    /// this again: both go on where it stopped. Keep the old key until this has returned.
+    ///
+    /// [`Builder::previous_root_key`]: crate::Builder::previous_root_key
+    ///
+    /// # Errors
+    /// `KeyUnavailable` if `source` gives no key; `Conflict` while a rotation to another key is not finished, or if the
+    /// present key lies wrapped under a passphrase and the new one would not.
+    pub fn rotate_root_key(&self, source: &RootKey) -> Result<u64> {
+        let seat = &self.inner;
+        let _one = seat.rotation.lock();
+        let wrapped = bootstrap::list(&seat.dir)?;
+        if let Some(made) = source.with_passphrase(|passphrase| self.make_wrapped(passphrase)) {
+            made?;
+        } else if wrapped.is_empty() {
+            seat.roots.turn(&self.load(source)?)?;
+        } else {
+            let doing = "the root key of this store is wrapped under a passphrase, and the next one must be too";
+            return Err(Error::new(ErrorKind::Conflict, doing));
+        }
+        self.finish()
+    }
+
+    /// Finishes a rotation of the root key that was interrupted; the database was opened with the new key and the one
+    /// before. Returns how many environments were sealed anew.
+    ///
+    /// # Errors
+    /// Those of opening an environment.
+    pub fn finish_rotation(&self) -> Result<u64> {
+        let _one = self.inner.rotation.lock();
+        self.finish()
+    }
+
+    /// Wraps the root key in the data directory under `passphrase`, from now on and instead of the present one if there
+    /// is one.
+    ///
+    /// # Errors
+    /// `Busy` if the host lacks the memory that guessing is made to cost.
+    pub fn set_passphrase(&self, passphrase: &Passphrase) -> Result<()> {
+        let seat = &self.inner;
+        let _one = seat.rotation.lock();
+        // Until then, two keys are wrapped under the passphrase there is.
+        self.finish()?;
+        let file = self.wrap(&seat.roots.current(), passphrase)?;
+        bootstrap::add(&seat.dir, &file)?;
+        bootstrap::settle(&seat.dir, true, false)
+    }
+
+    /// Splits the root key into `count` shares, of which any `threshold` give it back. The key stays as it is, and so
+    /// does every other way to it.
+    ///
+    /// # Errors
+    /// `Invalid`, if the threshold is below 2 or above the count.
+    pub fn split_root_key(&self, threshold: u8, count: u8) -> Result<Vec<Share>> {
+        let seat = &self.inner;
+        let rng = &mut generator(&*seat.shared.entropy)?;
+        split_root_key(&seat.roots.current(), threshold, count, rng)
+            .map_err(|e: SplitError| Error::with(ErrorKind::Invalid, "the root key cannot be split so", e))
+    }
+
+    fn wrap(&self, key: &privacy::RootKey, passphrase: &Passphrase) -> Result<Vec<u8>> {
+        let seat = &self.inner;
+        let rng = &mut generator(&*seat.shared.entropy)?;
+        bootstrap::wrap(key, seat.store, passphrase, seat.shared.settings.passphrase_cost()?, rng)
+    }
+
+    /// A new root key, wrapped before anything is sealed with it; none if a rotation that was begun goes on.
+    fn make_wrapped(&self, passphrase: &Passphrase) -> Result<()> {
+        let seat = &self.inner;
+        if let Some(newest) = bootstrap::list(&seat.dir)?.first() {
+            newest.open(seat.store, passphrase)?;
+        }
+        if seat.roots.names().1.is_some() {
+            return Ok(());
+        }
+        let key = privacy::RootKey::generate(&mut generator(&*seat.shared.entropy)?);
+        let file = self.wrap(&key, passphrase)?;
+        bootstrap::add(&seat.dir, &file)?;
+        seat.roots.turn(&key)
+    }
+
+    /// Seals with the present root key what is sealed with the one before, and forgets that.
+    fn finish(&self) -> Result<u64> {
+        let seat = &self.inner;
+        let mut sealed = 0;
+        for name in self.environments()? {
+            // Opening does it by itself.
+            let was = self.sealed_with(&name)?;
+            let env = self.open_environment(&name)?;
+            env.state.keys.reseal()?;
+            sealed += u64::from(was != Some(seat.roots.names().0));
+        }
+        seat.roots.forget_previous();
+        bootstrap::settle(&seat.dir, false, false)?;
+        Ok(sealed)
+    }
+
+    /// The root key that the newest root page of an environment names.
+    pub(crate) fn sealed_with(&self, name: &str) -> Result<Option<Fingerprint>> {
+        self.place(name).1.sealed_with()
+    }
+}

@@ -1,0 +1,143 @@
+//! `lethedb keys` as an operator types it: what it tells, what it replaces, and that it prints no secret that was not
+//! asked for.
+//!
+//! A test target of the server's package, so that cargo builds the binary for it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "starts the real program on files that it makes")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory with a store in `data`, and how its root key is given.
+struct Place {
+    dir: TempDir,
+    key: (&'static str, &'static str),
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap(), key: ("LETHEDB_ROOT_KEY_FILE", "first.key") };
+        place.secret("first.key", &"ab".repeat(32));
+        place.secret("passphrase", "correct horse\n");
+        place.secret("other", "battery staple\n");
+        fs::write(place.path("rows.jsonl"), "{\"id\": 1, \"entity\": \"ada\", \"vector\": [1, 0]}\n").unwrap();
+        place.ok("collections create --collection films --dimension 2");
+        place.ok("import rows.jsonl --collection films");
+        place
+    }
+
+    fn given(self, variable: &'static str, file: &'static str) -> Self {
+        Self { key: (variable, file), ..self }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn secret(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+
+    fn run(&self, line: &str) -> (i32, String, String) {
+        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_lethedb")));
+        command.current_dir(self.dir.path()).env_clear().env(self.key.0, self.path(self.key.1));
+        command.env("HOME", self.dir.path()).env("LETHEDB__ENGINE__PASSPHRASE_MEMORY_KIB", "19456");
+        command.args(["--data", "data", "--anchor-dir", "vault", "--keyring-mirror", "mirror"]).args(line.split(' '));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let [out, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code().unwrap(), out, said)
+    }
+
+    fn ok(&self, line: &str) -> Value {
+        let (code, out, said) = self.run(&format!("{line} --output json"));
+        assert_eq!(code, 0, "{line}: {said}");
+        serde_json::from_str(&out).unwrap_or_else(|_| panic!("{line}: {out}"))
+    }
+
+    fn refused(&self, line: &str) -> String {
+        let (code, out, said) = self.run(line);
+        assert!(code != 0 && out.is_empty(), "{line}: {out}");
+        said
+    }
+
+    fn holds_its_record(&self) {
+        assert_eq!(self.ok("records count --collection films")["count"], 1);
+    }
+}
+
+fn is_private(path: &Path) -> bool {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777 == 0o600
+}
+
+#[test]
+fn keys_are_told_and_replaced() {
+    let place = Place::new();
+    let status = place.ok("keys status");
+    assert_eq!(
+        (&status["has_passphrase"], &status["homes"]["anchors"][0]["off_volume"]),
+        (&false.into(), &false.into())
+    );
+    let (epoch, root_key) = (status["environments"][0]["epoch"].as_u64().unwrap(), status["root_key"].clone());
+    assert!(place.ok("keys rotate-kek")["epoch"].as_u64().unwrap() > epoch);
+    let (code, shown, _) = place.run("keys status");
+    assert!(code == 0 && shown.contains(root_key.as_str().unwrap()) && !shown.contains("abab"), "{shown}");
+
+    let rotated = place.ok("keys rotate-root --to next.key");
+    assert_eq!(rotated["environments"], 1);
+    assert!(rotated["root_key"] != root_key && is_private(&place.path("next.key")));
+    assert!(place.refused("records count --collection films").contains("fingerprint"));
+    let place = place.given("LETHEDB_ROOT_KEY_FILE", "next.key");
+    place.holds_its_record();
+    // Nothing is left to do, and it says so.
+    assert_eq!(place.ok("keys rotate-root --to next.key")["environments"], 0);
+}
+
+#[test]
+fn a_passphrase_takes_the_place_of_a_key_file() {
+    let place = Place::new();
+    place.ok("keys passphrase --new-file passphrase");
+    let place = place.given("LETHEDB_PASSPHRASE_FILE", "other");
+    assert!(place.refused("records count --collection films").contains("passphrase"));
+    let place = place.given("LETHEDB_PASSPHRASE_FILE", "passphrase");
+    place.holds_its_record();
+    place.ok("keys passphrase --new-file other");
+    assert!(place.refused("records count --collection films").contains("passphrase"));
+    let place = place.given("LETHEDB_PASSPHRASE_FILE", "other");
+    assert_eq!(place.ok("keys rotate-root --passphrase-file other")["environments"], 1);
+    place.holds_its_record();
+    let status = place.ok("keys status");
+    assert_eq!((&status["source"], &status["has_passphrase"]), (&"passphrase".into(), &true.into()));
+    // The old key file opens nothing any more, and without any source the store says what it needs.
+    let place = place.given("LETHEDB_ROOT_KEY_FILE", "first.key");
+    assert!(place.refused("records count --collection films").contains("fingerprint"));
+    let place = place.given("UNUSED", "first.key");
+    assert!(place.refused("records count --collection films").contains("LETHEDB_PASSPHRASE_FILE"));
+}
+
+#[test]
+fn shares_are_written_for_their_bearers_and_give_the_key_back() {
+    let place = Place::new();
+    fs::create_dir(place.path("shares")).unwrap();
+    let split = place.ok("keys split --shares 3 --threshold 2 --to shares");
+    let files: Vec<&str> = split["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    assert!(files.len() == 3 && files.iter().all(|file| is_private(&place.path(file))));
+    assert_eq!(place.ok("keys split --shares 5 --threshold 3 --stdout")["shares"].as_array().unwrap().len(), 5);
+    assert!(place.refused("keys split --shares 2 --threshold 3 --stdout").contains("shares"));
+
+    let place = place.given("UNUSED", "first.key");
+    assert!(place.refused(&format!("keys unseal --share {}", files[0])).contains("needed"));
+    place.ok(&format!("keys unseal --share {} --share {} --to run.key", files[0], files[2]));
+    assert!(is_private(&place.path("run.key")));
+    let place = place.given("LETHEDB_ROOT_KEY_FILE", "run.key");
+    place.holds_its_record();
+    let both = [files[1], files[2]].map(|file| fs::read_to_string(place.path(file)).unwrap()).concat();
+    place.secret("both", &both);
+    place.given("LETHEDB_SHARES_FILE", "both").holds_its_record();
+}
