@@ -22,9 +22,14 @@
 //! | rot | every stored byte is authenticated again every [`Settings::scrub_days`](crate::Settings::scrub_days) while the process runs, and by [`verify`](crate::Environment::verify) |
 //! | the end of a log is torn | cut at the first bad frame. A bad frame that a later one calls synced is damage: opening is refused, and [salvage](crate::Database::salvage) is explicit. Damage to the very last synced group looks like a tear |
 //! | the manifest, the keyring or a log is damaged | opening is refused, naming the file; nothing on disk is changed |
+//! | the audit log was cut, replaced, or an older one put back | opening is refused, saying which; found by the mark beside it and by the checkpoint in every anchor store. What was told after the newest checkpoint, a minute at most while upkeep runs, can be cut unseen, and so can all of it by whoever puts the anchor stores back too |
 //! | the wrong root key | `KeyUnavailable`, told apart from damage by the key's fingerprint; nothing is changed |
 //! | a second process | `Busy` at once, naming the first; the lock ends with its owner. Network file systems are not supported |
 //! | a newer format | `Unsupported`, naming both versions; not one byte is changed |
+//!
+//! **What is told.** A privileged act is in the audit log, synced, before it takes effect, so no crash hides one; one that
+//! fails is told again as failed. Batches of writes are told by collection and minute, and counted again from the log of
+//! writes after a crash, once each.
 //!
 //! **Erasure** goes forward only. From `hidden_at` on no read returns the person. From `shredded_at` on no key that is
 //! left opens a byte of theirs, in the live files or in a copy made before. From `purged_at` on their ciphertext is gone

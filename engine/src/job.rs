@@ -135,8 +135,11 @@ pub(crate) fn remove_unfinished(environment: &Dir, keys: &Keys) -> Result<()> {
         // One that destroyed nothing is before its epoch, where its ids are; or they were lost with it.
         let is_past = progress.is_some_and(|job| is_shredded(&job, &keyring));
         let is_before = has_ids && keyring.job_key(number).is_some();
-        if !is_past && !is_before {
-            forget(&dir, number)?;
+        match (is_past, is_before) {
+            (false, false) => forget(&dir, number)?,
+            // Their key is gone; a crash may have brought the file back.
+            (true, false) => remove(&dir, &ids_name(number))?,
+            _ => {}
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use super::*;
 use crate::config::Config;
 
 mod collections;
+mod erasure;
 mod records;
 mod searches;
 mod tallies;
@@ -222,26 +223,6 @@ async fn a_search_tells_what_it_did_where_asked() {
     assert_eq!(told("none").await, expected);
     let expected = json!({"segments": 1, "hops": 0, "compared": 3, "reranked": 3, "bytes": 264});
     assert_eq!(told("all").await, expected);
-}
-
-#[tokio::test]
-async fn an_erased_entity_is_gone() {
-    let server = Server::with_docs(Config::default()).await;
-    let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/ada", Value::Null).await;
-    assert_eq!((status, &answer["entity_id"], &answer["records_deleted"]), (StatusCode::OK, &json!("ada"), &json!(1)));
-    for time in ["hidden_at", "shredded_at", "purged_at", "rebuilt_at", "completed_at"] {
-        assert!(answer[time].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{answer}");
-    }
-    let (_, collection) = server.ask(Method::GET, "/v1/collections/docs", Value::Null).await;
-    assert_eq!((&answer["indexes_repaired"], &collection["repaired_segments"]), (&json!(0), &json!(0)), "{collection}");
-    // An id that is also the name of a route is an id all the same.
-    let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/erase", Value::Null).await;
-    assert_eq!((status, &answer["entity_id"]), (StatusCode::OK, &json!("erase")));
-    let body = json!({"entity": "bob", "reason": "asked for it"});
-    let (status, answer) = server.ask(Method::POST, "/v1/admin/entity/erase", body).await;
-    assert_eq!((status, &answer["records_deleted"]), (StatusCode::OK, &json!(1)));
-    let (_, count) = server.ask(Method::POST, "/v1/collections/docs/count", json!({})).await;
-    assert_eq!(count["count"], 1);
 }
 
 #[tokio::test]
