@@ -12,6 +12,7 @@ use storage::recovery::{LOGS, SEGMENTS};
 
 use crate::alias::{self, Alias};
 use crate::collection::Collection;
+use crate::consent::{self, Consent};
 use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erase::{self, Erasure};
@@ -147,6 +148,34 @@ impl Environment {
     /// of any file made before opens for it either.
     pub fn erase(&self, entity: impl Into<String>) -> Erase {
         Erase { env: self.clone(), entity: entity.into(), reason: None }
+    }
+
+    /// Revokes the consent of a data subject, for ever: nothing of it is taken in any more, in any collection here and on
+    /// any way, what is sent to change its records included. What is stored stays until it is deleted or erased. Returns
+    /// `false` if it was revoked already.
+    ///
+    /// There is no way back, here or in the files, which name the subject by a keyed hash alone:
+    ///
+    /// ```compile_fail,E0599
+    /// fn regret(env: lethedb::Environment) {
+    ///     let _ = env.revoke_consent("user-42");
+    ///     let _ = env.grant_consent("user-42");
+    /// }
+    /// ```
+    ///
+    /// A write at the same time is stored whole before the revocation, or refused with `ConsentRevoked`.
+    pub fn revoke_consent(&self, entity: impl Into<String>) -> Result<bool> {
+        consent::revoke(&self.state, &self.permit, &EntityId::new(entity)?)
+    }
+
+    /// How the consent of a data subject stands.
+    pub fn consent(&self, entity: impl Into<String>) -> Result<Consent> {
+        consent::state(&self.state, &self.permit, &EntityId::new(entity)?)
+    }
+
+    /// How many data subjects have revoked consent.
+    pub fn revoked_consents(&self) -> u64 {
+        self.state.consents.len()
     }
 
     /// Writes every memtable into a segment.

@@ -7,6 +7,7 @@ use std::{fmt, io};
 
 use privacy::{EntityError, OpenError};
 use storage::backend::Poisoned;
+use storage::journal::JournalError;
 use storage::manifest::ManifestError;
 use storage::segment::SegmentError;
 use storage::wal::{ReplayError, WalError};
@@ -199,6 +200,17 @@ impl From<ManifestError> for Error {
             _ => ErrorKind::Corrupt,
         };
         Self::with(kind, "the manifest cannot be read", error)
+    }
+}
+
+impl From<JournalError> for Error {
+    fn from(error: JournalError) -> Self {
+        let kind = match &error {
+            JournalError::NewerFormat { .. } => ErrorKind::Unsupported,
+            JournalError::Io(error) => kind_of(error),
+            JournalError::Damaged { .. } => ErrorKind::Corrupt,
+        };
+        Self::with(kind, "a journal of what must not be forgotten cannot be read", error)
     }
 }
 

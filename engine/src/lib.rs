@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rebuild`, `declare`, `alias`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rebuild`, `declare`, `alias`, `consent`, and `recover` for opening; `verify`, `scrub` and `drill` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -23,6 +23,7 @@ mod clock;
 mod collection;
 mod collection_state;
 mod condition;
+mod consent;
 mod database;
 mod declare;
 mod declared;
@@ -44,6 +45,7 @@ mod identity;
 mod info;
 mod inspect;
 mod job;
+mod journals;
 mod keys;
 mod limits;
 mod maintain;
@@ -99,6 +101,7 @@ pub use collection::Collection;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
 pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
+pub use consent::Consent;
 pub use database::{Builder, Database};
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};

@@ -16,6 +16,8 @@ pub(crate) enum Action {
     Read,
     /// Erase an entity.
     Erase,
+    /// Revoke consent, and see who did.
+    Consent,
     /// Flush, compact, verify, drill.
     Operate,
 }

@@ -18,6 +18,7 @@ use storage::segment::read_tombstones;
 use storage::wal::{Loss, Salvaged, replay, salvage};
 
 use crate::catalog::Catalog;
+use crate::consent::Consents;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::erase;
@@ -54,7 +55,7 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
     let keys = Keys::create(home, |table_key| {
         Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
     })?;
-    Ok(assemble(name, dir, keys, shared, Manifest::first(), Catalog::default(), 1))
+    Ok(assemble(name, dir, (keys, Consents::fresh()), shared, Manifest::first(), Catalog::default(), 1))
 }
 
 /// Opens the environment in `dir`.
@@ -99,9 +100,10 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         entry.aliases.iter().for_each(|alias| catalog.set_alias(alias.clone(), &state));
         catalog.insert(state);
     }
+    let consents = Consents::open(&dir, &keys, &manifest)?;
     let interrupted = job::interrupted(&dir, &keys)?;
     let (last, losses) = replay_logs(&dir, &keys, &manifest, &catalog, &interrupted, damaged)?;
-    let env = assemble(name, dir, keys, shared, manifest, catalog, last + 1);
+    let env = assemble(name, dir, (keys, consents), shared, manifest, catalog, last + 1);
     *env.hidden.lock() = interrupted;
     Ok(Found { env, losses, findings })
 }
@@ -117,7 +119,7 @@ impl Found {
 fn assemble(
     name: &str,
     dir: Dir,
-    keys: Keys,
+    (keys, consents): (Keys, Consents),
     shared: &Arc<Shared>,
     manifest: Manifest,
     catalog: Catalog,
@@ -137,6 +139,7 @@ fn assemble(
         hidden: Mutex::default(),
         masked: AtomicU64::new(0),
         structure: Mutex::new(()),
+        consents,
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),

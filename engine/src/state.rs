@@ -2,7 +2,7 @@
 //! that order them.
 //!
 //! Lock order, outermost first: `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
-//! erasure, drop or commit of what was built at a time), `structure`, `apply` (writes become visible in sequence order),
+//! erasure, drop or commit of what was built at a time), `structure`, a journal's, `apply` (writes become visible in sequence order),
 //! `queue` (sequences are given out), `manifest`, a collection's view.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +24,7 @@ use storage::wal::{Entry, WalWriter, wal_name};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::consent::Consents;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
@@ -110,6 +111,8 @@ pub(crate) struct EnvironmentState {
     pub masked: AtomicU64,
     /// One collection is made, described anew, named or dropped at a time.
     pub structure: Mutex<()>,
+    /// Whose data is never taken in again.
+    pub consents: Consents,
     /// Guards the last sequence whose write is visible.
     pub apply: Mutex<Sequence>,
     pub queue: Mutex<Queue>,

@@ -14,6 +14,7 @@ use storage::segment::layout::index_name;
 use storage::wal::{replay, wal_name};
 use zeroize::Zeroizing;
 
+use crate::consent;
 use crate::declared::Declared;
 use crate::error::{Error, Result};
 use crate::fields::{self, Extent};
@@ -56,6 +57,9 @@ pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> R
     let mut report = VerifyReport::default();
     check_files(env, &mut report)?;
     check_logs(env, &mut report);
+    if let Err(error) = consent::check(env) {
+        report.problem("consent".into(), &error);
+    }
     let manifest = env.manifest.lock().clone();
     for state in env.all() {
         let Some(entry) = manifest.collection(state.id) else { continue };

@@ -43,7 +43,7 @@ pub enum LogKind {
     Audit = 3,
     /// Charges against the privacy budget.
     Budget = 4,
-    /// Consent withdrawn and given.
+    /// Who has revoked consent.
     Consent = 5,
 }
 

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, bench, collections, demo, erase, export, import, indexes, records, salvage, search, serve, verify,
+    aliases, bench, collections, consent, demo, erase, export, import, indexes, records, salvage, search, serve, verify,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -44,6 +44,9 @@ enum Command {
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
     Erase(erase::Args),
+    /// Revoke a person's consent, so that their data is never taken in again. Cannot be undone.
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
     /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
@@ -70,6 +73,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Records(command) => records::run(&context, &command),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
+        Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),

@@ -8,6 +8,7 @@ mod argument;
 mod bench;
 mod collections;
 mod command;
+mod consent;
 mod context;
 mod demo;
 mod erase;

@@ -13,6 +13,7 @@ use super::*;
 use crate::config::Config;
 
 mod collections;
+mod consent;
 mod records;
 mod searches;
 mod tallies;
