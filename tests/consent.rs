@@ -1,6 +1,7 @@
 //! Who has revoked consent is never taken in again: on no way in, at no time after, whatever crashes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "starts threads that race")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
 use storage::wal::Entry;
 
-use crate::consent;
+use crate::consents::refusal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::Keys;
 use crate::record::{Expected, Record};
@@ -142,7 +142,7 @@ impl Unmet {
     fn error(self) -> Error {
         match self {
             Self::Expected(expected) => conflict(expected),
-            Self::Consent => consent::refusal(),
+            Self::Consent => refusal(),
             Self::Room(records_max) => Error::new(
                 ErrorKind::LimitReached,
                 format!("the collection may hold at most {records_max} records; delete some or raise its limit"),
@@ -188,7 +188,7 @@ impl Conditions {
     pub fn refuse_revoked(&mut self, places: Vec<usize>) -> Result<()> {
         if let Some(first) = places.first().copied() {
             self.unmet = places.into_iter().map(|at| (at, Unmet::Consent)).collect();
-            return Err(of_record(first, consent::refusal()));
+            return Err(of_record(first, refusal()));
         }
         Ok(())
     }

@@ -6,14 +6,11 @@
 
 use privacy::{EntityId, Latch, Tag};
 use serde::Serialize;
-use storage::backend::Dir;
-use storage::journal::{Journal, Subject};
-use storage::manifest::Manifest;
-use storage::sync::{Mutex, RwLock};
+use storage::journal::Subject;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::journals::{read, senseless, write_down};
-use crate::keys::Keys;
+use crate::consents::stored;
+use crate::error::Result;
+use crate::journals::senseless;
 use crate::permit::{Action, Permit};
 use crate::state::EnvironmentState;
 
@@ -25,54 +22,6 @@ pub enum Consent {
     Granted,
     /// It was revoked, for good.
     Revoked,
-}
-
-/// The latch of an environment, and where it is written down.
-pub(crate) struct Consents {
-    /// One revocation at a time.
-    journal: Mutex<Journal>,
-    latch: RwLock<Latch>,
-}
-
-impl Consents {
-    /// The latch that the journal in `dir` holds.
-    ///
-    /// # Errors
-    /// `Corrupt`: without the latch nothing may be taken in.
-    pub fn open(dir: &Dir, keys: &Keys, manifest: &Manifest) -> Result<Self> {
-        let latch = stored(dir, keys, manifest)?;
-        let journal = Journal::resume(Subject::Consent, manifest.journal(Subject::Consent));
-        Ok(Self { journal: Mutex::new(journal), latch: RwLock::new(latch) })
-    }
-
-    /// A latch that nobody has shut.
-    pub fn fresh() -> Self {
-        Self { journal: Mutex::new(Journal::resume(Subject::Consent, None)), latch: RwLock::default() }
-    }
-
-    /// Those of `owners` who have revoked. The caller holds the queue.
-    pub fn revoked<'a, T>(&self, keys: &Keys, owners: impl Iterator<Item = (T, &'a EntityId)>) -> Vec<T> {
-        let latch = self.latch.read();
-        if latch.is_empty() {
-            return Vec::new();
-        }
-        let keyring = keys.read();
-        owners.filter(|(_, owner)| latch.consent(keyring.tag(owner)).is_err()).map(|(what, _)| what).collect()
-    }
-
-    /// How many entities have revoked.
-    pub fn len(&self) -> u64 {
-        self.latch.read().len() as u64
-    }
-}
-
-/// What the journal of an environment says.
-pub(crate) fn stored(dir: &Dir, keys: &Keys, manifest: &Manifest) -> Result<Latch> {
-    let mut latch = Latch::new();
-    for plain in read(dir, keys, manifest, Subject::Consent)? {
-        latch.merge(&Latch::decode(&plain).map_err(|_| senseless(Subject::Consent, manifest))?);
-    }
-    Ok(latch)
 }
 
 /// Whether what the journal on the disk says is what this process goes by.
@@ -108,7 +57,7 @@ pub(crate) fn merge(env: &EnvironmentState, other: &Latch) -> Result<bool> {
     if whole.len() == before {
         return Ok(false);
     }
-    write_down(env, (&mut journal, Subject::Consent), &other.encode(), &whole.encode())?;
+    env.write_down((&mut journal, Subject::Consent), &other.encode(), &whole.encode())?;
     let _no_sequence_meanwhile = env.queue.lock();
     *env.consents.latch.write() = whole;
     Ok(true)
@@ -121,9 +70,4 @@ fn shut_for(tag: Tag) -> Latch {
         let _revoked = latch.revoke(granted);
     }
     latch
-}
-
-/// What a write of somebody who revoked is told.
-pub(crate) fn refusal() -> Error {
-    Error::new(ErrorKind::ConsentRevoked, "the data subject withdrew consent, for good; do not send it again")
 }

@@ -12,7 +12,6 @@ use storage::recovery::{LOGS, SEGMENTS};
 
 use crate::alias::{self, Alias};
 use crate::collection::Collection;
-use crate::consent::{self, Consent};
 use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erase::{self, Erasure};
@@ -35,6 +34,8 @@ use crate::state::{CollectionState, EnvironmentState};
 use crate::step::Step;
 use crate::verify::{self, Depth, VerifyReport};
 use crate::worker::Bell;
+
+mod people;
 
 /// An isolated tenant: own directory, log, manifest and keys. Clones share the same environment.
 #[derive(Clone)]
@@ -148,34 +149,6 @@ impl Environment {
     /// of any file made before opens for it either.
     pub fn erase(&self, entity: impl Into<String>) -> Erase {
         Erase { env: self.clone(), entity: entity.into(), reason: None }
-    }
-
-    /// Revokes the consent of a data subject, for ever: nothing of it is taken in any more, in any collection here and on
-    /// any way, what is sent to change its records included. What is stored stays until it is deleted or erased. Returns
-    /// `false` if it was revoked already.
-    ///
-    /// There is no way back, here or in the files, which name the subject by a keyed hash alone:
-    ///
-    /// ```compile_fail,E0599
-    /// fn regret(env: lethedb::Environment) {
-    ///     let _ = env.revoke_consent("user-42");
-    ///     let _ = env.grant_consent("user-42");
-    /// }
-    /// ```
-    ///
-    /// A write at the same time is stored whole before the revocation, or refused with `ConsentRevoked`.
-    pub fn revoke_consent(&self, entity: impl Into<String>) -> Result<bool> {
-        consent::revoke(&self.state, &self.permit, &EntityId::new(entity)?)
-    }
-
-    /// How the consent of a data subject stands.
-    pub fn consent(&self, entity: impl Into<String>) -> Result<Consent> {
-        consent::state(&self.state, &self.permit, &EntityId::new(entity)?)
-    }
-
-    /// How many data subjects have revoked consent.
-    pub fn revoked_consents(&self) -> u64 {
-        self.state.consents.len()
     }
 
     /// Writes every memtable into a segment.
@@ -387,7 +360,8 @@ impl Erase {
     /// same, so that it tells nobody who was here.
     ///
     /// # Errors
-    /// `Invalid` for an unusable id; otherwise the job goes on when the database opens next.
+    /// `Invalid` for an unusable id, and `Held` for an entity under a legal hold: nothing was erased then. Otherwise the job
+    /// goes on when the database opens next.
     pub fn run(self) -> Result<Erasure> {
         if self.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
             return Err(Error::invalid(format!("a reason may have at most {REASON_BYTES_MAX} bytes")));

@@ -1,4 +1,4 @@
-//! ERASE: job synced, entity masked → memtable survivors re-logged → one epoch → affected segments
+//! ERASE: nobody held → job synced, entity masked → memtable survivors re-logged → one epoch → affected segments
 //! rewritten → what was being built of them gone → answer. Graphs that were repaired meanwhile are built anew by upkeep
 //! ([`crate::rebuild`]).
 //!
@@ -17,6 +17,7 @@ use storage::id::SegmentId;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hold;
 use crate::job::{self, Job};
 use crate::permit::{Action, Permit};
 use crate::rebuild;
@@ -66,6 +67,7 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, entity: &EntityId) 
     let now = || env.shared.clock.now_ms();
     let one = env.maintenance.lock();
     env.check_open()?;
+    hold::check(env, entity)?;
     let reserve = &env.shared.reserve;
     finish_hidden(env)?;
     let number = reserve.spend(|| begin(env))?;

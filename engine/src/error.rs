@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Erased,
     /// The data subject withdrew consent: do not send it again.
     ConsentRevoked,
+    /// A legal hold keeps the data: release it first, if you may.
+    Held,
     /// The privacy budget does not allow this release.
     BudgetExhausted,
     /// A key is missing, wrong or destroyed: provide it.
@@ -60,6 +62,7 @@ impl ErrorKind {
             Self::Denied => "denied",
             Self::Erased => "erased",
             Self::ConsentRevoked => "consent_revoked",
+            Self::Held => "held",
             Self::BudgetExhausted => "budget_exhausted",
             Self::KeyUnavailable => "key_unavailable",
             Self::Busy => "busy",

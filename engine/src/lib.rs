@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rebuild`, `declare`, `alias`, `consent`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening; `verify`, `scrub` and `drill` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -24,6 +24,7 @@ mod collection;
 mod collection_state;
 mod condition;
 mod consent;
+mod consents;
 mod database;
 mod declare;
 mod declared;
@@ -41,6 +42,8 @@ mod files;
 mod filter;
 mod group;
 mod health;
+mod hold;
+mod hold_book;
 mod identity;
 mod info;
 mod inspect;
@@ -55,6 +58,7 @@ mod name;
 mod nearest;
 mod permit;
 mod pool;
+mod portable;
 mod query;
 mod read;
 #[cfg(doctest)]
@@ -112,11 +116,13 @@ pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
+pub use hold::LegalHold;
 pub use index::{Builder as IndexBuilder, Metric};
 pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
+pub use portable::EntityExport;
 pub use privacy::EntityId;
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,

@@ -18,12 +18,13 @@ use storage::segment::read_tombstones;
 use storage::wal::{Loss, Salvaged, replay, salvage};
 
 use crate::catalog::Catalog;
-use crate::consent::Consents;
+use crate::consents::Consents;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::hold_book::HoldBook;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, KEYRING, Keys};
 use crate::metric_code::metric_of;
@@ -55,7 +56,15 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
     let keys = Keys::create(home, |table_key| {
         Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
     })?;
-    Ok(assemble(name, dir, (keys, Consents::fresh()), shared, Manifest::first(), Catalog::default(), 1))
+    Ok(assemble(
+        name,
+        dir,
+        (keys, Consents::fresh(), HoldBook::fresh()),
+        shared,
+        Manifest::first(),
+        Catalog::default(),
+        1,
+    ))
 }
 
 /// Opens the environment in `dir`.
@@ -100,10 +109,10 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         entry.aliases.iter().for_each(|alias| catalog.set_alias(alias.clone(), &state));
         catalog.insert(state);
     }
-    let consents = Consents::open(&dir, &keys, &manifest)?;
+    let (consents, holds) = (Consents::open(&dir, &keys, &manifest)?, HoldBook::open(&dir, &keys, &manifest)?);
     let interrupted = job::interrupted(&dir, &keys)?;
     let (last, losses) = replay_logs(&dir, &keys, &manifest, &catalog, &interrupted, damaged)?;
-    let env = assemble(name, dir, (keys, consents), shared, manifest, catalog, last + 1);
+    let env = assemble(name, dir, (keys, consents, holds), shared, manifest, catalog, last + 1);
     *env.hidden.lock() = interrupted;
     Ok(Found { env, losses, findings })
 }
@@ -119,7 +128,7 @@ impl Found {
 fn assemble(
     name: &str,
     dir: Dir,
-    (keys, consents): (Keys, Consents),
+    (keys, consents, holds): (Keys, Consents, HoldBook),
     shared: &Arc<Shared>,
     manifest: Manifest,
     catalog: Catalog,
@@ -140,6 +149,7 @@ fn assemble(
         masked: AtomicU64::new(0),
         structure: Mutex::new(()),
         consents,
+        holds,
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),

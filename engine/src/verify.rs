@@ -18,6 +18,7 @@ use crate::consent;
 use crate::declared::Declared;
 use crate::error::{Error, Result};
 use crate::fields::{self, Extent};
+use crate::hold;
 use crate::inspect::{Inspection, Problem};
 use crate::keys::KEYRING;
 use crate::permit::{Action, Permit};
@@ -57,8 +58,10 @@ pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> R
     let mut report = VerifyReport::default();
     check_files(env, &mut report)?;
     check_logs(env, &mut report);
-    if let Err(error) = consent::check(env) {
-        report.problem("consent".into(), &error);
+    for (file, checked) in [("consent", consent::check(env)), ("holds", hold::check_journal(env))] {
+        if let Err(error) = checked {
+            report.problem(file.into(), &error);
+        }
     }
     let manifest = env.manifest.lock().clone();
     for state in env.all() {

@@ -45,6 +45,8 @@ pub enum LogKind {
     Budget = 4,
     /// Who has revoked consent.
     Consent = 5,
+    /// Whose data must not be erased yet.
+    Holds = 6,
 }
 
 /// What stands at the start of a log.

@@ -24,21 +24,25 @@ use crate::frame_log::{FrameLogError, FrameWriter, Header, LogKind, read_frames}
 pub enum Subject {
     /// Who has revoked consent.
     Consent,
+    /// Whose data must not be erased yet.
+    Holds,
 }
 
 impl Subject {
     /// Every subject there is.
-    pub const ALL: [Subject; 1] = [Subject::Consent];
+    pub const ALL: [Subject; 2] = [Subject::Consent, Subject::Holds];
 
     fn name(self) -> &'static str {
         match self {
             Self::Consent => "consent",
+            Self::Holds => "holds",
         }
     }
 
     fn kinds(self) -> (LogKind, SectionKind) {
         match self {
             Self::Consent => (LogKind::Consent, SectionKind::Consent),
+            Self::Holds => (LogKind::Holds, SectionKind::Holds),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 use crate::journal::{Mark, Subject};
 
 /// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
-/// aliases, format 3 no revoked consent; they are otherwise the same.
+/// aliases, format 3 neither revoked consent nor holds; they are otherwise the same.
 pub const FORMAT: u16 = 4;
 
 const MAGIC: &[u8; 8] = b"lethman\0";
@@ -56,6 +56,9 @@ pub struct Manifest {
     /// Where it is written who has revoked consent; none before anyone did.
     #[n(7)]
     pub consent: Option<Mark>,
+    /// Where it is written whose data must not be erased yet; none before anybody's.
+    #[n(8)]
+    pub holds: Option<Mark>,
 }
 
 /// A collection and its segments.
@@ -174,6 +177,7 @@ impl Manifest {
             logs: Vec::new(),
             collections: Vec::new(),
             consent: None,
+            holds: None,
         }
     }
 
@@ -181,6 +185,7 @@ impl Manifest {
     pub fn journal(&self, subject: Subject) -> Option<Mark> {
         match subject {
             Subject::Consent => self.consent,
+            Subject::Holds => self.holds,
         }
     }
 
@@ -188,6 +193,7 @@ impl Manifest {
     pub fn journal_mut(&mut self, subject: Subject) -> &mut Option<Mark> {
         match subject {
             Subject::Consent => &mut self.consent,
+            Subject::Holds => &mut self.holds,
         }
     }
 

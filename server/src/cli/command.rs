@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, bench, collections, consent, demo, erase, export, import, indexes, records, salvage, search, serve, verify,
+    aliases, bench, collections, consent, demo, erase, export, hold, import, indexes, records, salvage, search, serve,
+    verify,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -44,6 +45,9 @@ enum Command {
     Search(search::Args),
     /// Erase a person: records, codes, graph, log and keys. Cannot be undone.
     Erase(erase::Args),
+    /// Hold a person's data, so that it is not erased.
+    #[command(subcommand)]
+    Hold(hold::Command),
     /// Revoke a person's consent, so that their data is never taken in again. Cannot be undone.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -73,6 +77,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Records(command) => records::run(&context, &command),
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
+        Command::Hold(command) => hold::run(&context, command),
         Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),

@@ -15,6 +15,7 @@ mod erase;
 mod export;
 mod failure;
 mod format;
+mod hold;
 mod import;
 mod indexes;
 mod records;

@@ -41,6 +41,11 @@ pub async fn delete_erase(State(app): State<App>, tenant: Tenant) -> Result<Resp
     erase(app, tenant, EraseBody { entity: "erase".into(), reason: None }).await
 }
 
+/// Erases the entity whose id is `export`, which is a path of its own for the same reason.
+pub async fn delete_export(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
+    erase(app, tenant, EraseBody { entity: "export".into(), reason: None }).await
+}
+
 /// Erases an entity whose id stands in the body, where no proxy logs it.
 #[utoipa::path(post, operation_id = "erase_entity_in_body", path = "/v1/admin/entity/erase", tag = "admin", params(Header), request_body = EraseBody,
     responses((status = 200, description = "erased", body = EraseAnswer), Refused))]

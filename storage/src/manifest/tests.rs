@@ -41,7 +41,7 @@ prop_compose! {
 prop_compose! {
     fn manifests()(
         number in 1..=NUMBER_MAX, logs in prop::collection::btree_set(0u64..50, 0..4),
-        mut collections in prop::collection::vec(collections(), 0..4), consent in marks(),
+        mut collections in prop::collection::vec(collections(), 0..4), consent in marks(), holds in marks(),
     ) -> Manifest {
         let mut next_segment = 1;
         for segment in collections.iter_mut().flat_map(|collection| &mut collection.segments) {
@@ -49,7 +49,7 @@ prop_compose! {
             next_segment += 1;
         }
         let logs = logs.into_iter().collect();
-        Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, logs, collections, consent }
+        Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, logs, collections, consent, holds }
     }
 }
 
@@ -92,6 +92,7 @@ fn small() -> Manifest {
         logs: vec![4, 5],
         collections: vec![collection],
         consent: Some(Mark { number: 1, frames: 2 }),
+        holds: Some(Mark { number: 7, frames: 1 }),
     }
 }
 
@@ -182,12 +183,12 @@ fn a_newer_format_says_so() {
 }
 
 /// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired. Format
-/// 3 adds a field to collections that have aliases, format 4 one to environments where consent was revoked, and they change
+/// 3 adds a field to collections that have aliases, format 4 two to environments where consent was revoked or somebody is held, and they change
 /// nothing in others.
 #[test]
 fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let dir = dir();
-    let small = || Manifest { consent: None, ..small() };
+    let small = || Manifest { consent: None, holds: None, ..small() };
     let plaintext = minicbor::to_vec(small()).unwrap();
     assert_eq!(plaintext[0], 0x87, "no field where nobody revoked");
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
