@@ -36,5 +36,6 @@ pub mod reopening;
 pub mod server;
 pub mod tended;
 pub mod thin;
+pub mod time_travel;
 pub mod workload;
 pub mod world;
