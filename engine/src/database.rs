@@ -29,7 +29,7 @@ use crate::state::{EnvironmentState, Shared};
 use crate::worker::{Bell, Open, Worker};
 
 const LOCK: &str = "LOCK";
-const ANCHORS: &str = "anchors";
+pub(crate) const ANCHORS: &str = "anchors";
 
 /// How to open a database.
 pub struct Builder {

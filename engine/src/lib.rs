@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -96,6 +96,7 @@ mod update;
 mod values;
 mod verify;
 mod wiped;
+mod witness;
 mod worker;
 mod write;
 
@@ -123,7 +124,8 @@ pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
 pub use portable::EntityExport;
-pub use privacy::EntityId;
+pub use privacy::erasure::{Receipt, ReceiptError, ReceiptView, UnverifiedReceipt};
+pub use privacy::{EntityId, Salt, VerifyingKey};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,
@@ -137,3 +139,4 @@ pub use scrub::Scrub;
 pub use settings::Settings;
 pub use step::Step;
 pub use verify::VerifyReport;
+pub use witness::{Fates, RowFates, Witness};

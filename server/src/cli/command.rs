@@ -6,7 +6,7 @@ use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
     aliases, bench, collections, consent, demo, erase, export, hold, import, indexes, records, salvage, search, serve,
-    verify,
+    verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -48,6 +48,8 @@ enum Command {
     /// Hold a person's data, so that it is not erased.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// Check the receipt of an erasure, the keys, the rows and every byte, without the engine that erased.
+    VerifyErasure(verify_erasure::Args),
     /// Revoke a person's consent, so that their data is never taken in again. Cannot be undone.
     #[command(subcommand)]
     Consent(consent::Command),
@@ -78,6 +80,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Hold(command) => hold::run(&context, command),
+        Command::VerifyErasure(args) => verify_erasure::run(&context, &args),
         Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),

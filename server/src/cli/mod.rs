@@ -24,6 +24,7 @@ mod search;
 mod serve;
 mod terminal;
 mod verify;
+mod verify_erasure;
 
 pub use command::{Cli, run};
 pub use failure::causes;
