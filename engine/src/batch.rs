@@ -12,6 +12,7 @@ use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
 use storage::wal::Entry;
 
+use crate::consents::refusal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::Keys;
 use crate::record::{Expected, Record};
@@ -95,6 +96,11 @@ impl Batch {
         conditions.unmet.iter().map(|(at, unmet)| (*at, unmet.error())).collect()
     }
 
+    /// Places of the records that are somebody's, and whose.
+    pub fn owners(&self) -> impl Iterator<Item = (usize, &EntityId)> {
+        self.candidates.iter().filter_map(|candidate| Some((candidate.at, candidate.record.entity.as_ref()?)))
+    }
+
     /// Takes out all records, as the write `sequence` stores them.
     pub fn take(&mut self, sequence: Sequence) -> Vec<StoredRecord> {
         let with_sequence = |mut candidate: Candidate| {
@@ -128,12 +134,15 @@ enum Unmet {
     Expected(Expected),
     /// There may be so many records and no more.
     Room(u64),
+    /// Whose it is revoked consent.
+    Consent,
 }
 
 impl Unmet {
     fn error(self) -> Error {
         match self {
             Self::Expected(expected) => conflict(expected),
+            Self::Consent => refusal(),
             Self::Room(records_max) => Error::new(
                 ErrorKind::LimitReached,
                 format!("the collection may hold at most {records_max} records; delete some or raise its limit"),
@@ -170,6 +179,18 @@ impl Conditions {
             }
         }
         are_any && self.room.as_ref().is_some_and(|room| room.is_scarce(view.live().saturating_add(puts)))
+    }
+
+    /// Refuses the records at these ascending places, whose owners revoked consent.
+    ///
+    /// # Errors
+    /// That of the first, if there is any.
+    pub fn refuse_revoked(&mut self, places: Vec<usize>) -> Result<()> {
+        if let Some(first) = places.first().copied() {
+            self.unmet = places.into_iter().map(|at| (at, Unmet::Consent)).collect();
+            return Err(of_record(first, refusal()));
+        }
+        Ok(())
     }
 
     /// Looks whether all of them hold.

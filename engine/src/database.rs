@@ -32,7 +32,7 @@ use crate::state::{EnvironmentState, Shared};
 use crate::worker::{Bell, Open, Worker};
 
 const LOCK: &str = "LOCK";
-const ANCHORS: &str = "anchors";
+pub(crate) const ANCHORS: &str = "anchors";
 
 impl Builder {
     /// Opens the database, or makes it.

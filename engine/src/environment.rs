@@ -38,6 +38,8 @@ use crate::step::Step;
 use crate::verify::{self, Depth, VerifyReport};
 use crate::worker::Bell;
 
+mod people;
+
 /// An isolated tenant: own directory, log, manifest and keys. Clones share the same environment.
 #[derive(Clone)]
 pub struct Environment {

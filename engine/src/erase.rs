@@ -1,4 +1,4 @@
-//! ERASE: told → job synced, entities masked → memtable survivors re-logged → one epoch → affected segments rewritten →
+//! ERASE: nobody held → told → job synced, entities masked → memtable survivors re-logged → one epoch → affected segments rewritten →
 //! what was being built of them gone → receipt → answer. Graphs that were repaired meanwhile are built anew by upkeep
 //! ([`crate::rebuild`]), after which the receipt is made anew.
 //!
@@ -19,6 +19,7 @@ use storage::id::SegmentId;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::error::{ErrorKind, Result};
+use crate::hold;
 use crate::job::{self, Job};
 use crate::permit::{Action, Permit};
 use crate::rebuild;
@@ -50,6 +51,7 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, asked: &Asked) -> R
     permit.check(Action::Erase)?;
     let one = env.maintenance.lock();
     env.check_open()?;
+    asked.entities.iter().try_for_each(|entity| hold::check(env, entity))?;
     let reserve = &env.shared.reserve;
     finish_hidden(env)?;
     let number = reserve.spend(|| begin(env))?;

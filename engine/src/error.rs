@@ -7,6 +7,7 @@ use std::{fmt, io};
 
 use privacy::{EntityError, OpenError};
 use storage::backend::Poisoned;
+use storage::journal::JournalError;
 use storage::manifest::ManifestError;
 use storage::segment::SegmentError;
 use storage::wal::{ReplayError, WalError};
@@ -27,6 +28,8 @@ pub enum ErrorKind {
     Erased,
     /// The data subject withdrew consent: do not send it again.
     ConsentRevoked,
+    /// A legal hold keeps the data: release it first, if you may.
+    Held,
     /// The privacy budget does not allow this release.
     BudgetExhausted,
     /// A key is missing, wrong or destroyed: provide it.
@@ -59,6 +62,7 @@ impl ErrorKind {
             Self::Denied => "denied",
             Self::Erased => "erased",
             Self::ConsentRevoked => "consent_revoked",
+            Self::Held => "held",
             Self::BudgetExhausted => "budget_exhausted",
             Self::KeyUnavailable => "key_unavailable",
             Self::Busy => "busy",
@@ -199,6 +203,17 @@ impl From<ManifestError> for Error {
             _ => ErrorKind::Corrupt,
         };
         Self::with(kind, "the manifest cannot be read", error)
+    }
+}
+
+impl From<JournalError> for Error {
+    fn from(error: JournalError) -> Self {
+        let kind = match &error {
+            JournalError::NewerFormat { .. } => ErrorKind::Unsupported,
+            JournalError::Io(error) => kind_of(error),
+            JournalError::Damaged { .. } => ErrorKind::Corrupt,
+        };
+        Self::with(kind, "a journal of what must not be forgotten cannot be read", error)
     }
 }
 

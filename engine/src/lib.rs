@@ -5,7 +5,8 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rotate`, `rebuild`, `declare`, `alias`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening;
+//! `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -27,6 +28,8 @@ mod clock;
 mod collection;
 mod collection_state;
 mod condition;
+mod consent;
+mod consents;
 mod database;
 mod declare;
 mod declared;
@@ -46,11 +49,14 @@ mod files;
 mod filter;
 mod group;
 mod health;
+mod hold;
+mod hold_book;
 mod home;
 mod identity;
 mod info;
 mod inspect;
 mod job;
+mod journals;
 mod key_status;
 mod keys;
 mod limits;
@@ -62,6 +68,7 @@ mod nearest;
 mod pages;
 mod permit;
 mod pool;
+mod portable;
 mod query;
 mod read;
 #[cfg(doctest)]
@@ -103,6 +110,7 @@ mod update;
 mod values;
 mod verify;
 mod wiped;
+mod witness;
 mod worker;
 mod write;
 
@@ -114,6 +122,7 @@ pub use collection::Collection;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
 pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
+pub use consent::Consent;
 pub use database::Database;
 pub use declared::FieldType;
 pub use drill::{Drill, DrillReport};
@@ -125,6 +134,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
+pub use hold::LegalHold;
 pub use home::{KeyHome, KeyHomes};
 pub use index::{Builder as IndexBuilder, Metric};
 pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
@@ -132,8 +142,9 @@ pub use inspect::Problem;
 pub use key_status::{EnvironmentKeys, KeyMemory, KeyStatus};
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
+pub use portable::EntityExport;
 pub use privacy::audit::Source;
-pub use privacy::erasure::{Erased, Receipt, ReceiptView, Subject};
+pub use privacy::erasure::{Erased, Receipt, ReceiptError, ReceiptView, Subject, UnverifiedReceipt};
 pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
@@ -152,3 +163,4 @@ pub use scrub::Scrub;
 pub use settings::Settings;
 pub use step::Step;
 pub use verify::VerifyReport;
+pub use witness::{Fates, RowFates, Witness};

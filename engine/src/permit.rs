@@ -18,6 +18,12 @@ pub(crate) enum Action {
     Read,
     /// Erase an entity.
     Erase,
+    /// Revoke consent, and see who did.
+    Consent,
+    /// Hold an entity's data, release it, and see who is held.
+    Hold,
+    /// Read everything that is stored about an entity.
+    Export,
     /// Flush, compact, verify, drill.
     Operate,
 }

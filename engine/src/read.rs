@@ -57,7 +57,7 @@ pub(crate) fn on_stable_view<T>(
 }
 
 /// How often keys were destroyed, and how often an entity was masked.
-fn gone_so_far(env: &EnvironmentState) -> (u64, u64) {
+pub(crate) fn gone_so_far(env: &EnvironmentState) -> (u64, u64) {
     (env.keys.read().epoch_number(), env.masked.load(Ordering::Acquire))
 }
 
@@ -187,14 +187,18 @@ pub(crate) fn page_of(
     let next = places.last().filter(|_| more).map(|(id, _)| *id);
     let mut records = Vec::with_capacity(places.len());
     for (_, place) in places {
-        let record = match place {
-            Place::Memtable(record) => Some(from_stored(&record, query.with)?),
-            Place::Segment(segment, at) => from_segment(env, &segment, at, query.with)?,
-        };
-        records.extend(record);
+        records.extend(record_at(env, &place, query.with)?);
     }
     let (partial, damaged) = (!hidden.is_empty(), paths(hidden));
     Ok(Page { records, next, next_value: None, as_of: as_of(env, view), partial, damaged })
+}
+
+/// The record at a place; `None` if its entity was erased after the snapshot was taken.
+pub(crate) fn record_at(env: &EnvironmentState, place: &Place, with: With) -> Result<Option<Record>> {
+    match place {
+        Place::Memtable(record) => from_stored(record, with).map(Some),
+        Place::Segment(segment, at) => from_segment(env, segment, *at, with),
+    }
 }
 
 /// The payload text of a stored record as JSON.

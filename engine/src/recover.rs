@@ -19,11 +19,13 @@ use storage::segment::read_tombstones;
 use storage::wal::{Entry, Loss, Salvaged, replay, salvage};
 
 use crate::catalog::Catalog;
+use crate::consents::Consents;
 use crate::draft::Input;
 use crate::entropy::generator;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::hold_book::HoldBook;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
@@ -58,7 +60,8 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
         Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
     })?;
     let trail = Trail::open(keys.trail_home(dir.sub(AUDIT)))?;
-    Ok(assemble(name, dir, (keys, trail), shared, Manifest::first(), Catalog::default(), 1))
+    let books = (Consents::fresh(), HoldBook::fresh());
+    Ok(assemble(name, dir, (keys, trail, books), shared, Manifest::first(), Catalog::default(), 1))
 }
 
 /// Opens the environment in `dir`.
@@ -103,6 +106,7 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         entry.aliases.iter().for_each(|alias| catalog.set_alias(alias.clone(), &state));
         catalog.insert(state);
     }
+    let books = (Consents::open(&dir, &keys, &manifest)?, HoldBook::open(&dir, &keys, &manifest)?);
     let mut interrupted = job::interrupted(&dir, &keys)?;
     let trail = Trail::open(keys.trail_home(dir.sub(AUDIT)))?;
     let mut untold = Tally::default();
@@ -114,7 +118,7 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
                 untold.count(entry.collection().0, kind, records, sequence, shared.clock.now_ms());
             }
         })?;
-    let env = assemble(name, dir, (keys, trail), shared, manifest, catalog, last + 1);
+    let env = assemble(name, dir, (keys, trail, books), shared, manifest, catalog, last + 1);
     *env.hidden.lock() = interrupted;
     *env.tally.lock() = untold;
     Ok(Found { env, losses, findings })
@@ -131,7 +135,7 @@ impl Found {
 fn assemble(
     name: &str,
     dir: Dir,
-    (keys, trail): (Keys, Trail),
+    (keys, trail, (consents, holds)): (Keys, Trail, (Consents, HoldBook)),
     shared: &Arc<Shared>,
     manifest: Manifest,
     catalog: Catalog,
@@ -154,6 +158,8 @@ fn assemble(
         answering: Mutex::default(),
         masked: AtomicU64::new(0),
         structure: Mutex::new(()),
+        consents,
+        holds,
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),

@@ -2,8 +2,9 @@
 //! that order them.
 //!
 //! Lock order, outermost first: `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
-//! erasure, drop or commit of what was built at a time), `structure`, `apply` (writes become visible in sequence order),
-//! `queue` (sequences are given out), `manifest`, a collection's view. `tally` and the trail's own lock are taken last.
+//! erasure, drop or commit of what was built at a time), `structure`, a journal's, `apply` (writes become visible in
+//! sequence order), `queue` (sequences are given out), `manifest`, a collection's view. `tally` and the trail's own lock are
+//! taken last.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rand::rngs::StdRng;
 use rayon::ThreadPool;
 use storage::backend::{Dir, Latch};
 use storage::id::{CollectionId, Sequence};
+use storage::journal::{Journal, Place, Subject};
 use storage::manifest::Manifest;
 use storage::recovery::{LOGS, SEGMENTS};
 use storage::segment::layout::tombstones_name;
@@ -25,9 +27,11 @@ use storage::wal::{Entry as LoggedWrite, WalWriter, wal_name};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::consents::Consents;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::hold_book::HoldBook;
 use crate::home::KeyHomes;
 use crate::job::{self, Job};
 use crate::keys::Keys;
@@ -122,6 +126,10 @@ pub(crate) struct EnvironmentState {
     pub masked: AtomicU64,
     /// One collection is made, described anew, named or dropped at a time.
     pub structure: Mutex<()>,
+    /// Whose data is never taken in again.
+    pub consents: Consents,
+    /// Whose data must not be erased yet.
+    pub holds: HoldBook,
     /// Guards the last sequence whose write is visible.
     pub apply: Mutex<Sequence>,
     pub queue: Mutex<Queue>,
@@ -315,6 +323,25 @@ impl EnvironmentState {
         let manifest = self.manifest.lock();
         if let Err(error) = storage::manifest::remove_older(&self.dir, manifest.number) {
             tracing::warn!(%error, "an old manifest stays until the next opening");
+        }
+        Ok(())
+    }
+
+    /// Makes a change to what must not be forgotten durable; `whole` is the state after it. It counts once the manifest says
+    /// that its frame is there, so whoever answers for it may say so when this returns, and a journal that lost it does not
+    /// open. The caller holds the journal's lock and none that is inside it.
+    pub fn write_down(&self, (journal, subject): (&mut Journal, Subject), change: &[u8], whole: &[u8]) -> Result<()> {
+        let mut rng = generator(&*self.shared.entropy)?;
+        let table_key = self.keys.read().table_key();
+        let place = Place { dir: &self.dir, key: &table_key, scope: self.scope };
+        self.shared.reserve.spend(|| {
+            let mark = journal.append(place, change, whole, &mut rng);
+            let mark = mark.map_err(|e| Error::io("the journal cannot be written; nothing was changed", e))?;
+            let _order = self.apply.lock();
+            self.commit(|manifest| *manifest.journal_mut(subject) = Some(mark))
+        })?;
+        if let Err(error) = journal.remove_others(&self.dir) {
+            tracing::warn!(%error, "an old journal stays until the next opening");
         }
         Ok(())
     }

@@ -84,6 +84,12 @@ fn update_batch(
         if unmet.is_empty() {
             return Ok((count, sequence));
         }
+        if let Some((_, revoked)) = unmet.iter().find(|(_, error)| error.kind() == ErrorKind::ConsentRevoked) {
+            let doing = format!(
+                "a record that is to be changed stays as it is; {count} others of its batch were changed: {revoked}"
+            );
+            return Err(Error::new(ErrorKind::ConsentRevoked, doing));
+        }
         ids = unmet.iter().filter_map(|(at, _)| ids.get(*at).copied()).collect();
     }
     Err(Error::new(ErrorKind::Busy, "others keep writing the records that are to be changed; retry"))

@@ -15,9 +15,11 @@ use storage::segment::layout::index_name;
 use storage::wal::{replay, wal_name};
 use zeroize::Zeroizing;
 
+use crate::consent;
 use crate::declared::Declared;
 use crate::error::{Error, Result};
 use crate::fields::{self, Extent};
+use crate::hold;
 use crate::inspect::{Inspection, Problem};
 use crate::keys::KEYRING;
 use crate::permit::{Action, Permit};
@@ -62,6 +64,11 @@ pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> R
     check_files(env, &mut report)?;
     report.events = check_trail(env, &mut report);
     check_logs(env, &mut report);
+    for (file, checked) in [("consent", consent::check(env)), ("holds", hold::check_journal(env))] {
+        if let Err(error) = checked {
+            report.problem(file.into(), &error);
+        }
+    }
     let manifest = env.manifest.lock().clone();
     for state in env.all() {
         let Some(entry) = manifest.collection(state.id) else { continue };

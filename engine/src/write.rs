@@ -6,7 +6,7 @@
 use std::iter;
 
 use index::Codes;
-use storage::id::{RecordId, Sequence};
+use storage::id::{CollectionId, RecordId, Sequence};
 use storage::wal::Entry;
 
 use crate::batch::{Batch, Conditions, Errors, of_record, too_many};
@@ -88,9 +88,8 @@ fn put(
     if batch.candidates.is_empty() {
         return Ok(*env.apply.lock());
     }
-    let collection = state.id;
     let codes = encode(&state.space, batch.candidates.iter().map(|candidate| &candidate.record));
-    log(env, state, codes, conditions, |sequence| Entry::Put { collection, records: batch.take(sequence) })
+    log(env, state, codes, conditions, Intent::Put(batch))
 }
 
 /// Deletes the records with these ids; returns how many existed, and the sequence.
@@ -153,10 +152,8 @@ fn delete_at_once(env: &EnvironmentState, state: &CollectionState, mut ids: Vec<
     if present.is_empty() {
         return Ok((0, *env.apply.lock()));
     }
-    let collection = state.id;
     let no_codes = encode(&state.space, iter::empty());
-    let entry = |_| Entry::Delete { collection, ids: present };
-    Ok((count, log(env, state, no_codes, &mut Conditions::default(), entry)?))
+    Ok((count, log(env, state, no_codes, &mut Conditions::default(), Intent::Delete(present))?))
 }
 
 /// The records that match now.
@@ -181,19 +178,42 @@ fn matching(env: &EnvironmentState, view: &View, filter: &Filter) -> Result<Vec<
     Ok(ids)
 }
 
+/// What is to be logged.
+enum Intent<'a> {
+    Put(&'a mut Batch),
+    Delete(Vec<RecordId>),
+}
+
+impl Intent<'_> {
+    /// Refuses what belongs to somebody who revoked consent. The caller holds the queue.
+    fn check_consent(&self, env: &EnvironmentState, conditions: &mut Conditions) -> Result<()> {
+        match self {
+            Self::Put(batch) => conditions.refuse_revoked(env.consents.revoked(&env.keys, batch.owners())),
+            Self::Delete(_) => Ok(()),
+        }
+    }
+
+    fn entry(self, collection: CollectionId, sequence: Sequence) -> Entry {
+        match self {
+            Self::Put(batch) => Entry::Put { collection, records: batch.take(sequence) },
+            Self::Delete(ids) => Entry::Delete { collection, ids },
+        }
+    }
+}
+
 fn log(
     env: &EnvironmentState,
     state: &CollectionState,
     codes: Codes,
     conditions: &mut Conditions,
-    entry: impl FnOnce(Sequence) -> Entry,
+    intent: Intent<'_>,
 ) -> Result<Sequence> {
     // What applying the write will look at is loaded first: after the log there is no way back.
     on_stable_view(env, state, |view, hidden| {
         view.segments.iter().chain(hidden).try_for_each(|view| view.segment.index(&env.keys).map(drop))
     })?;
     env.shared.reserve.check()?;
-    env.shared.reserve.note(log_one(env, state, codes, conditions, entry))
+    env.shared.reserve.note(log_one(env, state, codes, conditions, intent))
 }
 
 fn log_one(
@@ -201,7 +221,7 @@ fn log_one(
     state: &CollectionState,
     codes: Codes,
     conditions: &mut Conditions,
-    entry: impl FnOnce(Sequence) -> Entry,
+    intent: Intent<'_>,
 ) -> Result<Sequence> {
     maintain::hold_back(env, state)?;
     let mut rng = generator(&*env.shared.entropy)?;
@@ -214,6 +234,7 @@ fn log_one(
         if !env.catalog.read().has(state) {
             return Err(Error::new(ErrorKind::NotFound, "the collection was dropped"));
         }
+        intent.check_consent(env, conditions)?;
         if let Some(applied) = &mut applied {
             let its = queue.pending.iter().map(|write| &write.entry).filter(|entry| entry.collection() == state.id);
             if conditions.depend_on(its, &state.view()) {
@@ -221,7 +242,7 @@ fn log_one(
             }
             conditions.check(&state.view(), &env.keys)?;
         }
-        let (sequence, entry) = log.append(entry, &mut rng)?;
+        let (sequence, entry) = log.append(|sequence| intent.entry(state.id, sequence), &mut rng)?;
         queue.pending.push_back(Write { sequence, entry, codes });
         queue.next_sequence = sequence + 1;
         (log, sequence)

@@ -14,6 +14,7 @@
 //! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
 //! | [`erasure`] | how far an erasure has come, and its receipt |
 //! | [`consent`] | whose data is never taken in again |
+//! | [`hold`] | whose data must not be erased yet |
 //! | [`retention`] | which records are past their window, and whether the clock may be believed |
 //!
 //! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
@@ -27,6 +28,7 @@ mod cbor;
 pub mod consent;
 pub mod entity;
 pub mod erasure;
+pub mod hold;
 pub mod keyring;
 pub mod retention;
 pub mod root;
@@ -36,6 +38,7 @@ pub mod signature;
 
 pub use consent::{Consent, Granted, Latch, LatchError, Revoked};
 pub use entity::{EntityError, EntityId, MAX_ENTITY_BYTES};
+pub use hold::{Hold, Holds, HoldsError};
 pub use keyring::{
     AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Stamp, Tag, Wanted,

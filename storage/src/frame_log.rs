@@ -43,8 +43,10 @@ pub enum LogKind {
     Audit = 3,
     /// Charges against the privacy budget.
     Budget = 4,
-    /// Consent withdrawn and given.
+    /// Who has revoked consent.
     Consent = 5,
+    /// Whose data must not be erased yet.
+    Holds = 6,
 }
 
 /// What stands at the start of a log.

@@ -14,6 +14,7 @@
 //! | [`memtable`] | records that are in no segment yet |
 //! | [`segment`] | rows, index sections, tombstones, and the two maps that are held in memory |
 //! | [`manifest`] | the numbered list of live files |
+//! | [`journal`] | what must not be forgotten, as logs that the manifest names |
 //! | [`compaction`], [`recovery`] | which segments to rewrite; which files to remove |
 //! | [`key_file`], [`anchor_dir`] | a root key outside the data; anchors as files |
 //! | [`sync`] | locks and threads, which a test can put its own scheduler under |
@@ -23,6 +24,7 @@
 //! ```text
 //! env/<name>/
 //! ├── MANIFEST-00000000000000000007          which of the files below count; sealed
+//! ├── consent-00000000000000000002.log       who has revoked consent, from the first revocation on; sealed
 //! ├── wal/000000000000000c.wal               ← writes not flushed yet, oldest first
 //! └── seg/
 //!     ├── 000000000000002a.rec               rows: blobs under their owners' keys, table under the environment's
@@ -41,6 +43,7 @@ pub mod compaction;
 mod fixtures;
 pub mod frame_log;
 pub mod id;
+pub mod journal;
 pub mod key_file;
 pub mod manifest;
 pub mod memtable;

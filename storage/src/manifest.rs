@@ -18,10 +18,11 @@ use rand_core::CryptoRng;
 use crate::backend::Dir;
 use crate::codec::Malformed;
 use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
+use crate::journal::{Mark, Subject};
 
 /// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
-/// aliases; both are otherwise the same.
-pub const FORMAT: u16 = 3;
+/// aliases, format 3 neither revoked consent nor holds; they are otherwise the same.
+pub const FORMAT: u16 = 4;
 
 const MAGIC: &[u8; 8] = b"lethman\0";
 const HEADER_LEN: usize = 22;
@@ -52,6 +53,12 @@ pub struct Manifest {
     /// The collections. A dropped one is simply not here.
     #[n(6)]
     pub collections: Vec<CollectionEntry>,
+    /// Where it is written who has revoked consent; none before anyone did.
+    #[n(7)]
+    pub consent: Option<Mark>,
+    /// Where it is written whose data must not be erased yet; none before anybody's.
+    #[n(8)]
+    pub holds: Option<Mark>,
 }
 
 /// A collection and its segments.
@@ -169,6 +176,24 @@ impl Manifest {
             last_sequence: 0,
             logs: Vec::new(),
             collections: Vec::new(),
+            consent: None,
+            holds: None,
+        }
+    }
+
+    /// The journal on a subject, if there is one.
+    pub fn journal(&self, subject: Subject) -> Option<Mark> {
+        match subject {
+            Subject::Consent => self.consent,
+            Subject::Holds => self.holds,
+        }
+    }
+
+    /// Where the journal on a subject is named, inside [`Manifest::edit`].
+    pub fn journal_mut(&mut self, subject: Subject) -> &mut Option<Mark> {
+        match subject {
+            Subject::Consent => &mut self.consent,
+            Subject::Holds => &mut self.holds,
         }
     }
 
@@ -234,6 +259,8 @@ impl Manifest {
         ensure(counters.iter().all(|&counter| counter <= NUMBER_MAX), "counter")?;
         ensure(self.logs.is_sorted_by(|a, b| a < b), "log order")?;
         ensure(self.logs.last().is_none_or(|&last| last < self.next_wal), "log number")?;
+        let journals = Subject::ALL.into_iter().filter_map(|subject| self.journal(subject));
+        ensure(journals.into_iter().all(|mark| mark.number <= NUMBER_MAX && mark.frames > 0), "journal")?;
         let (mut ids, mut names, mut segments) = (HashSet::new(), HashSet::new(), HashSet::new());
         for collection in &self.collections {
             ensure(ids.insert(collection.id), "collection id")?;

@@ -9,6 +9,7 @@ use std::io;
 
 use crate::backend::Dir;
 use crate::id::SegmentId;
+use crate::journal::Subject;
 use crate::manifest::{self, Manifest};
 use crate::segment::layout::{index_name, is_segment_file, rows_name, tombstones_name};
 use crate::wal::{wal_name, wal_number};
@@ -21,9 +22,10 @@ pub const LOGS: &str = "wal";
 /// How the files found differ from the manifest. Paths start at the environment's directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Files to remove: interrupted writes, older manifests, and segments, tombstones and logs that are not live.
+    /// Files to remove: interrupted writes, older manifests, and segments, tombstones,
+    /// logs and journals that are not live.
     pub orphans: Vec<String>,
-    /// Rows, tombstones and logs that are live and not there. That is damage.
+    /// Rows, tombstones, logs and journals that are live and not there. That is damage.
     pub missing: Vec<String>,
     /// Segments without an index file. It is built again from the rows.
     pub unindexed: Vec<SegmentId>,
@@ -45,6 +47,8 @@ pub fn list(environment: &Dir) -> io::Result<BTreeSet<String>> {
 pub fn examine(manifest: &Manifest, found: &BTreeSet<String>) -> Findings {
     let mut live = BTreeSet::from([manifest::file_name(manifest.number)]);
     live.extend(manifest.logs.iter().map(|&log| format!("{LOGS}/{}", wal_name(log))));
+    let journals = Subject::ALL.into_iter().filter_map(|subject| Some((subject, manifest.journal(subject)?)));
+    live.extend(journals.map(|(subject, mark)| subject.file_name(mark.number)));
     let mut indexes = BTreeSet::new();
     let mut unindexed = Vec::new();
     for (_, segment) in manifest.segments() {
@@ -73,7 +77,10 @@ fn is_ours(path: &str, newest: u64) -> bool {
             Some((SEGMENTS, name)) => is_segment_file(name),
             Some((LOGS, name)) => wal_number(name).is_some(),
             Some(_) => false,
-            None => manifest::file_number(path).is_some_and(|number| number < newest),
+            None => {
+                manifest::file_number(path).is_some_and(|number| number < newest)
+                    || Subject::ALL.into_iter().any(|subject| subject.file_number(path).is_some())
+            }
         }
 }
 

@@ -37,6 +37,7 @@ pub mod reopening;
 pub mod server;
 pub mod tended;
 pub mod thin;
+pub mod time_travel;
 pub mod vaults;
 pub mod workload;
 pub mod world;

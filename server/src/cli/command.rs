@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, audit, bench, collections, demo, erase, export, import, indexes, keys, receipt, records, salvage, search,
-    serve, verify,
+    aliases, audit, bench, collections, consent, demo, erase, export, hold, import, indexes, keys, receipt, records,
+    salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -54,6 +54,14 @@ enum Command {
     /// Look at the keys, replace them, and look after the ways to the root key.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Hold a person's data, so that it is not erased.
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Check the receipt of an erasure, the keys, the rows and every byte, without the engine that erased.
+    VerifyErasure(verify_erasure::Args),
+    /// Revoke a person's consent, so that their data is never taken in again. Cannot be undone.
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
     /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
@@ -83,6 +91,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Receipt(command) => receipt::run(&context, &command),
         Command::Audit(command) => audit::run(&context, command),
         Command::Keys(command) => keys::run(&context, &command),
+        Command::Hold(command) => hold::run(&context, command),
+        Command::VerifyErasure(args) => verify_erasure::run(&context, &args),
+        Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),

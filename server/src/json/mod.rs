@@ -1,21 +1,28 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
-//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`], of an [`erasure`], of a [`receipt`], and
-//! of what a search tells of itself: [`explain`].
+//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
+//! of an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of what is [`portable`], and of what a search tells of
+//! itself: [`explain`].
 
+mod consent;
 mod erasure;
 mod explain;
 mod hex;
+mod hold;
 mod payload;
+mod portable;
 mod receipt;
 mod record;
 mod strict;
 mod time;
 
+pub use consent::ConsentAnswer;
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;
 pub use hex::from_hex;
+pub use hold::{HoldAnswer, HoldsAnswer};
 pub use payload::Payload;
+pub use portable::PortableRecord;
 pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use strict::{JsonError, Object, parse};

@@ -80,6 +80,15 @@ pub async fn delete_erase(
     erase(app, tenant, EraseBody::of("erase".into(), query?.0)).await
 }
 
+/// Erases the entity whose id is `export`, which is a path of its own for the same reason.
+pub async fn delete_export(
+    State(app): State<App>,
+    tenant: Tenant,
+    query: Result<Query<EraseQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    erase(app, tenant, EraseBody::of("export".into(), query?.0)).await
+}
+
 /// Erases an entity whose id stands in the body, where no proxy logs it.
 #[utoipa::path(post, operation_id = "erase_entity_in_body", path = "/v1/admin/entity/erase", tag = "admin", params(Header), request_body = EraseBody,
     responses((status = 200, description = "erased", body = EraseAnswer), Refused))]

@@ -2,7 +2,8 @@
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`]; the [`router`]
+//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`consent`], [`hold`], [`portable`]
+//! (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -12,12 +13,16 @@ mod audit;
 mod body;
 mod collections;
 mod connections;
+mod consent;
 mod error;
 mod filter;
 #[cfg(test)]
 mod fuzz;
 mod health;
+mod hold;
 mod indexes;
+mod lines;
+mod portable;
 mod records;
 mod router;
 mod rules;

@@ -18,7 +18,10 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, aliases, audit, collections, health, indexes, records, rules, search, searches, tallies};
+use super::{
+    admin, aliases, audit, collections, consent, health, hold, indexes, portable, records, rules, search, searches,
+    tallies,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -53,6 +56,15 @@ use super::{admin, aliases, audit, collections, health, indexes, records, rules,
         admin::post,
         admin::receipt,
         audit::get,
+        consent::list,
+        consent::revoke,
+        consent::state,
+        hold::list,
+        hold::place,
+        hold::release,
+        hold::state,
+        portable::get,
+        portable::post,
     )
 )]
 struct Description;
@@ -87,6 +99,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/entity/erase", post(admin::post).delete(admin::delete_erase))
         .route("/v1/admin/receipts/{job}", get(admin::receipt))
         .route("/v1/admin/audit", get(audit::get))
+        .route("/v1/admin/consent", get(consent::list).post(consent::revoke))
+        .route("/v1/admin/consent/state", post(consent::state))
+        .route("/v1/admin/holds", get(hold::list).post(hold::place))
+        .route("/v1/admin/holds/release", post(hold::release))
+        .route("/v1/admin/holds/state", post(hold::state))
+        .route("/v1/admin/entity/{id}/export", get(portable::get))
+        .route("/v1/admin/entity/export", post(portable::post).delete(admin::delete_export))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_our_host))

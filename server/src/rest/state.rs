@@ -3,17 +3,21 @@
 //! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once. The place in the
 //! queue belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
 use engine::{Database, Health};
-use tokio::sync::Semaphore;
+use hyper::body::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::{Problem, Refusal};
+use super::lines;
 use crate::config::Config;
 
 /// The shared state; a cheap clone.
@@ -69,15 +73,61 @@ impl App {
         &self,
         work: impl FnOnce(&Database) -> Result<Response, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
-        let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
-        let Ok(Ok(turn)) = timeout(wait, Arc::clone(&self.shared.turns).acquire_owned()).await else {
-            return Err(Problem::new(Refusal::Overloaded, "no turn came within the waiting time; try again later"));
-        };
+        let turn = self.turn().await?;
         let database = self.shared.database.clone();
         let done = spawn_blocking(move || {
             let _turn = turn;
             work(&database)
         });
-        done.await.unwrap_or_else(|_| Err(Problem::new(Refusal::Internal, "the request was not finished")))
+        done.await.unwrap_or_else(|_| Err(unfinished()))
     }
+
+    /// Runs `work` when its turn comes, and sends the lines that it gives one after the other. The turn lasts until the
+    /// last one is sent, or the client reads none for as long as it may take to send a body.
+    ///
+    /// # Errors
+    /// Those of [`App::run`]. Once lines are being sent, an error breaks the connection.
+    pub async fn stream<I: Iterator<Item = io::Result<Vec<u8>>>>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<I, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let turn = self.turn().await?;
+        let (database, runtime) = (self.shared.database.clone(), Handle::current());
+        let patience = Duration::from_secs(self.shared.config.server.body_seconds);
+        let (begun, has_begun) = oneshot::channel();
+        spawn_blocking(move || {
+            let _turn = turn;
+            let lines = match work(&database) {
+                Ok(lines) => lines,
+                Err(problem) => return drop(begun.send(Err(problem))),
+            };
+            let (sender, response) = lines::answer();
+            if begun.send(Ok(response)).is_err() {
+                return;
+            }
+            for line in lines {
+                let is_last = line.is_err();
+                let sent = timeout(patience, sender.send(line.map(Bytes::from)));
+                match runtime.block_on(sent) {
+                    Ok(Ok(())) if !is_last => {}
+                    // Dropping the sender would end the body as if it were whole.
+                    Err(_) => return drop(sender.try_send(Err(io::ErrorKind::TimedOut.into()))),
+                    _ => return,
+                }
+            }
+        });
+        has_begun.await.unwrap_or_else(|_| Err(unfinished()))
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
+        match timeout(wait, Arc::clone(&self.shared.turns).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::new(Refusal::Overloaded, "no turn came within the waiting time; try again later")),
+        }
+    }
+}
+
+fn unfinished() -> Problem {
+    Problem::new(Refusal::Internal, "the request was not finished")
 }

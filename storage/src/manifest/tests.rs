@@ -5,6 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::fixtures::{SCOPE, damaged, dir, key, rng};
 
+fn marks() -> impl Strategy<Value = Option<Mark>> {
+    prop::option::of((1..=NUMBER_MAX, 1u64..9).prop_map(|(number, frames)| Mark { number, frames }))
+}
+
 fn segments() -> impl Strategy<Value = Vec<SegmentEntry>> {
     let segment = (1u64..1000, any::<bool>(), any::<u32>(), any::<u32>(), any::<Option<u64>>());
     prop::collection::vec(segment, 0..5).prop_map(|segments| {
@@ -37,7 +41,7 @@ prop_compose! {
 prop_compose! {
     fn manifests()(
         number in 1..=NUMBER_MAX, logs in prop::collection::btree_set(0u64..50, 0..4),
-        mut collections in prop::collection::vec(collections(), 0..4),
+        mut collections in prop::collection::vec(collections(), 0..4), consent in marks(), holds in marks(),
     ) -> Manifest {
         let mut next_segment = 1;
         for segment in collections.iter_mut().flat_map(|collection| &mut collection.segments) {
@@ -45,7 +49,7 @@ prop_compose! {
             next_segment += 1;
         }
         let logs = logs.into_iter().collect();
-        Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, logs, collections }
+        Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, logs, collections, consent, holds }
     }
 }
 
@@ -87,6 +91,8 @@ fn small() -> Manifest {
         last_sequence: 8,
         logs: vec![4, 5],
         collections: vec![collection],
+        consent: Some(Mark { number: 1, frames: 2 }),
+        holds: Some(Mark { number: 7, frames: 1 }),
     }
 }
 
@@ -177,14 +183,17 @@ fn a_newer_format_says_so() {
 }
 
 /// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired. Format
-/// 3 adds a field to collections that have aliases, and changes nothing in others.
+/// 3 adds a field to collections that have aliases, format 4 two to environments where consent was revoked or somebody is held, and they change
+/// nothing in others.
 #[test]
 fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let dir = dir();
+    let small = || Manifest { consent: None, holds: None, ..small() };
     let plaintext = minicbor::to_vec(small()).unwrap();
+    assert_eq!(plaintext[0], 0x87, "no field where nobody revoked");
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
     assert!(plaintext.windows(segment.len()).any(|window| window == segment), "{plaintext:x?}");
-    for (format, opens) in [(0, false), (1, true), (2, true), (FORMAT, true)] {
+    for (format, opens) in [(0, false), (1, true), (2, true), (3, true), (FORMAT, true)] {
         let mut bytes = header(format, 3).to_vec();
         bytes.extend(seal_section(&key(1), &context(SCOPE, 3), &plaintext, &mut rng(1)));
         dir.write_new(&file_name(3), &bytes).unwrap();
@@ -192,7 +201,7 @@ fn the_first_format_opens_and_is_written_anew_as_the_newest() {
         dir.remove(&file_name(3)).unwrap();
     }
     write(&dir, &small()).unwrap();
-    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], [3, 0]);
+    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], [4, 0]);
 }
 
 #[test]
@@ -207,7 +216,7 @@ type Lie<'a> = &'a dyn Fn(&mut Manifest);
 #[test]
 fn contradictions_are_neither_made_nor_written() {
     let first = |m: &mut Manifest| m.collections[0].segments[0].clone();
-    let lies: [(&str, Lie<'_>); 19] = [
+    let lies: [(&str, Lie<'_>); 20] = [
         ("log order", &|m| m.logs = vec![5, 4]),
         ("log number", &|m| m.next_wal = 5),
         ("segment number", &|m| m.next_segment = 1),
@@ -234,6 +243,7 @@ fn contradictions_are_neither_made_nor_written() {
         ("tombstones", &|m| m.collections[0].segments[0].tombstones = None),
         ("tombstones", &|m| m.collections[0].segments[0].tombstones = Some(u64::MAX)),
         ("file length", &|m| m.collections[0].segments[0].rec_bytes = u64::MAX),
+        ("journal", &|m| m.consent = Some(Mark { number: 1, frames: 0 })),
         ("counter", &|m| m.next_segment = u64::MAX),
         ("counter", &|m| m.next_job = NUMBER_MAX + 1),
         ("counter", &|m| m.last_sequence = u64::MAX),

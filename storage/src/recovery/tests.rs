@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::fixtures::dir;
 use crate::id::CollectionId;
+use crate::journal::Mark;
 use crate::manifest::{CollectionEntry, SegmentEntry};
 
 /// A manifest of these segments (number, tombstone version) and logs.
@@ -30,15 +31,17 @@ fn manifest(segments: &[(u64, Option<u64>)], logs: &[u64]) -> Manifest {
         segments: segments.iter().map(entry).collect(),
         aliases: Default::default(),
     };
-    Manifest { number: 5, logs: logs.to_vec(), collections: vec![collection], ..Manifest::first() }
+    let consent = Some(Mark { number: 4, frames: 1 });
+    Manifest { number: 5, consent, logs: logs.to_vec(), collections: vec![collection], ..Manifest::first() }
 }
 
 fn paths(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-const LIVE: [&str; 7] = [
+const LIVE: [&str; 8] = [
     "MANIFEST-00000000000000000005",
+    "consent-00000000000000000004.log",
     "seg/0000000000000001.idx",
     "seg/0000000000000001.rec",
     "seg/0000000000000002-0000000000000003.del",
@@ -47,9 +50,11 @@ const LIVE: [&str; 7] = [
     "wal/0000000000000008.wal",
 ];
 
-const ORPHANS: [&str; 9] = [
+const ORPHANS: [&str; 11] = [
     "MANIFEST-00000000000000000004",
     "MANIFEST-00000000000000000006.tmp",
+    "consent-00000000000000000003.log",
+    "consent-00000000000000000005.log",
     "seg/0000000000000001-0000000000000001.del",
     "seg/0000000000000002-0000000000000002.del",
     "seg/0000000000000002.rec.tmp",

@@ -25,9 +25,9 @@ pub struct Args {
     ///
     /// It holds people's data in the clear, readable by you alone, and no erasure reaches it.
     file: PathBuf,
-    /// Collection to read.
-    #[arg(long, value_name = "NAME")]
-    collection: String,
+    /// Collection to read. Without one, --entity gives that person's records of all collections, as jsonl.
+    #[arg(long, value_name = "NAME", required_unless_present = "entity")]
+    collection: Option<String>,
     /// Format of the file [default: as its extension says].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
@@ -48,6 +48,9 @@ pub struct Args {
 /// Exports one collection.
 pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let format = FileFormat::of(&args.file, args.format)?;
+    let Some(name) = &args.collection else {
+        return person(context, args, format);
+    };
     let filter = match (&args.filter, &args.entity) {
         (Some(text), _) => {
             let filter: Result<Object<Filter>, _> = json::parse(text.as_bytes());
@@ -56,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         (None, entity) => entity.as_ref().map(Filter::entity),
     };
     let database = context.database(false)?;
-    let collection = context.environment(&database)?.open_collection(&args.collection)?;
+    let collection = context.environment(&database)?.open_collection(name)?;
     let pages = Pages { collection: &collection, filter, limit: PAGE_RECORDS.min(context.config.engine.limit_max) };
     let dimension = collection.info().dimension;
     let mut counted = collection.count();
@@ -68,6 +71,25 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let done = pages.write(context, &mut sink, args.partial)?;
     sink.finish()?;
     tell(context, args, format, &done)?;
+    Ok(database.close()?)
+}
+
+/// Exports everything of one person, for them to have.
+fn person(context: &Context, args: &Args, format: FileFormat) -> Result<(), Failure> {
+    if format != FileFormat::Jsonl {
+        return Err(Failure::Usage("a person's records of all collections are exported as jsonl".into()));
+    }
+    let database = context.database(false)?;
+    let entity = args.entity.clone().unwrap_or_default();
+    let export = context.environment(&database)?.export_entity(entity)?;
+    let (records, as_of) = (export.len() as u64, export.as_of());
+    let mut sink = Sink::open(&args.file, format, 0, || Ok(Ids::Text), args.force)?;
+    for found in export {
+        let (collection, record) = found?;
+        sink.push_of(&collection, record)?;
+    }
+    sink.finish()?;
+    tell(context, args, format, &Done { records, as_of, damaged: Vec::new() })?;
     Ok(database.close()?)
 }
 

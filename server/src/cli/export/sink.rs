@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use datasets::parquet::{Ids, Writer, Written};
 use datasets::vecs::{Head, RowWriter};
 use engine::Record;
+use serde::Serialize;
 
 use super::draft::{Draft, keep_both};
 use crate::cli::failure::Failure;
 use crate::cli::format::{FileFormat, is_pipe};
-use crate::json::RecordAnswer;
+use crate::json::{PortableRecord, RecordAnswer};
 
 const NOT_WRITTEN: &str = "the export cannot be written";
 
@@ -64,8 +65,8 @@ impl Sink {
     /// Adds a record.
     pub fn push(&mut self, record: Record) -> Result<(), Failure> {
         match self {
-            Self::Pipe(out) => write_line(out, RecordAnswer::from(record)),
-            Self::Lines(out) => write_line(out, RecordAnswer::from(record)),
+            Self::Pipe(out) => write_line(out, &RecordAnswer::from(record)),
+            Self::Lines(out) => write_line(out, &RecordAnswer::from(record)),
             Self::Columns(writer) => {
                 let payload = record.payload_json().map(ToString::to_string);
                 let (id, vector, entity) = (record.id().to_string(), record.vector(), record.entity_id());
@@ -73,8 +74,17 @@ impl Sink {
             }
             Self::Vectors(rows, out) => {
                 rows.push(record.vector()).map_err(not_written)?;
-                write_line(out, RecordAnswer { vector: None, ..RecordAnswer::from(record) })
+                write_line(out, &RecordAnswer { vector: None, ..RecordAnswer::from(record) })
             }
+        }
+    }
+
+    /// Adds a record of one of many collections; only lines say of which.
+    pub fn push_of(&mut self, collection: &str, record: Record) -> Result<(), Failure> {
+        match self {
+            Self::Pipe(out) => write_line(out, &PortableRecord::new(collection, record)),
+            Self::Lines(out) => write_line(out, &PortableRecord::new(collection, record)),
+            other => other.push(record),
         }
     }
 
@@ -100,8 +110,8 @@ pub fn beside(path: &Path) -> PathBuf {
     path.with_extension(LINES)
 }
 
-fn write_line(out: &mut impl Write, record: RecordAnswer) -> Result<(), Failure> {
-    serde_json::to_writer(&mut *out, &record).map_err(io::Error::from).map_err(not_written)?;
+fn write_line(out: &mut impl Write, record: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, record).map_err(io::Error::from).map_err(not_written)?;
     out.write_all(b"\n").map_err(not_written)
 }
 
