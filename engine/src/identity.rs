@@ -10,7 +10,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 
-const IDENTITY: &str = "lethedb.json";
+pub(crate) const IDENTITY: &str = "lethedb.json";
 /// Directory of the environments.
 pub(crate) const ENVIRONMENTS: &str = "env";
 /// The layout of a data directory that this build reads and writes.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use privacy::{
-    Anchor, AnchorStore, Epoch, KeyId, Keyring, OpenKeyringError, Removal, RootKey, Scope, SectionKey, Wanted,
+    Anchor, AnchorStore, Epoch, Fingerprint, Grade, KeyId, Keyring, OpenKeyringError, Removal, RootKey, Scope,
+    SectionKey, Wanted,
 };
 use storage::backend::Dir;
 use storage::frame_log::{FrameWriter, Header, LogKind, read_frames};
@@ -100,6 +101,22 @@ impl Keys {
             self.epoch(keep)?;
         }
         Ok(())
+    }
+
+    /// How far the destruction of an anchor reaches at least.
+    pub fn anchor_grade(&self) -> Grade {
+        self.home.anchors.iter().map(|store| store.grade()).min().unwrap_or(Grade::SameVolume)
+    }
+
+    /// Whether an anchor and a copy of the keyring outlive the loss of the data's volume.
+    pub fn is_recoverable(&self) -> bool {
+        // No mirror of the keyring is kept yet.
+        false
+    }
+
+    /// The public name of the root key.
+    pub fn root_fingerprint(&self) -> Fingerprint {
+        self.home.root_key.fingerprint()
     }
 
     /// The keyring, for lookups.

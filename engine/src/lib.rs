@@ -14,7 +14,9 @@
 
 mod aim;
 mod alias;
+mod archive;
 mod aside;
+mod backup;
 mod batch;
 mod bounds;
 mod catalog;
@@ -51,6 +53,7 @@ mod memtable;
 mod metric_code;
 mod name;
 mod nearest;
+mod opened;
 mod permit;
 mod pool;
 mod query;
@@ -94,6 +97,8 @@ mod worker;
 mod write;
 
 pub use alias::Alias;
+pub use archive::Archive;
+pub use backup::{Backup, BackupInfo, BackupReport, Listed, Progress};
 pub use clock::{Clock, SystemClock};
 pub use collection::Collection;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
@@ -101,7 +106,7 @@ pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
 pub use database::{Builder, Database};
 pub use declared::FieldType;
-pub use drill::{Drill, DrillReport};
+pub use drill::Drill;
 pub use entropy::{Entropy, OsEntropy};
 pub use environment::{CollectionBuilder, Environment, Erase};
 pub use erase::Erasure;
@@ -114,6 +119,7 @@ pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
+pub use opened::DrillReport;
 pub use privacy::EntityId;
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,

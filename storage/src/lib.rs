@@ -14,6 +14,7 @@
 //! | [`memtable`] | records that are in no segment yet |
 //! | [`segment`] | rows, index sections, tombstones, and the two maps that are held in memory |
 //! | [`manifest`] | the numbered list of live files |
+//! | [`backup`] | what a backup holds, and its files |
 //! | [`compaction`], [`recovery`] | which segments to rewrite; which files to remove |
 //! | [`key_file`], [`anchor_dir`] | a root key outside the data; anchors as files |
 //! | [`sync`] | locks and threads, which a test can put its own scheduler under |
@@ -35,6 +36,7 @@
 
 pub mod anchor_dir;
 pub mod backend;
+pub mod backup;
 pub mod codec;
 pub mod compaction;
 #[cfg(test)]
@@ -44,6 +46,7 @@ pub mod id;
 pub mod key_file;
 pub mod manifest;
 pub mod memtable;
+mod numbered;
 pub mod packed;
 pub mod record;
 pub mod recovery;

@@ -98,6 +98,8 @@ pub enum SectionKind {
     Consent = 14,
     /// The receipt of an erasure.
     Receipt = 15,
+    /// What a backup holds.
+    Backup = 16,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.
