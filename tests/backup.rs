@@ -2,67 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Archive, Environment, ErrorKind, Record, RecordId};
-use lethedb_tests::workload::{Action, ENVIRONMENT, OWNERS, State, Store, owner, owner_name, record};
+use engine::{Archive, ErrorKind};
+use lethedb_tests::backups::{act, expected, opened, store};
+use lethedb_tests::workload::{Action, ENVIRONMENT, OWNERS, State, Store, record};
 use proptest::prelude::*;
 use storage::backend::{Dir, Memory, StorageBackend};
 
 fn archive() -> (Memory, Archive) {
     let memory = Memory::new();
     (memory.clone(), Archive::on(Arc::new(memory)))
-}
-
-/// A store with both collections, and what it holds.
-fn store(seed: u64) -> (Store, State) {
-    let mut store = Store::open(Arc::new(Memory::new()), seed).unwrap();
-    let mut state = State::new();
-    for action in [Action::Open, Action::Create("docs"), Action::Create("notes")] {
-        store.act(&action).unwrap();
-        state = action.applied(&state);
-    }
-    (store, state)
-}
-
-/// Does one thing, in two batches where one may not hold as much.
-fn act(store: &mut Store, state: &mut State, action: &Action) {
-    if let Action::Put(ids, version) = action
-        && ids.end - ids.start > 20
-    {
-        act(store, state, &Action::Put(ids.start..ids.start + 20, *version));
-        return act(store, state, &Action::Put(ids.start + 20..ids.end, *version));
-    }
-    store.act(action).unwrap();
-    *state = action.applied(state);
-}
-
-/// Everything that a record says.
-fn seen(record: &Record) -> String {
-    format!("{:?} {:?} {:?}", record.entity_id(), record.vector(), record.payload_json())
-}
-
-/// What a backup opens to now, by collection and id. Every record must be whole.
-fn opened(env: &Environment, archive: &Archive, number: u64) -> BTreeMap<(String, u64), String> {
-    let mut drill = env.drill_backup(archive, Some(number)).unwrap();
-    let mut found = BTreeMap::new();
-    for entry in drill.records() {
-        let (collection, record) = entry.unwrap();
-        let RecordId::Num(id) = record.id() else { panic!("ids are numbers here") };
-        assert!(found.insert((collection, id), seen(&record)).is_none(), "record {id} is there twice");
-    }
-    found
-}
-
-/// What a backup of `state` must open to once `erased` are erased.
-fn expected(state: &State, erased: &[u64]) -> BTreeMap<(String, u64), String> {
-    let gone: Vec<String> = erased.iter().map(|owner| owner_name(*owner)).collect();
-    let records = state.iter().flat_map(|(name, records)| {
-        records.iter().map(|(id, version)| ((*name).to_owned(), *id, record(*id, *version)))
-    });
-    let left = records.filter(|(_, id, _)| owner(*id).is_none_or(|owner| !gone.contains(&owner)));
-    left.map(|(name, id, record)| ((name, id), seen(&record))).collect()
 }
 
 fn actions() -> impl Strategy<Value = Vec<(Action, bool)>> {
@@ -167,7 +117,7 @@ fn what_is_not_a_backup_of_this_environment_is_refused_by_name() {
     assert_eq!(env.verify_backup(&archive, Some(2)).unwrap_err().kind(), ErrorKind::NotFound);
 
     // Another database, and a directory that is one.
-    let (other, _) = self::store(2);
+    let (other, _) = lethedb_tests::backups::store(2);
     let foreign = other.environment().unwrap();
     for error in [
         foreign.backup(&archive).unrecoverable(true).run().unwrap_err(),

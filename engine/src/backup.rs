@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use privacy::Grade;
 use serde::Serialize;
 use storage::backend::Region;
 use storage::backup::{BackedCollection, BackedSegment, Contents, Digest, Objects, digest_of, write_contents};
@@ -20,6 +19,7 @@ use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::home::KeyHome;
 use crate::maintain::cut;
 use crate::opened::{DrillReport, Under, authenticate, open_segment, segments_of, space_of};
 use crate::permit::Action;
@@ -313,24 +313,30 @@ fn info(contents: &Contents) -> BackupInfo {
 
 /// Fails where the loss of the data's volume would take along what opens its backups.
 fn check_recoverable(env: &EnvironmentState) -> Result<()> {
-    if env.keys.is_recoverable() {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "a backup needs the live keyring and its anchor, and one of them is on the volume of the data alone: name an anchor directory and a keyring mirror on other volumes, or make the backup as unrecoverable",
-    ))
+    let homes = &env.shared.homes;
+    let lacking = match (homes.has_anchors_off_volume(), homes.has_mirror_off_volume()) {
+        (true, true) => return Ok(()),
+        (false, true) => "its anchor is",
+        (true, false) => "its keyring is",
+        (false, false) => "its anchor and its keyring are",
+    };
+    Err(Error::invalid(format!(
+        "a backup opens with the live keyring and its anchor, and {lacking} on the volume of the data alone: name an anchor directory and a keyring mirror on other volumes, or say that the backup may be unrecoverable"
+    )))
 }
 
 /// What a restore needs beside the archive.
 fn needs(env: &EnvironmentState) -> Vec<String> {
-    let place = match env.keys.anchor_grade() {
-        Grade::SameVolume => "in the data directory",
-        Grade::OtherVolume => "in the anchor directory",
-        Grade::External => "in the anchor device",
+    let homes = &env.shared.homes;
+    let one_of = |inside: &str, others: &[KeyHome]| {
+        let paths: Vec<String> = others.iter().map(|home| home.path.display().to_string()).collect();
+        if paths.is_empty() { inside.to_owned() } else { paths.join(" or ") }
     };
+    let keyrings = one_of("", &homes.mirrors);
+    let or_mirror = if keyrings.is_empty() { String::new() } else { format!(", or its mirror in {keyrings}") };
     vec![
-        format!("the root key with fingerprint {}", env.keys.root_fingerprint()),
-        format!("the newest anchor of the environment, {place}; no older one will do"),
-        "the live keyring: the directory keyring/ of the environment, or a mirror of it".to_owned(),
+        format!("the root key with the fingerprint {}", env.keys.root_fingerprint()),
+        format!("the newest anchor, from {}; no older one will do", one_of("the data directory", &homes.anchors)),
+        format!("the live keyring, from the data directory{or_mirror}"),
     ]
 }

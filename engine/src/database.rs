@@ -5,39 +5,47 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use privacy::{AnchorStore, Grade, RootKey as Key, Scope};
+use privacy::{AnchorStore, Grade, Scope};
 use storage::anchor_dir::AnchorDir;
-use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
+use storage::backend::{Dir, Disk, Latch, StorageBackend};
 use storage::sync::Mutex;
 use uuid::Uuid;
 
+use crate::anchors::Anchors;
 use crate::clock::{Clock, SystemClock};
+use crate::door::{self, latched, missing, open_disk};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
+use crate::home::{self, KeyHomes, Where};
 use crate::identity::{self, ENVIRONMENTS};
-use crate::keys::{Home, KEYRING, Keys};
+use crate::keys::{Home, KEYRING};
 use crate::name;
+use crate::pages::Pages;
 use crate::permit::Permit;
 use crate::pool;
 use crate::recover;
 use crate::reserve::Reserve;
 use crate::root_key::RootKey;
+use crate::roots::Roots;
 use crate::settings::Settings;
 use crate::state::{EnvironmentState, Shared};
+use crate::succession::{Predecessor, Succession};
+use crate::takeover;
 use crate::worker::{Bell, Open, Worker};
 
-const LOCK: &str = "LOCK";
-const ANCHORS: &str = "anchors";
+pub(crate) const ANCHORS: &str = "anchors";
 
 /// How to open a database.
 pub struct Builder {
     path: PathBuf,
     root_key: RootKey,
     settings: Settings,
-    anchor_dir: Option<PathBuf>,
+    anchors: Vec<Where>,
+    mirrors: Vec<Where>,
     create: bool,
+    succession: Option<Succession>,
     backend: Option<Arc<dyn StorageBackend>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -58,11 +66,41 @@ impl Builder {
         self
     }
 
-    /// Keeps the anchors in this directory instead of `anchors/` in the data directory. Put it on a volume
-    /// that copies and backups of the data leave out: then an erasure reaches those too.
+    /// Keeps the anchors in this directory instead of `anchors/` in the data directory; given again, in each of them.
+    /// Put them on volumes that copies and backups of the data leave out: then an erasure reaches those too. Anchors that
+    /// are still in the data directory move at the next opening.
     #[must_use]
     pub fn anchor_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.anchor_dir = Some(path.into());
+        self.anchors.push(Where::Path(path.into()));
+        self
+    }
+
+    /// As [`Builder::anchor_dir`], behind a backend.
+    #[must_use]
+    pub fn anchor_backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
+        self.anchors.push(Where::Backend(backend));
+        self
+    }
+
+    /// Mirrors every keyring into this directory; given again, into each. A mirror has what the data directory has
+    /// before any of it is used, and takes its place where it is lost. Put it on another volume.
+    #[must_use]
+    pub fn keyring_mirror(mut self, path: impl Into<PathBuf>) -> Self {
+        self.mirrors.push(Where::Path(path.into()));
+        self
+    }
+
+    /// As [`Builder::keyring_mirror`], behind a backend.
+    #[must_use]
+    pub fn keyring_mirror_backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
+        self.mirrors.push(Where::Backend(backend));
+        self
+    }
+
+    /// A new directory becomes another home of a database that there are backups of, for [`Database::restore`].
+    #[must_use]
+    pub fn succeed(mut self, succession: Succession) -> Self {
+        self.succession = Some(succession);
         self
     }
 
@@ -101,22 +139,33 @@ impl Builder {
     /// `Unsupported` for a newer format; `NotFound` if there is none and none may be made.
     pub fn open(self) -> Result<Database> {
         let latch = Latch::default();
-        let dir = latched(self.data_dir()?, &latch);
+        let backend = self.data_dir()?;
+        let volume = backend.volume();
+        let dir = latched(backend, &latch);
         let existing = identity::read(&dir)?;
         if existing.is_none() && !self.create {
             return Err(missing(&self.path));
         }
-        let found = self.root_key.load(&*self.entropy, existing.is_none())?;
-        let lock = dir.lock(LOCK).map_err(lock_error)?;
+        let there = existing.as_ref().map(|identity| identity.store);
+        let store = self.succession.as_ref().map(|succession| succession.store(there)).transpose()?;
+        let found = self.root_key.load(&*self.entropy, existing.is_none() && store.is_none())?;
+        let lock = door::lock(&dir)?;
+        let predecessor = self.succession.as_ref().map_or(Ok(None), |succession| succession.open(&latch))?;
         let identity = match existing {
             Some(identity) => identity::renew(&dir, identity)?,
-            None => identity::make(&dir, &*self.entropy)?,
+            None => identity::make(&dir, store, &*self.entropy)?,
         };
         let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
-        let anchors = match &self.anchor_dir {
-            Some(path) => (latched(open_disk(path)?, &latch), Grade::OtherVolume),
-            None => (dir.sub(ANCHORS), Grade::SameVolume),
+        let open_home = |place: &Where| home::open(place, identity.store, volume, &latch);
+        let anchors: Vec<home::Opened> = self.anchors.iter().map(open_home).collect::<Result<_>>()?;
+        let mirrors: Vec<home::Opened> = self.mirrors.iter().map(open_home).collect::<Result<_>>()?;
+        let homes = KeyHomes {
+            anchors: anchors.iter().map(|opened| opened.home.clone()).collect(),
+            mirrors: mirrors.iter().map(|opened| opened.home.clone()).collect(),
         };
+        let anchor_dirs = anchors.iter().map(|opened| (opened.dir.clone(), opened.home.grade())).collect();
+        let mirror_dirs = mirrors.iter().map(|opened| opened.dir.clone()).collect();
+        let locks: Vec<_> = anchors.into_iter().chain(mirrors).map(|opened| opened.lock).chain([lock]).collect();
         let threads = || {
             pool::start(self.settings.threads)
                 .map_err(|e| Error::with(ErrorKind::Io, "the threads cannot be started", e))
@@ -130,7 +179,8 @@ impl Builder {
             closing: AtomicBool::new(false),
             clock: self.clock,
             entropy: self.entropy,
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(Some(Box::new(locks))),
+            homes,
             latch,
             reserve,
             scratch: Mutex::default(),
@@ -144,10 +194,12 @@ impl Builder {
                 environments: Mutex::default(),
                 path: self.path,
                 dir,
-                anchors,
+                anchors: anchor_dirs,
+                mirrors: mirror_dirs,
                 store: identity.store,
-                root_key: Arc::new(found.key),
+                roots: Arc::new(Roots::new(found.key, None)),
                 notice: found.notice,
+                predecessor,
                 shared,
                 bell,
             }),
@@ -160,28 +212,6 @@ impl Builder {
             None if self.create => open_disk(&self.path),
             None => Ok(Arc::new(Disk::open_existing(&self.path).map_err(|_| missing(&self.path))?)),
         }
-    }
-}
-
-fn missing(path: &Path) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no database in {}", path.display()))
-}
-
-fn open_disk(path: &Path) -> Result<Arc<dyn StorageBackend>> {
-    let disk =
-        Disk::open(path).map_err(|e| Error::io(format!("the directory {} cannot be used", path.display()), e))?;
-    Ok(Arc::new(disk))
-}
-
-/// The root of `backend`, which takes no more changes once one has an unknown outcome.
-fn latched(backend: Arc<dyn StorageBackend>, latch: &Latch) -> Dir {
-    Dir::root(Arc::new(Latched::new(backend, latch.clone())))
-}
-
-fn lock_error(error: LockError) -> Error {
-    match error {
-        LockError::Held { .. } => Error::with(ErrorKind::Busy, "the database is open elsewhere", error),
-        LockError::Io(e) => Error::io("the database cannot be locked", e),
     }
 }
 
@@ -198,10 +228,13 @@ struct Inner {
     environments: Mutex<BTreeMap<String, Arc<EnvironmentState>>>,
     path: PathBuf,
     dir: Dir,
-    anchors: (Dir, Grade),
+    /// Where anchors lie outside the data directory, and how far destruction reaches there.
+    anchors: Vec<(Dir, Grade)>,
+    mirrors: Vec<Dir>,
     store: Uuid,
-    root_key: Arc<Key>,
+    roots: Arc<Roots>,
     notice: Option<String>,
+    predecessor: Option<Predecessor>,
     shared: Arc<Shared>,
     bell: Bell,
 }
@@ -213,8 +246,10 @@ impl Database {
             path: path.into(),
             root_key: RootKey::sources(),
             settings: Settings::default(),
-            anchor_dir: None,
+            anchors: Vec::new(),
+            mirrors: Vec::new(),
             create: true,
+            succession: None,
             backend: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
@@ -253,11 +288,26 @@ impl Database {
         let dir = self.inner.dir.sub(ENVIRONMENTS);
         let mut names = Vec::new();
         for name in dir.list().map_err(|e| Error::io("the environments cannot be listed", e))? {
-            if Keys::exists(&dir.sub(&name).sub(KEYRING))? {
+            if self.inner.home(&name, &dir.sub(&name)).has_keyring()? {
                 names.push(name);
             }
         }
         Ok(names)
+    }
+
+    /// Where it keeps anchors and mirrors of keyrings outside the data directory.
+    pub fn key_homes(&self) -> &KeyHomes {
+        &self.inner.shared.homes
+    }
+
+    /// The random name of the database.
+    pub(crate) fn store(&self) -> Uuid {
+        self.inner.store
+    }
+
+    /// The directory that its environments lived in before.
+    pub(crate) fn predecessor(&self) -> Option<&Predecessor> {
+        self.inner.predecessor.as_ref()
     }
 
     /// Whether it takes writes now.
@@ -323,9 +373,10 @@ impl Inner {
     fn open_state(&self, name: &str, create: bool) -> Result<EnvironmentState> {
         let dir = self.dir.sub(ENVIRONMENTS).sub(name);
         let home = self.home(name, &dir);
-        if Keys::exists(&home.dir)? {
+        if home.has_keyring()? {
             return recover::open(name, dir, home, &self.shared);
         }
+        takeover::check_home(&dir)?;
         let has_data = !dir
             .sub(storage::recovery::SEGMENTS)
             .list()
@@ -344,14 +395,24 @@ impl Inner {
     }
 
     fn home(&self, name: &str, dir: &Dir) -> Home {
-        let (anchors, grade) = &self.anchors;
-        let anchors_dir = anchors.sub(name);
-        let store: Arc<dyn AnchorStore> = Arc::new(AnchorDir::new(anchors_dir.clone(), *grade));
+        let store =
+            |(dir, grade): (&Dir, Grade)| -> Arc<dyn AnchorStore> { Arc::new(AnchorDir::new(dir.clone(), grade)) };
+        let inside = self.dir.sub(ANCHORS).sub(name);
+        let outside: Vec<(Dir, Grade)> = self.anchors.iter().map(|(dir, grade)| (dir.sub(name), *grade)).collect();
+        let anchors = if outside.is_empty() {
+            Anchors { stores: vec![store((&inside, Grade::SameVolume))], left: Vec::new(), dirs: vec![inside] }
+        } else {
+            Anchors {
+                stores: outside.iter().map(|(dir, grade)| store((dir, *grade))).collect(),
+                left: vec![store((&inside, Grade::SameVolume))],
+                dirs: outside.into_iter().map(|(dir, _)| dir).collect(),
+            }
+        };
+        let mirrors = self.mirrors.iter().map(|mirror| mirror.sub(name));
         Home {
-            dir: dir.sub(KEYRING),
-            anchors: vec![store],
-            anchors_dir,
-            root_key: Arc::clone(&self.root_key),
+            pages: std::iter::once(dir.sub(KEYRING)).chain(mirrors).map(|dir| Pages { dir }).collect(),
+            anchors,
+            roots: Arc::clone(&self.roots),
             scope: Scope::new(self.store.into_bytes(), name),
             entropy: Arc::clone(&self.shared.entropy),
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
-use privacy::{EntityId, Removal};
+use privacy::{EntityId, Grade as AnchorGrade, Removal, VerifyingKey};
 use rand::RngExt;
 use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
@@ -149,6 +149,12 @@ impl Environment {
         Erase { env: self.clone(), entity: entity.into(), reason: None }
     }
 
+    /// What receipts and checkpoints of the audit log of this environment are checked with: no secret, and the same for
+    /// the life of the environment. Publish it where whoever gets a receipt trusts it.
+    pub fn receipt_key(&self) -> VerifyingKey {
+        self.state.keys.read().signing_key().verifying_key()
+    }
+
     /// Writes every memtable into a segment.
     pub fn flush(&self) -> Result<()> {
         self.permit.check(Action::Operate)?;
@@ -189,6 +195,11 @@ impl Environment {
     /// Opens this environment inside the copied data directory `copy`, read-only, with the live keyring.
     pub fn drill(&self, copy: &Path) -> Result<Drill> {
         drill::drill(&self.state, &self.permit, copy)
+    }
+
+    /// How far the destruction of an anchor reaches, and with it an erasure.
+    pub fn anchor_grade(&self) -> AnchorGrade {
+        self.state.shared.homes.grade()
     }
 
     /// Whether it takes writes now.

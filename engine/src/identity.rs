@@ -56,13 +56,17 @@ pub(crate) fn read(dir: &Dir) -> Result<Option<Identity>> {
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
-pub(crate) fn make(dir: &Dir, entropy: &dyn Entropy) -> Result<Identity> {
-    let mut bytes = [0u8; 16];
-    entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
-    let store = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    let identity = Identity { format: FORMAT, store };
+/// Makes the identity of a new directory: of a new database, or another home of the database `store`.
+pub(crate) fn make(dir: &Dir, store: Option<Uuid>, entropy: &dyn Entropy) -> Result<Identity> {
+    let identity = Identity { format: FORMAT, store: store.map_or_else(|| draw(entropy), Ok)? };
     write(dir, &identity)?;
     Ok(identity)
+}
+
+fn draw(entropy: &dyn Entropy) -> Result<Uuid> {
+    let mut bytes = [0u8; 16];
+    entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
 /// Writes the identity anew while nothing depends on it: after a failed sync, what is seen of it may not be on the disk.

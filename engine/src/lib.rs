@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rebuild`, `declare`, `alias`, and `recover` for opening; `verify`, `scrub` and `drill` look without
+//! `aside`), `erase`, `rebuild`, `declare`, `alias`, and `recover` for opening; `backup` and `restore` with an `archive`; `verify`, `scrub` and `drill` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -14,6 +14,7 @@
 
 mod aim;
 mod alias;
+mod anchors;
 mod archive;
 mod aside;
 mod backup;
@@ -28,6 +29,7 @@ mod condition;
 mod database;
 mod declare;
 mod declared;
+mod door;
 mod draft;
 mod drill;
 pub mod durability;
@@ -42,6 +44,7 @@ mod files;
 mod filter;
 mod group;
 mod health;
+mod home;
 mod identity;
 mod info;
 mod inspect;
@@ -54,6 +57,7 @@ mod metric_code;
 mod name;
 mod nearest;
 mod opened;
+mod pages;
 mod permit;
 mod pool;
 mod query;
@@ -68,8 +72,10 @@ mod repair;
 mod rerank;
 mod reserve;
 mod resolve;
+mod restore;
 mod rewrite;
 mod root_key;
+mod roots;
 mod rules;
 mod run;
 mod salvage;
@@ -89,6 +95,8 @@ mod snapshot;
 mod sorted;
 mod state;
 mod step;
+mod succession;
+mod takeover;
 mod update;
 mod values;
 mod verify;
@@ -114,23 +122,26 @@ pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
 pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
 pub use health::Health;
+pub use home::{KeyHome, KeyHomes};
 pub use index::{Builder as IndexBuilder, Metric};
 pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
 pub use opened::DrillReport;
-pub use privacy::EntityId;
+pub use privacy::{EntityId, Grade as AnchorGrade, VerifyingKey};
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,
 };
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
+pub use restore::{Restore, RestoreReport};
 pub use root_key::{ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE, RootKey};
 pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};
 pub use schema::Schema;
 pub use scrub::Scrub;
 pub use settings::Settings;
 pub use step::Step;
+pub use succession::Succession;
 pub use verify::VerifyReport;

@@ -24,7 +24,7 @@ use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::job::{self, JOBS, Job};
-use crate::keys::{Home, KEYRING, Keys};
+use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
@@ -34,14 +34,15 @@ use crate::segment::{Segment, is_damage};
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
+use crate::takeover;
 use storage::backend::Dir;
 use storage::sync::{Mutex, RwLock};
 
 /// Makes the environment in `dir`. The keyring's first root page is the moment it exists.
 pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
     let doing = "the environment cannot be made";
-    home.anchors_dir.make().map_err(|e| Error::io("the anchors cannot be kept", e))?;
-    for sub in [SEGMENTS, LOGS, JOBS, KEYRING] {
+    home.make()?;
+    for sub in [SEGMENTS, LOGS, JOBS] {
         dir.sub(sub).make().map_err(|e| Error::io(doing, e))?;
     }
     for leftover in list(&dir).map_err(|e| Error::io(doing, e))? {
@@ -82,6 +83,7 @@ pub(crate) struct Found {
 /// Reads the environment in `dir`.
 pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damaged: Damaged) -> Result<Found> {
     let scope = home.scope;
+    takeover::check_home(&dir)?;
     let keys = Keys::open(home)?;
     let table_key = keys.read().table_key();
     let manifest = read_newest(&dir, &table_key, scope)?
@@ -114,7 +116,8 @@ impl Found {
     }
 }
 
-fn assemble(
+/// An environment that holds what `manifest` and `catalog` say.
+pub(crate) fn assemble(
     name: &str,
     dir: Dir,
     keys: Keys,

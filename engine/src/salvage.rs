@@ -19,7 +19,6 @@ use crate::environment::Environment;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::Inspection;
-use crate::keys::{KEYRING, Keys};
 use crate::name;
 use crate::recover::{self, Damaged};
 use crate::rewrite::{rewrite, rewrite_sound};
@@ -114,7 +113,7 @@ impl Database {
 
     fn read_damaged(&self, name: &str) -> Result<recover::Found> {
         let (dir, home, shared) = self.place(name);
-        if !Keys::exists(&dir.sub(KEYRING))? {
+        if !home.has_keyring()? {
             return Err(Error::new(ErrorKind::NotFound, "there is no environment of this name"));
         }
         recover::read(name, dir, home, shared, Damaged::Salvaged)

@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::home::KeyHomes;
 use crate::job::{self, Job};
 use crate::keys::Keys;
 use crate::reserve::Reserve;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub entropy: Arc<dyn Entropy>,
     /// The lock on the data directory: it lives as long as any handle, or until the database is closed.
     pub lock: Mutex<Option<Box<dyn Send + Sync>>>,
+    /// Where keys lie outside the data directory.
+    pub homes: KeyHomes,
     /// Set once the outcome of a change is unknown: no file changes after that.
     pub latch: Latch,
     pub reserve: Reserve,
@@ -63,6 +66,12 @@ pub(crate) struct Write {
     /// The codes of the records that it puts, made by the writer, who holds no lock yet.
     pub codes: Codes,
 }
+
+/// How far ahead the keyring is told that writes will be counted, so that whoever restores an environment without its
+/// logs knows where to count on.
+const SEQUENCES_AHEAD: u64 = 1 << 20;
+/// How many of these are left at least when a write begins; moving the log takes one for every few hundred records.
+const SEQUENCES_SPARE: u64 = 1 << 19;
 
 /// Writes that have a sequence but are not visible yet.
 pub(crate) struct Queue {
@@ -152,6 +161,9 @@ impl EnvironmentState {
         if self.behind.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Poisoned, "a logged write could not be applied; restart to recover it"));
         }
+        if queue.next_sequence >= self.keys.read().floor().sequence.saturating_sub(SEQUENCES_SPARE) {
+            self.keys.extend(&[Wanted::Sequences(queue.next_sequence + SEQUENCES_AHEAD)])?;
+        }
         if let Some(log) = &queue.log {
             return Ok(Arc::clone(log));
         }
@@ -172,7 +184,7 @@ impl EnvironmentState {
         {
             number += 1;
         }
-        self.keys.extend(&[Wanted::Log(number)])?;
+        self.keys.extend(&[Wanted::Log(number), Wanted::Sequences(next_sequence + SEQUENCES_AHEAD)])?;
         let key = self.keys.read().log_key(number).ok_or_else(|| Error::corrupt("a new log key is missing"))?;
         let synced = next_sequence.saturating_sub(1);
         let writer =

@@ -37,7 +37,7 @@ pub mod signature;
 pub use consent::{Consent, Granted, Latch, LatchError, Revoked};
 pub use entity::{EntityError, EntityId, MAX_ENTITY_BYTES};
 pub use keyring::{
-    AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
+    AnchorStore, Epoch, Extension, Floor, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Tag, Wanted,
 };
 pub use retention::{Doubt, Reading, Trusted, Watch, Window, WindowError};

@@ -35,13 +35,20 @@ pub struct Store {
     pub data: PathBuf,
     /// The environment that commands work in, and that the server takes where a request names none.
     pub environment: String,
-    /// Where the anchors lie instead of inside the data directory: a volume outside copies and backups.
-    pub anchor_dir: Option<PathBuf>,
+    /// Where the anchors lie, in each of these, instead of inside the data directory: volumes outside copies and backups.
+    pub anchor_dirs: Vec<PathBuf>,
+    /// Where the keyrings are mirrored: other volumes than that of the data.
+    pub keyring_mirrors: Vec<PathBuf>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { data: "lethedb-data".into(), environment: "default".into(), anchor_dir: None }
+        Self {
+            data: "lethedb-data".into(),
+            environment: "default".into(),
+            anchor_dirs: Vec::new(),
+            keyring_mirrors: Vec::new(),
+        }
     }
 }
 
@@ -94,8 +101,10 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     /// `store.environment`
     pub environment: Option<String>,
-    /// `store.anchor_dir`
-    pub anchor_dir: Option<PathBuf>,
+    /// `store.anchor_dirs`
+    pub anchor_dirs: Vec<PathBuf>,
+    /// `store.keyring_mirrors`
+    pub keyring_mirrors: Vec<PathBuf>,
 }
 
 /// The settings cannot be used.
@@ -130,8 +139,14 @@ impl Flags {
     fn over(&self, sources: Figment) -> Figment {
         let sources = set(sources, "store.data", self.data.as_ref());
         let sources = set(sources, "store.environment", self.environment.as_ref());
-        set(sources, "store.anchor_dir", self.anchor_dir.as_ref())
+        let sources = set(sources, "store.anchor_dirs", given(&self.anchor_dirs));
+        set(sources, "store.keyring_mirrors", given(&self.keyring_mirrors))
     }
+}
+
+/// A list that the command line has anything of.
+fn given(list: &[PathBuf]) -> Option<&[PathBuf]> {
+    Some(list).filter(|list| !list.is_empty())
 }
 
 fn set(sources: Figment, key: &str, value: Option<impl Serialize>) -> Figment {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod autopsy;
+pub mod backups;
 pub mod case;
 pub mod crash;
 pub mod damage;
@@ -27,6 +28,7 @@ pub mod mount;
 pub mod mutation;
 pub mod oracle;
 pub mod parallel;
+pub mod part;
 pub mod partial;
 pub mod power;
 pub mod progress;
@@ -36,5 +38,6 @@ pub mod reopening;
 pub mod server;
 pub mod tended;
 pub mod thin;
+pub mod vaults;
 pub mod workload;
 pub mod world;

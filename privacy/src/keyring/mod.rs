@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root key ─┐
-//! anchor e ─┴─ KEK ── seals ── root page e ── holds ──┬─ durable keys (tables, order, rotation, tags)
+//! anchor e ─┴─ KEK ── seals ── root page e ── holds ──┬─ durable keys (tables, order, rotation, tags, audit)
 //!                                                     ├─ live keys of logs, index files and jobs
 //!                                                     ├─ the key of new.log ── seals ── its frames
 //!                                                     └─ bucket keys ── seal ── bucket pages: entries, graveyard
@@ -20,6 +20,7 @@ mod bucket;
 mod entry;
 mod epoch;
 mod extension;
+mod floor;
 mod open;
 mod page;
 mod ring;
@@ -29,6 +30,7 @@ pub use anchor::{AnchorStore, Grade};
 pub use entry::Tag;
 pub use epoch::{Epoch, Removal};
 pub use extension::{Extension, KeyringError, Wanted};
+pub use floor::Floor;
 pub use open::{OpenKeyringError, Part};
 pub use ring::Keyring;
 pub use root_page::{InspectError, RootHeader};

@@ -10,11 +10,12 @@ use rand_core::CryptoRng;
 
 use super::bucket::Buckets;
 use super::entry::{FileKey, Tag};
+use super::floor::Floor;
 use super::page::{Durable, Files};
 use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
 use crate::seal::Scope;
-use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, TagKey};
+use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
 
 /// All keys of one environment at one epoch. Cloning is cheap and shares the keys; a clone kept beyond an epoch
 /// keeps what that epoch removed in memory, so hold one no longer than a request.
@@ -27,6 +28,7 @@ pub struct Keyring {
     pub(super) durable: Arc<Durable>,
     pub(super) new_keys: Arc<SectionKey>,
     pub(super) files: Files,
+    pub(super) floor: Floor,
     pub(super) buckets: Buckets,
     /// Generations of the bucket files that the root page on disk names, rising. Kept beside the buckets,
     /// because a bucket that a frame of `new.log` has touched forgets its page, and the root page does not.
@@ -45,9 +47,12 @@ impl Keyring {
                 order: Arc::new(OrderKey::generate(rng)),
                 rotation: RotationSeed::generate(rng),
                 tags: TagKey::generate(rng),
+                audit: Arc::new(SectionKey::generate(rng)),
+                signing: Arc::new(SigningKey::generate(rng)),
             }),
             new_keys: Arc::new(SectionKey::generate(rng)),
             files: Files::new(),
+            floor: Floor::default(),
             buckets: Buckets::new(),
             named_files: Vec::new(),
         }
@@ -69,6 +74,11 @@ impl Keyring {
         self.epoch
     }
 
+    /// How far writes, logs, segments and jobs were counted.
+    pub fn floor(&self) -> Floor {
+        self.floor
+    }
+
     /// The number of the next frame of this epoch's `new.log`, which is how many it holds.
     pub fn next_frame(&self) -> u64 {
         self.frames
@@ -82,6 +92,17 @@ impl Keyring {
     /// Seals row tables, manifests and tombstones. Durable: no epoch removes it.
     pub fn table_key(&self) -> Arc<SectionKey> {
         self.durable.table.clone()
+    }
+
+    /// Seals the audit log, erasure jobs and stored receipts. Durable, and another than that of tables, so that it can be
+    /// handed to an auditor alone.
+    pub fn audit_key(&self) -> Arc<SectionKey> {
+        self.durable.audit.clone()
+    }
+
+    /// Signs checkpoints of the audit log and receipts. Durable: what it signed is checked for years.
+    pub fn signing_key(&self) -> Arc<SigningKey> {
+        self.durable.signing.clone()
     }
 
     /// Orders rows canonically. Durable.

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use crate::seal::{OpenError, Scope, SectionContext, SectionKind, open_section, seal_section};
 use crate::secret::{Anchor, Fingerprint, RootKey, SectionKey};
 
-/// The format written, and the newest that opens.
-pub(super) const FORMAT: u32 = 1;
+/// The format written, and the only one that opens: 2 has the keys of the audit log.
+pub(super) const FORMAT: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"lethkeys";
 const HEADER: usize = 36;
@@ -67,7 +67,7 @@ pub(super) fn inspect(page: &[u8]) -> Result<RootHeader, InspectError> {
     let epoch = u64::from_be_bytes(take(&mut rest)?);
     let root_key = Fingerprint(take(&mut rest)?);
     let found: [u8; 8] = take(&mut rest)?;
-    if magic != MAGIC || found != checksum(page) || format == 0 {
+    if magic != MAGIC || found != checksum(page) || format < FORMAT {
         return Err(InspectError::Damaged);
     }
     if format > FORMAT {

@@ -18,9 +18,13 @@ pub struct Common {
     /// Data directory [default: lethedb-data].
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Keep the anchors here instead of inside the data directory: on a volume outside copies and backups.
+    /// Keep the anchors here instead of inside the data directory: on a volume outside copies and backups. Given again,
+    /// in each of them.
     #[arg(long, global = true, value_name = "DIR")]
-    anchor_dir: Option<PathBuf>,
+    anchor_dir: Vec<PathBuf>,
+    /// Mirror the keyrings here, on another volume than the data. Given again, into each.
+    #[arg(long, global = true, value_name = "DIR")]
+    keyring_mirror: Vec<PathBuf>,
     /// Environment to work in [default: default].
     #[arg(long, global = true, value_name = "NAME")]
     env: Option<String>,
@@ -46,7 +50,8 @@ impl Context {
             file: common.config,
             data: common.data.clone(),
             environment: common.env,
-            anchor_dir: common.anchor_dir,
+            anchor_dirs: common.anchor_dir,
+            keyring_mirrors: common.keyring_mirror,
         };
         Ok(Self { config: Config::load(&flags)?, terminal: Terminal::new(common.output), data: common.data })
     }
@@ -58,8 +63,11 @@ impl Context {
             .root_key(RootKey::sources())
             .settings(self.config.engine.clone())
             .create(create);
-        if let Some(dir) = &store.anchor_dir {
-            builder = builder.anchor_dir(dir.clone());
+        for dir in &store.anchor_dirs {
+            builder = builder.anchor_dir(dir);
+        }
+        for dir in &store.keyring_mirrors {
+            builder = builder.keyring_mirror(dir);
         }
         let database = builder.open()?;
         if let Some(notice) = database.root_key_notice() {

@@ -132,6 +132,12 @@ pub trait StorageBackend: Send + Sync {
     /// # Errors
     /// `NotFound`; `IsADirectory`. After any other error the call must be repeated.
     fn wipe(&self, path: &str) -> io::Result<()>;
+
+    /// Names the volume that the files lie on; backends with the same name share its fate. `None` where there is no
+    /// telling, and then the worst is to be assumed.
+    fn volume(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The one handle through which a file grows; it came from [`StorageBackend::create`].

@@ -235,6 +235,11 @@ impl StorageBackend for Disk {
         fs::remove_file(&full)?;
         self.sync_dir(parent(path))
     }
+
+    /// The device number of the root directory.
+    fn volume(&self) -> Option<u64> {
+        fs::metadata(&self.root).ok().map(|found| found.dev())
+    }
 }
 
 /// The process id in a lock file; none if its holder has not written it yet.

@@ -136,6 +136,10 @@ impl StorageBackend for Latched {
     fn wipe(&self, path: &str) -> io::Result<()> {
         self.latch.guard(&[io::ErrorKind::NotFound], || self.inner.wipe(path))
     }
+
+    fn volume(&self) -> Option<u64> {
+        self.inner.volume()
+    }
 }
 
 struct LatchedFile {

@@ -28,12 +28,18 @@ fn files(rng: &mut StdRng) -> Files {
     (0..count).map(|_| (file(rng), Arc::new(SectionKey::generate(rng)))).collect()
 }
 
+fn floor(rng: &mut StdRng) -> Floor {
+    Floor { sequence: rng.random(), log: rng.random(), index: rng.random(), job: rng.random() }
+}
+
 fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
     let durable = Durable {
         table: Arc::new(SectionKey::generate(rng)),
         order: Arc::new(OrderKey::generate(rng)),
         rotation: RotationSeed::generate(rng),
         tags: TagKey::generate(rng),
+        audit: Arc::new(SectionKey::generate(rng)),
+        signing: Arc::new(SigningKey::generate(rng)),
     };
     let count = rng.random_range(0..4);
     let place = |rng: &mut StdRng| Place {
@@ -43,7 +49,7 @@ fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
         length: rng.random(),
     };
     let places: Vec<Place> = (0..count).map(|_| place(rng)).collect();
-    encode_root(&durable, &SectionKey::generate(rng), &files(rng), places.iter())
+    encode_root(&durable, &SectionKey::generate(rng), &files(rng), &floor(rng), places.iter())
 }
 
 fn bucket(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
@@ -54,14 +60,14 @@ fn bucket(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
 }
 
 fn frame(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
-    encode_additions(&Additions { entries: entries(rng), files: files(rng) })
+    encode_additions(&Additions { entries: entries(rng), files: files(rng), sequence: rng.random() })
 }
 
 type Page = Option<Zeroizing<Vec<u8>>>;
 
 fn again_root(bytes: &[u8]) -> Page {
     let root = decode_root(bytes).ok()?;
-    Some(encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter()))
+    Some(encode_root(&root.durable, &root.new_keys, &root.files, &root.floor, root.places.iter()))
 }
 
 fn again_bucket(bytes: &[u8]) -> Page {

@@ -231,6 +231,9 @@ fn durable_keys_survive_every_epoch() {
     assert_eq!(before.order_key().order_hash(&[1; 16]), after.order_key().order_hash(&[1; 16]));
     assert_eq!(before.rotation_seed([1; 16]).expose(), after.rotation_seed([1; 16]).expose());
     assert_eq!(before.tag(&entity), after.tag(&entity));
+    assert_eq!(before.signing_key().verifying_key(), after.signing_key().verifying_key());
+    assert_eq!(before.audit_key().expose(), after.audit_key().expose());
+    assert_ne!(before.audit_key().expose(), before.table_key().expose());
     assert_ne!(before.tag(&entity), World::new(6).keyring.tag(&entity), "tags differ between environments");
 }
 

@@ -84,7 +84,7 @@ fn each_wrong_thing_is_named() {
     mend(&mut world.root_page);
     let (found, max) = (FORMAT + 1, FORMAT);
     assert_eq!(Keyring::inspect(&world.root_page), Err(InspectError::NewerFormat { found, max }));
-    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 2, max: 1 })));
+    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 4, max: 3 })));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn places_exchanged_between_buckets_are_refused() {
     let keyring = &world.keyring;
     let mut places: Vec<Place> = keyring.buckets.iter().map(|b| b.place.clone().unwrap()).collect();
     let reseal = |places: &[Place], rng: &mut StdRng| {
-        let content = encode_root(&keyring.durable, &keyring.new_keys, &keyring.files, places.iter());
+        let content = encode_root(&keyring.durable, &keyring.new_keys, &keyring.files, &keyring.floor, places.iter());
         let (scope, epoch) = (keyring.scope(), keyring.epoch_number());
         root_page::seal_root(scope, epoch, &world.root_key, &anchor(&world), &content, rng)
     };
