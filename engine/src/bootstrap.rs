@@ -76,6 +76,19 @@ pub(crate) fn add(dir: &Dir, file: &[u8]) -> Result<()> {
     dir.write_new(&name(number), file).map_err(|e| Error::io("the wrapped root key cannot be written", e))
 }
 
+/// Writes the wrapped root keys in `from` into `to`, too, each under its number.
+pub(crate) fn copy(from: &Dir, to: &Dir) -> Result<()> {
+    let doing = "the wrapped root key cannot be written";
+    // The newest last: whatever interrupts this, it is done again.
+    for Wrapped { number, file, .. } in list(from)?.into_iter().rev() {
+        if to.exists(&name(number)).map_err(|e| Error::io(doing, e))? {
+            to.wipe(&name(number)).map_err(|e| Error::io(doing, e))?;
+        }
+        to.write_new(&name(number), &file).map_err(|e| Error::io(doing, e))?;
+    }
+    Ok(())
+}
+
 /// Destroys the older files, but those of other keys where `keeps_others`. The newest is written again before, unless
 /// this process wrote it: after a failed sync, what is seen of it may not be on the disk.
 pub(crate) fn settle(dir: &Dir, is_ours: bool, keeps_others: bool) -> Result<()> {

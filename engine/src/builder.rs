@@ -10,6 +10,7 @@ use crate::entropy::{Entropy, OsEntropy};
 use crate::home::Where;
 use crate::root_key::RootKey;
 use crate::settings::Settings;
+use crate::succession::Succession;
 
 /// How to open a database.
 pub struct Builder {
@@ -21,6 +22,7 @@ pub struct Builder {
     pub(crate) anchors: Vec<Where>,
     pub(crate) mirrors: Vec<Where>,
     pub(crate) create: bool,
+    pub(crate) succession: Option<Succession>,
     pub(crate) backend: Option<Arc<dyn StorageBackend>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -37,6 +39,7 @@ impl Builder {
             anchors: Vec::new(),
             mirrors: Vec::new(),
             create: true,
+            succession: None,
             backend: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
@@ -101,6 +104,13 @@ impl Builder {
     #[must_use]
     pub fn keyring_mirror_backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
         self.mirrors.push(Where::Backend(backend));
+        self
+    }
+
+    /// A new directory becomes another home of a database that there are backups of, for [`Database::restore`].
+    #[must_use]
+    pub fn succeed(mut self, succession: Succession) -> Self {
+        self.succession = Some(succession);
         self
     }
 

@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use privacy::{AnchorStore, Grade, RootKeySource, Scope};
 use storage::anchor_dir::AnchorDir;
-use storage::backend::{Dir, Disk, Latch, Latched, LockError, StorageBackend};
+use storage::backend::{Dir, Latch};
 use storage::sync::Mutex;
 use uuid::Uuid;
 
 use crate::anchors::Anchors;
-use crate::bootstrap;
 use crate::builder::Builder;
+use crate::entrance::Entrance;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
 use crate::home::{Homes, KeyHome, KeyHomes, Owner};
-use crate::identity::{self, ENVIRONMENTS, Identity};
+use crate::identity::ENVIRONMENTS;
 use crate::keys::{Home, KEYRING};
 use crate::name;
 use crate::pages::Pages;
@@ -26,12 +26,13 @@ use crate::permit::Permit;
 use crate::pool;
 use crate::recover;
 use crate::reserve::Reserve;
-use crate::root_key::{Found, RootKey, Sought};
+use crate::root_key::{RootKey, Sought};
 use crate::roots::Roots;
 use crate::state::{EnvironmentState, Shared};
+use crate::succession::Predecessor;
+use crate::takeover;
 use crate::worker::{Bell, Open, Worker};
 
-const LOCK: &str = "LOCK";
 pub(crate) const ANCHORS: &str = "anchors";
 
 impl Builder {
@@ -42,29 +43,9 @@ impl Builder {
     /// `Unsupported` for a newer format; `NotFound` if there is none and none may be made.
     pub fn open(self) -> Result<Database> {
         let latch = Latch::default();
-        let backend = self.data_dir()?;
-        let volume = backend.volume();
-        let dir = latched(backend, &latch);
-        let existing = identity::read(&dir)?;
-        if existing.is_none() && !self.create {
-            return Err(missing(&self.path));
-        }
-        let is_new = existing.is_none();
-        let identity = existing.map_or_else(|| identity::draw(&*self.entropy), Ok)?;
-        let (found, roots) = self.find_root_keys(&dir, &identity, is_new)?;
-        let lock = dir.lock(LOCK).map_err(lock_error)?;
-        if is_new {
-            identity::write(&dir, &identity)?;
-        } else {
-            identity::renew(&dir, &identity)?;
-        }
-        if let Some(wrapped) = &found.wrapped {
-            bootstrap::add(&dir, wrapped)?;
-        } else if found.source == RootKeySource::Passphrase {
-            bootstrap::settle(&dir, false, true)?;
-        }
+        let Entrance { dir, volume, store, found, roots, predecessor, lock } = self.enter(&latch)?;
         let reserve = Reserve::take(dir.clone(), self.settings.reserve_bytes)?;
-        let owner = Owner { store: identity.store, volume, latch: &latch, entropy: &*self.entropy };
+        let owner = Owner { store, volume, latch: &latch, entropy: &*self.entropy };
         let homes = Homes::open(&self.anchors, &self.mirrors, &owner)?;
         let (anchors, mirrors, told) = (homes.anchors, homes.mirrors, homes.told);
         let locks = (homes.locks, lock);
@@ -98,63 +79,17 @@ impl Builder {
                 dir,
                 anchors,
                 mirrors,
-                store: identity.store,
+                store,
                 roots: Arc::new(roots),
                 source: found.source,
                 rotation: Mutex::new(()),
                 gives_up_missing: self.gives_up_missing,
                 notice: found.notice,
+                predecessor,
                 shared,
                 bell,
             }),
         })
-    }
-
-    /// The root key, and the one before if there is one.
-    fn find_root_keys(&self, dir: &Dir, identity: &Identity, is_new: bool) -> Result<(Found, Roots)> {
-        let sought = Sought {
-            entropy: &*self.entropy,
-            dir,
-            store: identity.store,
-            is_new,
-            is_empty: is_new || identity::is_unused(dir)?,
-            cost: self.settings.passphrase_cost()?,
-        };
-        let mut found = self.root_key.load(&sought)?;
-        let given = self.previous_root_key.as_ref().map(|source| source.load(&sought)).transpose()?;
-        let before = given.map(|found| found.key).or(found.previous.take());
-        let roots = Roots::new(&found.key, before.as_ref())?;
-        Ok((found, roots))
-    }
-
-    fn data_dir(&self) -> Result<Arc<dyn StorageBackend>> {
-        match &self.backend {
-            Some(backend) => Ok(Arc::clone(backend)),
-            None if self.create => open_disk(&self.path),
-            None => Ok(Arc::new(Disk::open_existing(&self.path).map_err(|_| missing(&self.path))?)),
-        }
-    }
-}
-
-fn missing(path: &Path) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no database in {}", path.display()))
-}
-
-fn open_disk(path: &Path) -> Result<Arc<dyn StorageBackend>> {
-    let disk =
-        Disk::open(path).map_err(|e| Error::io(format!("the directory {} cannot be used", path.display()), e))?;
-    Ok(Arc::new(disk))
-}
-
-/// The root of `backend`, which takes no more changes once one has an unknown outcome.
-fn latched(backend: Arc<dyn StorageBackend>, latch: &Latch) -> Dir {
-    Dir::root(Arc::new(Latched::new(backend, latch.clone())))
-}
-
-fn lock_error(error: LockError) -> Error {
-    match error {
-        LockError::Held { .. } => Error::with(ErrorKind::Busy, "the database is open elsewhere", error),
-        LockError::Io(e) => Error::io("the database cannot be locked", e),
     }
 }
 
@@ -181,6 +116,7 @@ pub(crate) struct Inner {
     pub(crate) rotation: Mutex<()>,
     gives_up_missing: bool,
     notice: Option<String>,
+    predecessor: Option<Predecessor>,
     pub(crate) shared: Arc<Shared>,
     bell: Bell,
 }
@@ -233,6 +169,16 @@ impl Database {
     /// Where it keeps anchors and mirrors of keyrings outside the data directory.
     pub fn key_homes(&self) -> &KeyHomes {
         &self.inner.shared.homes
+    }
+
+    /// The random name of the database.
+    pub(crate) fn store(&self) -> Uuid {
+        self.inner.store
+    }
+
+    /// The directory that its environments lived in before.
+    pub(crate) fn predecessor(&self) -> Option<&Predecessor> {
+        self.inner.predecessor.as_ref()
     }
 
     /// Whether it takes writes now.
@@ -321,6 +267,7 @@ impl Inner {
         if home.has_keyring()? {
             return recover::open(name, dir, home, &self.shared);
         }
+        takeover::check_home(&dir)?;
         let has_data = !dir
             .sub(storage::recovery::SEGMENTS)
             .list()

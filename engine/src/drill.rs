@@ -7,33 +7,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use privacy::audit::Act;
-use serde::Serialize;
 use storage::backend::{Dir, Disk};
 use storage::manifest::read_newest;
 use storage::recovery::SEGMENTS;
 use storage::segment::read_tombstones;
 
+use crate::archive::Archive;
 use crate::error::{Error, ErrorKind, Result};
-use crate::metric_code::metric_of;
+use crate::opened::{DrillReport, Under, open_segment, segments_of, space_of};
 use crate::permit::{Action, Permit};
 use crate::query::With;
 use crate::read::from_segment;
 use crate::record::Record;
 use crate::segment::Segment;
 use crate::state::EnvironmentState;
-
-/// How many rows of the copy were what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct DrillReport {
-    /// Rows in the copy's segments.
-    pub rows: u64,
-    /// Rows that open for a live owner.
-    pub opened: u64,
-    /// Rows whose key was destroyed by an erasure.
-    pub erased: u64,
-    /// Rows that were deleted or superseded when the copy was made.
-    pub superseded: u64,
-}
 
 /// The records of a copy, opened one by one.
 pub struct Drill {
@@ -56,11 +43,7 @@ pub(crate) fn drill(env: &Arc<EnvironmentState>, permit: &Permit, copy: &Path) -
     env.tell(permit, Act::BackupDrilled {})?;
     let mut segments = Vec::new();
     for (collection, entry) in manifest.segments() {
-        let seed = env.keys.read().rotation_seed(collection.id.0);
-        let metric = metric_of(collection.metric).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "the copy has a metric that this version does not know")
-        })?;
-        let space = Arc::new(index::Space::new(metric, collection.dimension as usize, seed.expose()));
+        let space = space_of(&env.keys, collection.id.0, (collection.metric, collection.dimension))?;
         let files = dir.sub(SEGMENTS);
         let dead = match entry.tombstones {
             Some(version) => read_tombstones(&files, entry.id, version, entry.rows, &table_key, env.scope)?,
@@ -69,6 +52,30 @@ pub(crate) fn drill(env: &Arc<EnvironmentState>, permit: &Permit, copy: &Path) -
         let len = u32::try_from(entry.rows).map_err(|_| Error::corrupt("the copy's manifest gives too many rows"))?;
         let segment = Segment::new((&files, &env.shared.pool), (entry.id, len), collection.id, &space, env.scope);
         segments.push((collection.name.clone(), segment, dead));
+    }
+    Ok(Drill { env: Arc::clone(env), segments, at: (0, 0), report: DrillReport::default() })
+}
+
+/// Opens backup `number` of an archive, or the newest.
+pub(crate) fn drill_backup(
+    env: &Arc<EnvironmentState>,
+    permit: &Permit,
+    archive: &Archive,
+    number: Option<u64>,
+) -> Result<Drill> {
+    permit.check(Action::Operate)?;
+    let table_key = env.keys.read().table_key();
+    let contents = archive.contents(&env.name, number, (&table_key, env.scope))?;
+    env.tell(permit, Act::BackupDrilled {})?;
+    let under = Under { keys: &env.keys, scope: env.scope, pool: &env.shared.pool };
+    let files = segments_of(&archive.place(&env.name), &contents);
+    let mut segments = Vec::new();
+    for collection in &contents.collections {
+        let space = space_of(&env.keys, collection.id.0, (collection.metric, collection.dimension))?;
+        for segment in &collection.segments {
+            let (segment, dead) = open_segment(&under, &files, collection, segment, &space)?;
+            segments.push((collection.name.clone(), segment, dead));
+        }
     }
     Ok(Drill { env: Arc::clone(env), segments, at: (0, 0), report: DrillReport::default() })
 }

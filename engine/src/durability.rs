@@ -41,6 +41,15 @@
 //! follow when there is room. The reserve must hold what is not in segments yet, once more, and the largest segment that
 //! is touched; where it cannot, the erasure answers `Full`, the person stays hidden, and upkeep goes on with it. It is bytes: a file system without free inodes may still refuse.
 //!
+//! **Backups** hold exactly one commit point, and are read again and authenticated before they count; a crash or a full
+//! disk leaves the earlier ones whole and no half one. A file that another backup named is copied once. Neither writers nor
+//! upkeep nor an erasure wait for a backup: one that an erasure overtakes holds what opens for nobody, as every earlier
+//! one does, and a removed file takes its room until the backup has read it. **A restore** opens a backup with the
+//! *live* keyring, which has one home. In place, one manifest makes the environment what the backup holds, so that a crash
+//! leaves the one or the other; elsewhere, the old directory opens no more, and the new one once the restore has ended,
+//! for which it may be run again. Whoever was erased since stays erased. Numbers of writes go on above every one that
+//! was ever given out.
+//!
 //! **Limits.** Segments are mapped into memory: a sector that the medium cannot read at all ends the process by SIGBUS
 //! instead of putting its segment into quarantine. A drive, or a kernel that is shutting a file system down, may report a sync that did not happen: nothing
 //! acknowledged before the fault is lost, but an answer that crosses the fault may be wrong. Segments and logs are

@@ -143,7 +143,7 @@ fn check_mark(dir: &Dir, owner: &Owner<'_>) -> Result<Uuid> {
     let bytes = match dir.read(MARK) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let name = identity::draw(owner.entropy)?.store;
+            let name = identity::draw(owner.entropy)?;
             let mark = serde_json::to_vec(&Mark { format: FORMAT, database: owner.store, name })
                 .map_err(|e| Error::with(ErrorKind::Io, "its mark cannot be written", e))?;
             return dir.write_new(MARK, &mark).map(|()| name).map_err(|e| Error::io("its mark cannot be written", e));

@@ -10,7 +10,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 
-const IDENTITY: &str = "lethedb.json";
+pub(crate) const IDENTITY: &str = "lethedb.json";
 /// Directory of the environments.
 pub(crate) const ENVIRONMENTS: &str = "env";
 /// The layout of a data directory that this build reads and writes.
@@ -56,17 +56,21 @@ pub(crate) fn read(dir: &Dir) -> Result<Option<Identity>> {
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
-/// A name for a store that is about to be made.
-pub(crate) fn draw(entropy: &dyn Entropy) -> Result<Identity> {
-    let mut bytes = [0u8; 16];
-    entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
-    let store = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    Ok(Identity { format: FORMAT, store })
+/// The identity of the store `store`.
+pub(crate) fn of(store: Uuid) -> Identity {
+    Identity { format: FORMAT, store }
 }
 
 /// Whether nothing depends on the identity yet.
 pub(crate) fn is_unused(dir: &Dir) -> Result<bool> {
     Ok(dir.sub(ENVIRONMENTS).list().map_err(|e| Error::io("the data cannot be listed", e))?.is_empty())
+}
+
+/// A random name, for what is about to be made.
+pub(crate) fn draw(entropy: &dyn Entropy) -> Result<Uuid> {
+    let mut bytes = [0u8; 16];
+    entropy.fill(&mut bytes).map_err(|e| Error::with(ErrorKind::Io, "the system gave no randomness", e))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
 /// Writes the identity anew while nothing depends on it: after a failed sync, what is seen of it may not be on the disk.

@@ -2,7 +2,7 @@
 //! [`EnvironmentState::write_down`](crate::state::EnvironmentState::write_down).
 
 use storage::backend::Dir;
-use storage::journal::{self, JournalError, Place, Subject};
+use storage::journal::{self, JournalError, Mark, Place, Subject};
 use storage::manifest::Manifest;
 use zeroize::Zeroizing;
 
@@ -11,7 +11,11 @@ use crate::keys::Keys;
 
 /// What the journal on `subject` holds, the state with which it begins first; nothing if there is none.
 pub(crate) fn read(dir: &Dir, keys: &Keys, manifest: &Manifest, subject: Subject) -> Result<Vec<Zeroizing<Vec<u8>>>> {
-    let Some(mark) = manifest.journal(subject) else { return Ok(Vec::new()) };
+    manifest.journal(subject).map_or(Ok(Vec::new()), |mark| read_marked(dir, keys, subject, mark))
+}
+
+/// What the journal on `subject` holds that `mark` names.
+pub(crate) fn read_marked(dir: &Dir, keys: &Keys, subject: Subject, mark: Mark) -> Result<Vec<Zeroizing<Vec<u8>>>> {
     let (key, scope) = {
         let keyring = keys.read();
         (keyring.table_key(), keyring.scope())

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use privacy::{Anchor, Epoch, Fingerprint, Grade, KeyId, Keyring, Removal, Scope, SectionKey, Stamp, Wanted};
+use privacy::{
+    Anchor, AnchorStore, Epoch, Fingerprint, Grade, KeyId, Keyring, Removal, Scope, SectionKey, Stamp, Wanted,
+};
 use storage::backend::Dir;
 use storage::frame_log::FrameWriter;
 use storage::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
@@ -216,6 +218,11 @@ impl Keys {
             anchors: self.home.anchors.stores.clone(),
             entropy: Arc::clone(&self.home.entropy),
         }
+    }
+
+    /// Where anchors were kept before.
+    pub fn left_anchors(&self) -> &[Arc<dyn AnchorStore>] {
+        &self.home.anchors.left
     }
 
     /// What every anchor store is good for.

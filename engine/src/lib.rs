@@ -6,7 +6,7 @@
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
 //! `aside`), `erase`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening;
-//! `verify`, `scrub`, `drill` and `witness` look without
+//! `backup` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -16,8 +16,10 @@
 mod aim;
 mod alias;
 mod anchors;
+mod archive;
 mod aside;
 mod audit;
+mod backup;
 mod batch;
 mod bootstrap;
 mod bounds;
@@ -33,9 +35,11 @@ mod consents;
 mod database;
 mod declare;
 mod declared;
+mod door;
 mod draft;
 mod drill;
 pub mod durability;
+mod entrance;
 mod entropy;
 mod environment;
 mod erase;
@@ -59,12 +63,14 @@ mod job;
 mod journals;
 mod key_status;
 mod keys;
+mod legacy;
 mod limits;
 mod maintain;
 mod memtable;
 mod metric_code;
 mod name;
 mod nearest;
+mod opened;
 mod pages;
 mod permit;
 mod pool;
@@ -82,6 +88,7 @@ mod repair;
 mod rerank;
 mod reserve;
 mod resolve;
+mod restore;
 mod rewrite;
 mod root_key;
 mod roots;
@@ -105,6 +112,8 @@ mod snapshot;
 mod sorted;
 mod state;
 mod step;
+mod succession;
+mod takeover;
 mod trail;
 mod update;
 mod values;
@@ -115,7 +124,9 @@ mod worker;
 mod write;
 
 pub use alias::Alias;
+pub use archive::Archive;
 pub use audit::{Audit, AuditEvent, AuditPage, AuditReport};
+pub use backup::{Backup, BackupInfo, BackupReport, Listed, Progress};
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
 pub use collection::Collection;
@@ -125,7 +136,7 @@ pub use collection::update::Update;
 pub use consent::Consent;
 pub use database::Database;
 pub use declared::FieldType;
-pub use drill::{Drill, DrillReport};
+pub use drill::Drill;
 pub use entropy::{Entropy, OsEntropy};
 pub use environment::{CollectionBuilder, Environment};
 pub use erasure::{Erase, Erasure, Wait};
@@ -142,6 +153,7 @@ pub use inspect::Problem;
 pub use key_status::{EnvironmentKeys, KeyMemory, KeyStatus};
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
+pub use opened::DrillReport;
 pub use portable::EntityExport;
 pub use privacy::audit::Source;
 pub use privacy::erasure::{Erased, Receipt, ReceiptError, ReceiptView, Subject, UnverifiedReceipt};
@@ -153,6 +165,7 @@ pub use query::{
 pub use receipt::StoredReceipt;
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
+pub use restore::{Restore, RestoreReport};
 pub use root_key::{
     PASSPHRASE_CREDENTIAL, PASSPHRASE_FILE_VARIABLE, ROOT_KEY_CREDENTIAL, ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE,
     RootKey, SHARES_FILE_VARIABLE,
@@ -162,5 +175,6 @@ pub use schema::Schema;
 pub use scrub::Scrub;
 pub use settings::Settings;
 pub use step::Step;
+pub use succession::Succession;
 pub use verify::VerifyReport;
 pub use witness::{Fates, RowFates, Witness};

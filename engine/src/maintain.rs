@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use index::Stop;
 use storage::compaction::{Policy, Size, pick};
-use storage::id::SegmentId;
+use storage::id::{SegmentId, Sequence};
+use storage::manifest::Manifest;
 use storage::sync::lock_within;
 
 use crate::aside::{ATTEMPTS, Chosen, rewrite_alone, rewrite_aside, rewrite_at_last};
@@ -182,16 +183,53 @@ pub(crate) fn flush(env: &EnvironmentState) -> Result<()> {
 
 /// [`flush`] for a caller that holds `maintenance`.
 fn flush_alone(env: &EnvironmentState) -> Result<()> {
+    cut(env).map(drop)
+}
+
+/// What an environment held right after one write, all of it in segments.
+pub(crate) struct Cut {
+    /// Every write up to this one is in it, and no later one.
+    pub sequence: Sequence,
+    /// What was known of the collections.
+    pub manifest: Manifest,
+    /// The segments, with the rows that were dead then.
+    pub segments: Vec<(Arc<CollectionState>, Vec<SegmentView>)>,
+}
+
+impl Cut {
+    /// What is in segments now, under the locks of who calls, with every write applied.
+    fn now(env: &EnvironmentState, sequence: Sequence) -> Self {
+        let of = |state: Arc<CollectionState>| {
+            let segments = state.view().segments.clone();
+            (state, segments)
+        };
+        Self { sequence, manifest: env.manifest.lock().clone(), segments: env.all().into_iter().map(of).collect() }
+    }
+
+    /// Takes in the segments that the memtables of that time became: a row that died since was alive then.
+    fn complete(&mut self) {
+        for (state, segments) in &mut self.segments {
+            let is_new = |view: &&SegmentView| segments.iter().all(|old| old.segment.id != view.segment.id);
+            let added: Vec<_> = state.view().segments.iter().filter(is_new).cloned().collect();
+            segments.extend(added.into_iter().map(|view| SegmentView { dead: Arc::default(), ..view }));
+        }
+    }
+}
+
+/// Writes every memtable into a segment, and tells what the environment held when it began; writers go on meanwhile. The
+/// caller holds `maintenance`. What is in quarantine may have kept a memtable from being written.
+pub(crate) fn cut(env: &EnvironmentState) -> Result<Cut> {
     env.check_open()?;
     erase::finish_hidden(env)?;
-    let (flushed, memtables) = {
+    let (mut cut, memtables) = {
         let mut applied = env.apply.lock();
         let mut queue = env.queue.lock();
-        if queue.log.is_none() && env.manifest.lock().logs.is_empty() {
-            return Ok(());
-        }
         env.apply_all(&mut applied, &mut queue)?;
         env.tell_batches()?;
+        let cut = Cut::now(env, *applied);
+        if queue.log.is_none() && cut.manifest.logs.is_empty() {
+            return Ok(cut);
+        }
         let log = env.new_log(queue.next_sequence)?;
         env.commit(|manifest| manifest.logs.push(log.number()))?;
         queue.log = Some(Arc::clone(&log));
@@ -199,8 +237,9 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
         copy_all(env, &mut queue, &log, &held)?;
         let memtable = |state: Arc<CollectionState>| (Arc::clone(&state), state.view().memtable.clone());
         let memtables: Vec<(Arc<CollectionState>, Memtable)> = free.into_iter().map(memtable).collect();
-        (*applied, memtables)
+        (cut, memtables)
     };
+    let flushed = cut.sequence;
     for (state, memtable) in memtables {
         if !memtable.is_empty() {
             let input = Input { memtable: Some(&memtable), flushed: Some(flushed), ..Input::of(&[]) };
@@ -215,7 +254,9 @@ fn flush_alone(env: &EnvironmentState) -> Result<()> {
             manifest.last_sequence = manifest.last_sequence.max(flushed);
         })?;
     }
-    remove_old_logs(env)
+    remove_old_logs(env)?;
+    cut.complete();
+    Ok(cut)
 }
 
 /// What the choice of segments to rewrite depends on.

@@ -38,6 +38,7 @@ use crate::segment::{Segment, is_damage};
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
+use crate::takeover;
 use crate::trail::{AUDIT, Kind, Tally, Trail};
 use storage::backend::Dir;
 use storage::sync::{Mutex, RwLock};
@@ -89,6 +90,7 @@ pub(crate) struct Found {
 /// Reads the environment in `dir`.
 pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damaged: Damaged) -> Result<Found> {
     let scope = home.scope;
+    takeover::check_home(&dir)?;
     let keys = Keys::open(home)?;
     let table_key = keys.read().table_key();
     let manifest = read_newest(&dir, &table_key, scope)?
@@ -132,7 +134,8 @@ impl Found {
     }
 }
 
-fn assemble(
+/// An environment that holds what `manifest` and `catalog` say.
+pub(crate) fn assemble(
     name: &str,
     dir: Dir,
     (keys, trail, (consents, holds)): (Keys, Trail, (Consents, HoldBook)),

@@ -110,6 +110,16 @@ pub(crate) fn commit(
     })
 }
 
+/// The segment that was built, with its index written and what a manifest says of it; `None` if no row was left. The
+/// caller names it in a manifest, or else [`discard`]s it.
+pub(crate) fn place(env: &EnvironmentState, state: &CollectionState, built: Built) -> Result<Option<SegmentEntry>> {
+    let Built { id, draft: Draft { rows, index, .. } } = built;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    finish(env, state, index, id).and_then(|segment| entry_of(env, &segment, None)).map(Some)
+}
+
 /// [`rewrite`]; `None` if a segment is damaged: then it is in quarantine, and nothing was changed.
 pub(crate) fn rewrite_sound(
     env: &EnvironmentState,
@@ -248,16 +258,7 @@ fn install(
     }
     let mut entry = None;
     if let Some(segment) = segment {
-        entry = Some(SegmentEntry {
-            id: segment.id,
-            rows: u64::from(segment.len),
-            tombstones: None,
-            dead: 0,
-            rec_bytes: size(env, &rows_name(segment.id))?,
-            idx_bytes: size(env, &index_name(segment.id))?,
-            unread: Vec::new(),
-            repaired_at,
-        });
+        entry = Some(entry_of(env, &segment, repaired_at)?);
         view.segments.push(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) });
     }
     let flushed = input.flushed.unwrap_or_default();
@@ -282,6 +283,20 @@ fn install(
         state.publish((*old).clone());
     }
     committed
+}
+
+/// What a manifest says of a new segment.
+fn entry_of(env: &EnvironmentState, segment: &Segment, repaired_at: Option<u64>) -> Result<SegmentEntry> {
+    Ok(SegmentEntry {
+        id: segment.id,
+        rows: u64::from(segment.len),
+        tombstones: None,
+        dead: 0,
+        rec_bytes: size(env, &rows_name(segment.id))?,
+        idx_bytes: size(env, &index_name(segment.id))?,
+        unread: Vec::new(),
+        repaired_at,
+    })
 }
 
 fn died_meanwhile(now: &[SegmentView], memtable: &Memtable, input: &Input<'_>, rows: &[Row]) -> RoaringBitmap {

@@ -74,6 +74,12 @@ pub(crate) struct Write {
     pub codes: Codes,
 }
 
+/// How far ahead the keyring is told that writes will be counted, so that whoever restores an environment without its
+/// logs knows where to count on.
+const SEQUENCES_AHEAD: u64 = 1 << 20;
+/// How many of these are left at least when a write begins; moving the log takes one for every few hundred records.
+const SEQUENCES_SPARE: u64 = 1 << 19;
+
 /// Writes that have a sequence but are not visible yet.
 pub(crate) struct Queue {
     /// The log this process writes; `None` until its first write.
@@ -219,6 +225,9 @@ impl EnvironmentState {
         if self.behind.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Poisoned, "a logged write could not be applied; restart to recover it"));
         }
+        if queue.next_sequence >= self.keys.read().floor().sequence.saturating_sub(SEQUENCES_SPARE) {
+            self.keys.extend(&[Wanted::Sequences(queue.next_sequence + SEQUENCES_AHEAD)])?;
+        }
         if let Some(log) = &queue.log {
             return Ok(Arc::clone(log));
         }
@@ -239,7 +248,7 @@ impl EnvironmentState {
         {
             number += 1;
         }
-        self.keys.extend(&[Wanted::Log(number)])?;
+        self.keys.extend(&[Wanted::Log(number), Wanted::Sequences(next_sequence + SEQUENCES_AHEAD)])?;
         let key = self.keys.read().log_key(number).ok_or_else(|| Error::corrupt("a new log key is missing"))?;
         let synced = next_sequence.saturating_sub(1);
         let writer =

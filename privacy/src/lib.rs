@@ -40,7 +40,7 @@ pub use consent::{Consent, Granted, Latch, LatchError, Revoked};
 pub use entity::{EntityError, EntityId, MAX_ENTITY_BYTES};
 pub use hold::{Hold, Holds, HoldsError};
 pub use keyring::{
-    AnchorStore, Epoch, Extension, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
+    AnchorStore, Epoch, Extension, Floor, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Stamp, Tag, Wanted,
 };
 pub use retention::{Doubt, Reading, Trusted, Watch, Window, WindowError};

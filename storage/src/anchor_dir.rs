@@ -13,6 +13,8 @@ use crate::backend::Dir;
 const MAGIC: [u8; 8] = *b"LETHANC1";
 /// What the names of checkpoints begin with.
 const CHECKPOINT: &str = "checkpoint-";
+/// What stands before the name of a checkpoint that was set aside.
+const ASIDE: &str = "lost-";
 const LEN: usize = 8 + 32 + 4;
 
 /// A directory that holds the anchors of one environment.
@@ -92,6 +94,18 @@ impl AnchorStore for AnchorDir {
         let bytes = self.dir.read(&checkpoint_name(newest))?;
         let text = String::from_utf8(bytes);
         text.map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the checkpoint is damaged"))
+    }
+
+    fn set_checkpoint_aside(&self) -> io::Result<()> {
+        let kept = self.checkpoints()?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        for name in kept.into_iter().map(checkpoint_name) {
+            let aside = format!("{ASIDE}{name}");
+            if self.dir.exists(&aside)? { self.dir.remove(&name)? } else { self.dir.rename(&name, &aside)? }
+        }
+        self.dir.sync_dir()
     }
 
     fn grade(&self) -> Grade {
@@ -182,6 +196,14 @@ mod tests {
         assert_eq!(store.checkpoint().unwrap().as_deref(), Some("hundred"));
         store.keep_checkpoint(101, "more").unwrap();
         assert_eq!((store.checkpoint().unwrap().as_deref(), dir.list().unwrap().len()), (Some("more"), 2));
+        // A log that was lost leaves its checkpoint beside that of the next one, however often.
+        for _ in 0..2 {
+            store.set_checkpoint_aside().unwrap();
+            assert_eq!(store.checkpoint().unwrap(), None);
+            store.keep_checkpoint(101, "another").unwrap();
+            assert_eq!((store.checkpoint().unwrap().as_deref(), dir.list().unwrap().len()), (Some("another"), 3));
+        }
+        assert_eq!(dir.read(&format!("{ASIDE}{}", checkpoint_name(101))).unwrap(), b"more");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`memtable`] | records that are in no segment yet |
 //! | [`segment`] | rows, index sections, tombstones, and the two maps that are held in memory |
 //! | [`manifest`] | the numbered list of live files |
+//! | [`backup`] | what a backup holds, and its files |
 //! | [`journal`] | what must not be forgotten, as logs that the manifest names |
 //! | [`compaction`], [`recovery`] | which segments to rewrite; which files to remove |
 //! | [`key_file`], [`anchor_dir`] | a root key outside the data; anchors as files |
@@ -37,6 +38,7 @@
 
 pub mod anchor_dir;
 pub mod backend;
+pub mod backup;
 pub mod codec;
 pub mod compaction;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub mod journal;
 pub mod key_file;
 pub mod manifest;
 pub mod memtable;
+mod numbered;
 pub mod packed;
 pub mod record;
 pub mod recovery;

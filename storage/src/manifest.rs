@@ -4,28 +4,26 @@
 //! given its name without replacing any. The highest number wins. If it does not open, that is an error and never a
 //! reason to look at an older one. What is written has been checked, and so is what is read.
 //!
-//! ```text
-//! magic 8 │ format 2 │ number 8 │ crc32c 4 │ sealed CBOR (RFC 8949), deterministic
-//! ```
+//! The file is a [`numbered`](crate::numbered) one; sealed in it is CBOR (RFC 8949), deterministic.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 
 use minicbor::{Decode, Encode};
-use privacy::{OpenError, Scope, SectionContext, SectionKey, SectionKind, open_section, seal_section};
+use privacy::{Scope, SectionKey, SectionKind};
 use rand_core::CryptoRng;
 
 use crate::backend::Dir;
 use crate::codec::Malformed;
 use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 use crate::journal::{Mark, Subject};
+use crate::numbered::{Numbered, NumberedError};
 
 /// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
 /// aliases, format 3 neither revoked consent nor holds; they are otherwise the same.
 pub const FORMAT: u16 = 4;
 
-const MAGIC: &[u8; 8] = b"lethman\0";
-const HEADER_LEN: usize = 22;
+const FILE: Numbered = Numbered { magic: b"lethman\0", format: FORMAT, kind: SectionKind::Manifest };
 /// No file of a segment is longer (256 TiB), so that lengths can be added up.
 const FILE_BYTES_MAX: u64 = 1 << 48;
 
@@ -245,9 +243,7 @@ impl Manifest {
     ) -> io::Result<()> {
         self.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let plaintext = minicbor::to_vec(self).map_err(io::Error::other)?;
-        let mut bytes = header(FORMAT, self.number).to_vec();
-        bytes.extend(seal_section(table_key, &context(scope, self.number), &plaintext, rng));
-        dir.write_new(&file_name(self.number), &bytes)
+        dir.write_new(&file_name(self.number), &FILE.seal(self.number, (table_key, scope), &plaintext, rng))
     }
 
     fn check(&self) -> Result<(), Inconsistent> {
@@ -295,10 +291,10 @@ pub fn read_newest(dir: &Dir, table_key: &SectionKey, scope: Scope) -> Result<Op
     let file = file_name(number);
     let bytes = dir.read(&file)?;
     let damaged = |what| ManifestError::Damaged { file: file.clone(), what };
-    let sealed = check_header(&bytes, number, &damaged)?;
-    let plaintext = open_section(table_key, &context(scope, number), sealed).map_err(|error| match error {
-        OpenError::WrongKey => ManifestError::WrongKey { file: file.clone() },
-        OpenError::Damaged | OpenError::TooShort => damaged("contents"),
+    let plaintext = FILE.open(number, (table_key, scope), &bytes).map_err(|error| match error {
+        NumberedError::Damaged(what) => damaged(what),
+        NumberedError::WrongKey => ManifestError::WrongKey { file: file.clone() },
+        NumberedError::NewerFormat { found, max } => ManifestError::NewerFormat { found, max },
     })?;
     let manifest = decode(&plaintext).map_err(|Malformed(what)| damaged(what))?;
     if manifest.number != number {
@@ -343,38 +339,6 @@ fn decode(plaintext: &[u8]) -> Result<Manifest, Malformed> {
         return Err(Malformed("encoding"));
     }
     Ok(manifest)
-}
-
-fn header(format: u16, number: u64) -> [u8; HEADER_LEN] {
-    let mut out = [0; HEADER_LEN];
-    out[..8].copy_from_slice(MAGIC);
-    out[8..10].copy_from_slice(&format.to_le_bytes());
-    out[10..18].copy_from_slice(&number.to_le_bytes());
-    let checksum = crc32c::crc32c(&out[..18]);
-    out[18..].copy_from_slice(&checksum.to_le_bytes());
-    out
-}
-
-/// Checks the header and returns what follows it. Magic, format and checksum keep their places in every format to come.
-fn check_header<'a>(
-    bytes: &'a [u8],
-    number: u64,
-    damaged: &impl Fn(&'static str) -> ManifestError,
-) -> Result<&'a [u8], ManifestError> {
-    let (head, sealed) = bytes.split_first_chunk::<HEADER_LEN>().ok_or_else(|| damaged("header"))?;
-    let checksum = crc32c::crc32c(&head[..18]).to_le_bytes();
-    if !head.starts_with(MAGIC) || head[18..] != checksum {
-        return Err(damaged("header"));
-    }
-    let format = u16::from_le_bytes([head[8], head[9]]);
-    if format > FORMAT {
-        return Err(ManifestError::NewerFormat { found: format, max: FORMAT });
-    }
-    if format == 0 || *head != header(format, number) { Err(damaged("header")) } else { Ok(sealed) }
-}
-
-fn context(scope: Scope, number: u64) -> SectionContext {
-    SectionContext { scope, kind: SectionKind::Manifest, file: number, place: 0 }
 }
 
 #[cfg(test)]

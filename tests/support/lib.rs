@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod autopsy;
+pub mod backups;
 pub mod case;
 pub mod crash;
 pub mod damage;

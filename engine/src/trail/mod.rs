@@ -11,11 +11,13 @@
 //! told.
 
 mod block;
+mod heir;
 mod log;
 mod mark;
 mod tally;
 mod verify;
 
 pub(crate) use block::AUDIT;
+pub(crate) use heir::inherit;
 pub(crate) use log::{Home, Trail};
 pub(crate) use tally::{Kind, Tally};

@@ -49,6 +49,10 @@ pub trait AnchorStore: Send + Sync {
     /// The newest checkpoint that was kept, as it was given; `None` if none was. Unreadable is an error.
     fn checkpoint(&self) -> io::Result<Option<String>>;
 
+    /// Keeps the newest checkpoint under another name from now on, as evidence of a log that was lost; a new log begins.
+    /// None is success.
+    fn set_checkpoint_aside(&self) -> io::Result<()>;
+
     /// How far destruction reaches.
     fn grade(&self) -> Grade;
 }

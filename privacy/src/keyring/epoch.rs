@@ -98,7 +98,8 @@ impl Keyring {
         let mut named_files: Vec<u64> = places.iter().map(|place| place.generation).collect();
         named_files.sort_unstable();
         named_files.dedup();
-        let content = page::encode_root(&next.durable, &next.new_keys, &next.files, places.into_iter(), &next.stamp);
+        let places = places.into_iter();
+        let content = page::encode_root(&next.durable, &next.new_keys, &next.files, &next.floor, places, &next.stamp);
         next.named_files = named_files;
         let root_page = seal_root(self.scope, number, root_key, anchor, &content, rng);
         Epoch { number, root_page, bucket_file, next, destroyed }

@@ -31,6 +31,8 @@ pub enum Wanted {
     Index(u64),
     /// The key of a job's record.
     Job(u64),
+    /// That writes may be numbered up to this one, see [`Floor`](super::Floor).
+    Sequences(u64),
 }
 
 /// Why a keyring does not take a frame or an extension. It is unchanged then.
@@ -92,9 +94,13 @@ impl Keyring {
                 Wanted::Log(number) => self.want_file(&mut additions, FileKey::Log(number), rng),
                 Wanted::Index(number) => self.want_file(&mut additions, FileKey::Index(number), rng),
                 Wanted::Job(number) => self.want_file(&mut additions, FileKey::Job(number), rng),
+                Wanted::Sequences(last) if last > self.floor.sequence => {
+                    additions.sequence = additions.sequence.max(last);
+                }
+                Wanted::Sequences(_) => {}
             }
         }
-        let frame = if additions.entries.is_empty() && additions.files.is_empty() {
+        let frame = if additions.entries.is_empty() && additions.files.is_empty() && additions.sequence == 0 {
             Vec::new()
         } else {
             let content = page::encode_additions(&additions);
@@ -163,6 +169,8 @@ impl Keyring {
         for (tag, entry) in additions.entries {
             self.buckets.add(tag, entry);
         }
+        additions.files.keys().for_each(|file| self.floor.count(file));
+        self.floor.sequence = self.floor.sequence.max(additions.sequence);
         self.files.extend(additions.files);
         self.frames += 1;
         Ok(())

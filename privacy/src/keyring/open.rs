@@ -83,7 +83,7 @@ impl Keyring {
     ) -> Result<Keyring, OpenKeyringError<E>> {
         let (epoch, content) = open_root(scope, root_key, anchor, root_page)?;
         let damaged = |part| OpenKeyringError::Damaged { part };
-        let RootContent { durable, new_keys, files, places, stamp } =
+        let RootContent { durable, new_keys, files, floor, places, stamp } =
             page::decode_root(&content).map_err(|_| damaged(Part::Root))?;
 
         let mut buckets = vec![Bucket::default(); places.len()];
@@ -106,6 +106,7 @@ impl Keyring {
             durable: Arc::new(durable),
             new_keys: Arc::new(new_keys),
             files,
+            floor,
             buckets: Buckets::assemble(buckets).ok_or_else(|| damaged(Part::Root))?,
             named_files,
             stamp,

@@ -1,10 +1,11 @@
 //! The plaintext of pages and frames: deterministic CBOR (RFC 8949 §4.2: shortest integers, definite lengths).
 //!
 //! ```text
-//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [[key, generation, offset, length], …], stamp]
+//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [sequence, log, index, job],
+//!          [[key, generation, offset, length], …], stamp]
 //! stamp   [made at, [anchor store, …]]
 //! bucket  [entries, [key id, …]]
-//! frame   [entries, files]
+//! frame   [entries, files, sequence]
 //! entries [[tag, generation, blind, [[collection, key id, dek], …]], …]       files [[code, number, key], …]
 //! ```
 //!
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::bucket::{Bucket, Place};
 use super::entry::{Entry, EntryKey, FileKey, Tag};
+use super::floor::Floor;
 use crate::cbor::{Malformed, Sink, Written, array, decoded, fixed, length, rising, written};
 use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
 
@@ -50,15 +52,17 @@ pub(super) struct RootContent {
     pub durable: Durable,
     pub new_keys: SectionKey,
     pub files: Files,
+    pub floor: Floor,
     pub places: Vec<Place>,
     pub stamp: Stamp,
 }
 
-/// The content of a frame: keys to add.
+/// The content of a frame: keys to add, and up to which number writes may be counted; 0 leaves that as it is.
 #[derive(Default)]
 pub(super) struct Additions {
     pub entries: BTreeMap<Tag, Entry>,
     pub files: Files,
+    pub sequence: u64,
 }
 
 /// The plaintext of a root page. Places come from the buckets, all of which must have been written.
@@ -66,16 +70,18 @@ pub(super) fn encode_root<'a>(
     durable: &Durable,
     new_keys: &SectionKey,
     files: &Files,
+    floor: &Floor,
     places: impl ExactSizeIterator<Item = &'a Place>,
     stamp: &Stamp,
 ) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(5)?.array(6)?;
+        e.array(6)?.array(6)?;
         e.bytes(durable.table.expose())?.bytes(durable.order.expose())?;
         e.bytes(durable.rotation.expose())?.bytes(durable.tags.expose())?;
         e.bytes(durable.audit.expose())?.bytes(durable.signing.expose())?;
         e.bytes(new_keys.expose())?;
         encode_files(e, files)?;
+        e.array(4)?.u64(floor.sequence)?.u64(floor.log)?.u64(floor.index)?.u64(floor.job)?;
         e.array(places.len() as u64)?;
         for place in places {
             e.array(4)?.bytes(place.key.expose())?;
@@ -87,10 +93,9 @@ pub(super) fn encode_root<'a>(
 }
 
 pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
-    let again =
-        |root: &RootContent| encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter(), &root.stamp);
+    let again = |r: &RootContent| encode_root(&r.durable, &r.new_keys, &r.files, &r.floor, r.places.iter(), &r.stamp);
     decoded(bytes, again, |d| {
-        fixed(d, 5)?;
+        fixed(d, 6)?;
         fixed(d, 6)?;
         let durable = Durable {
             table: Arc::new(SectionKey::from_bytes(array(d)?)),
@@ -102,6 +107,8 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
         };
         let new_keys = SectionKey::from_bytes(array(d)?);
         let files = decode_files(d)?;
+        fixed(d, 4)?;
+        let floor = Floor { sequence: d.u64()?, log: d.u64()?, index: d.u64()?, job: d.u64()? };
         let mut places = Vec::new();
         for _ in 0..length(d)? {
             fixed(d, 4)?;
@@ -115,7 +122,7 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
             rising(stamp.anchor_stores.last(), &store)?;
             stamp.anchor_stores.push(store);
         }
-        Ok(RootContent { durable, new_keys, files, places, stamp })
+        Ok(RootContent { durable, new_keys, files, floor, places, stamp })
     })
 }
 
@@ -147,16 +154,17 @@ pub(super) fn decode_bucket(bytes: &[u8]) -> Result<Bucket, Malformed> {
 /// The plaintext of a frame.
 pub(super) fn encode_additions(additions: &Additions) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(2)?;
+        e.array(3)?;
         encode_entries(e, &additions.entries)?;
-        encode_files(e, &additions.files)
+        encode_files(e, &additions.files)?;
+        e.u64(additions.sequence).map(drop)
     })
 }
 
 pub(super) fn decode_additions(bytes: &[u8]) -> Result<Additions, Malformed> {
     decoded(bytes, encode_additions, |d| {
-        fixed(d, 2)?;
-        Ok(Additions { entries: decode_entries(d)?, files: decode_files(d)? })
+        fixed(d, 3)?;
+        Ok(Additions { entries: decode_entries(d)?, files: decode_files(d)?, sequence: d.u64()? })
     })
 }
 

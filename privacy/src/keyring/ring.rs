@@ -10,6 +10,7 @@ use rand_core::CryptoRng;
 
 use super::bucket::Buckets;
 use super::entry::{FileKey, Tag};
+use super::floor::Floor;
 use super::page::{Durable, Files, Stamp};
 use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
@@ -27,6 +28,7 @@ pub struct Keyring {
     pub(super) durable: Arc<Durable>,
     pub(super) new_keys: Arc<SectionKey>,
     pub(super) files: Files,
+    pub(super) floor: Floor,
     pub(super) buckets: Buckets,
     /// Generations of the bucket files that the root page on disk names, rising. Kept beside the buckets,
     /// because a bucket that a frame of `new.log` has touched forgets its page, and the root page does not.
@@ -51,6 +53,7 @@ impl Keyring {
             }),
             new_keys: Arc::new(SectionKey::generate(rng)),
             files: Files::new(),
+            floor: Floor::default(),
             buckets: Buckets::new(),
             named_files: Vec::new(),
             stamp: Stamp::default(),
@@ -83,6 +86,11 @@ impl Keyring {
     pub fn stamped(mut self, stamp: Stamp) -> Self {
         self.stamp = stamp;
         self
+    }
+
+    /// How far writes, logs, segments and jobs were counted.
+    pub fn floor(&self) -> Floor {
+        self.floor
     }
 
     /// The number of the next frame of this epoch's `new.log`, which is how many it holds.

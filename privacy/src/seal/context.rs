@@ -100,6 +100,8 @@ pub enum SectionKind {
     Receipt = 15,
     /// Whose data must not be erased yet.
     Holds = 16,
+    /// What a backup holds.
+    Backup = 17,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.

@@ -169,16 +169,15 @@ fn the_highest_number_wins_or_nothing_does() {
 fn a_manifest_has_the_number_of_its_file() {
     let dir = dir();
     let plaintext = minicbor::to_vec(small()).unwrap();
-    let mut bytes = header(FORMAT, 5).to_vec();
-    bytes.extend(seal_section(&key(1), &context(SCOPE, 5), &plaintext, &mut rng(1)));
-    dir.write_new(&file_name(5), &bytes).unwrap();
+    dir.write_new(&file_name(5), &FILE.seal(5, (&key(1), SCOPE), &plaintext, &mut rng(1))).unwrap();
     assert!(matches!(newest(&dir), Err(ManifestError::Damaged { what: "number", .. })));
 }
 
 #[test]
 fn a_newer_format_says_so() {
     let dir = dir();
-    dir.write_new(&file_name(1), &header(9, 1)).unwrap();
+    let newer = Numbered { format: 9, ..FILE };
+    dir.write_new(&file_name(1), &newer.seal(1, (&key(1), SCOPE), &[], &mut rng(1))).unwrap();
     assert!(matches!(newest(&dir), Err(ManifestError::NewerFormat { found: 9, max: FORMAT })));
 }
 
@@ -194,9 +193,8 @@ fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
     assert!(plaintext.windows(segment.len()).any(|window| window == segment), "{plaintext:x?}");
     for (format, opens) in [(0, false), (1, true), (2, true), (3, true), (FORMAT, true)] {
-        let mut bytes = header(format, 3).to_vec();
-        bytes.extend(seal_section(&key(1), &context(SCOPE, 3), &plaintext, &mut rng(1)));
-        dir.write_new(&file_name(3), &bytes).unwrap();
+        let older = Numbered { format, ..FILE };
+        dir.write_new(&file_name(3), &older.seal(3, (&key(1), SCOPE), &plaintext, &mut rng(1))).unwrap();
         assert_eq!(newest(&dir).ok().flatten(), opens.then(small), "format {format}");
         dir.remove(&file_name(3)).unwrap();
     }

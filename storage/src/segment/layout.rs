@@ -101,6 +101,8 @@ pub fn check_header<'a>(file: &str, bytes: &'a [u8], kind: Kind, segment: Segmen
 pub fn open(dir: &Dir, file: &str, kind: Kind, segment: SegmentId) -> Result<Region, SegmentError> {
     let region = dir.map(file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => SegmentError::Missing { file: file.to_owned() },
+        // A place for files that knows what they should hold.
+        io::ErrorKind::InvalidData => SegmentError::damaged(file, "contents"),
         _ => SegmentError::Io(error),
     })?;
     check_header(file, &region, kind, segment)?;

@@ -30,6 +30,10 @@ fn files(rng: &mut StdRng) -> Files {
     (0..count).map(|_| (file(rng), Arc::new(SectionKey::generate(rng)))).collect()
 }
 
+fn floor(rng: &mut StdRng) -> Floor {
+    Floor { sequence: rng.random(), log: rng.random(), index: rng.random(), job: rng.random() }
+}
+
 fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
     let durable = Durable {
         table: Arc::new(SectionKey::generate(rng)),
@@ -49,7 +53,7 @@ fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
     let places: Vec<Place> = (0..count).map(|_| place(rng)).collect();
     let names: BTreeSet<[u8; 16]> = (0..rng.random_range(0..3)).map(|_| rng.random()).collect();
     let stamp = Stamp { made_at: rng.random(), anchor_stores: names.into_iter().collect() };
-    encode_root(&durable, &SectionKey::generate(rng), &files(rng), places.iter(), &stamp)
+    encode_root(&durable, &SectionKey::generate(rng), &files(rng), &floor(rng), places.iter(), &stamp)
 }
 
 fn bucket(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
@@ -60,14 +64,14 @@ fn bucket(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
 }
 
 fn frame(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
-    encode_additions(&Additions { entries: entries(rng), files: files(rng) })
+    encode_additions(&Additions { entries: entries(rng), files: files(rng), sequence: rng.random() })
 }
 
 type Page = Option<Zeroizing<Vec<u8>>>;
 
 fn again_root(bytes: &[u8]) -> Page {
     let root = decode_root(bytes).ok()?;
-    Some(encode_root(&root.durable, &root.new_keys, &root.files, root.places.iter(), &root.stamp))
+    Some(encode_root(&root.durable, &root.new_keys, &root.files, &root.floor, root.places.iter(), &root.stamp))
 }
 
 fn again_bucket(bytes: &[u8]) -> Page {

@@ -128,7 +128,8 @@ fn places_exchanged_between_buckets_are_refused() {
     let keyring = &world.keyring;
     let mut places: Vec<Place> = keyring.buckets.iter().map(|b| b.place.clone().unwrap()).collect();
     let reseal = |places: &[Place], rng: &mut StdRng| {
-        let content = encode_root(&keyring.durable, &keyring.new_keys, &keyring.files, places.iter(), keyring.stamp());
+        let Keyring { durable, new_keys, files, floor, stamp, .. } = keyring;
+        let content = encode_root(durable, new_keys, files, floor, places.iter(), stamp);
         let (scope, epoch) = (keyring.scope(), keyring.epoch_number());
         root_page::seal_root(scope, epoch, &world.root_key, &anchor(&world), &content, rng)
     };

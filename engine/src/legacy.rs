@@ -1,0 +1,106 @@
+//! The legacy: what a restore keeps of the environment as it was last, beside its keys: who revoked consent, whose data
+//! must stay, and the audit log.
+//!
+//! Invariant: the live ones win. What the backup knows of consent is added to them, because what was revoked stays revoked;
+//! what it knows of holds counts only where the volume was lost and nothing is left that could have released them.
+
+use privacy::{Holds, Latch};
+use storage::backend::Dir;
+use storage::backup::Contents;
+use storage::journal::{Mark, Place, Subject};
+use storage::manifest::{Manifest, read_newest};
+
+use crate::entropy::generator;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journals::read_marked;
+use crate::keys::Keys;
+use crate::state::EnvironmentState;
+use crate::trail::{AUDIT, Trail};
+
+/// What is left of the live environment.
+pub(crate) struct Legacy {
+    pub consent: Option<Mark>,
+    pub holds: Option<Mark>,
+    /// Nothing is left but keys: the volume of the data was lost.
+    pub is_lost: bool,
+}
+
+impl Legacy {
+    /// Looks for it in `dir`, whose journals are there already, and in the directory where it lived before, whose manifest
+    /// stays there.
+    ///
+    /// # Errors
+    /// `Corrupt` where there are journals and none opens.
+    pub fn find(dir: &Dir, before: Option<&Dir>, keys: &Keys) -> Result<Self> {
+        let (table_key, scope) = (keys.read().table_key(), keys.read().scope());
+        for place in [Some(dir), before].into_iter().flatten() {
+            match read_newest(place, &table_key, scope).map_err(Error::from) {
+                Ok(Some(Manifest { consent, holds, .. })) => return Ok(Self { consent, holds, is_lost: false }),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, "what must not be forgotten is taken from the newest journals");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // Wherever an environment lives it has an audit log, which a restore begins last of all.
+        if names(dir)?.iter().all(|name| name != AUDIT) {
+            return Ok(Self { consent: None, holds: None, is_lost: true });
+        }
+        let (consent, holds) = (newest(dir, keys, Subject::Consent)?, newest(dir, keys, Subject::Holds)?);
+        Ok(Self { consent, holds, is_lost: false })
+    }
+
+    /// Opens the audit log; where it was lost, another one begins.
+    pub fn trail(&self, dir: &Dir, keys: &Keys) -> Result<Trail> {
+        let home = keys.trail_home(dir.sub(AUDIT));
+        if self.is_lost { Trail::begin_anew(home) } else { Trail::open(home) }
+    }
+
+    /// Writes down what only the backup knows, and says where the manifest that restores it will find all that is known.
+    pub fn settle(&self, env: &EnvironmentState, contents: &Contents) -> Result<(Option<Mark>, Option<Mark>)> {
+        let senseless = |what| Error::corrupt(format!("backup {} does not say who {what}", contents.number));
+        let mut latch = env.consents.latch.read().clone();
+        let known = latch.len();
+        latch.merge(&Latch::decode(&contents.latch).map_err(|_| senseless("revoked consent"))?);
+        let consent =
+            if latch.len() == known { self.consent } else { Some(write(env, Subject::Consent, &latch.encode())?) };
+        let held = Holds::decode(&contents.holds).map_err(|_| senseless("is held"))?;
+        let holds = if self.is_lost && !held.is_empty() {
+            Some(write(env, Subject::Holds, &held.encode())?)
+        } else {
+            self.holds
+        };
+        Ok((consent, holds))
+    }
+}
+
+fn write(env: &EnvironmentState, subject: Subject, whole: &[u8]) -> Result<Mark> {
+    let mut journal = match subject {
+        Subject::Consent => env.consents.journal.lock(),
+        Subject::Holds => env.holds.journal.lock(),
+    };
+    let table_key = env.keys.read().table_key();
+    let place = Place { dir: &env.dir, key: &table_key, scope: env.scope };
+    let mut rng = generator(&*env.shared.entropy)?;
+    journal.append(place, whole, whole, &mut rng).map_err(|e| Error::io("a journal cannot be written", e))
+}
+
+/// The newest journal that opens, where no manifest names one.
+fn newest(dir: &Dir, keys: &Keys, subject: Subject) -> Result<Option<Mark>> {
+    let mut numbers: Vec<u64> = names(dir)?.iter().filter_map(|name| subject.file_number(name)).collect();
+    numbers.sort_unstable();
+    let mut failed = None;
+    for number in numbers.into_iter().rev() {
+        match read_marked(dir, keys, subject, Mark { number, frames: 1 }) {
+            Ok(frames) => return Ok(Some(Mark { number, frames: frames.len() as u64 })),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(None), Err)
+}
+
+fn names(dir: &Dir) -> Result<Vec<String>> {
+    dir.list().map_err(|e| Error::io("the environment cannot be listed", e))
+}
