@@ -276,3 +276,34 @@ fn help_is_there_for_every_command_with_an_example() {
         }
     }
 }
+
+#[test]
+fn a_backup_is_made_listed_read_and_restored_here_and_elsewhere() {
+    let place = Place::with_films();
+    let refused = place.fails(1, "backup create --archive backups");
+    assert!(refused.contains("keyring mirror"), "{refused}");
+    let made = place.ok("backup create --archive backups --unrecoverable");
+    assert_eq!((&made["number"], &made["records"]), (&json!(1), &json!(3)));
+    assert!(made["needs"].as_array().unwrap().len() > 2);
+    let again = place.ok("backup create --archive backups --all --unrecoverable");
+    assert_eq!((&again["default"]["number"], &again["default"]["copied_bytes"]), (&json!(2), &json!(0)));
+    place.ok("records delete --id 3 --collection films");
+    place.ok("erase ada");
+    let listed = place.ok("backup list --archive backups");
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 2);
+    assert!(place.shows("backup list --archive backups").starts_with("number  made"));
+    let verified = place.ok("backup verify --archive backups --number 1");
+    assert_eq!((&verified["rows"]["opened"], &verified["rows"]["erased"]), (&json!(2), &json!(1)));
+
+    let count = |place: &Place| place.ok("records count --collection films")["count"].clone();
+    assert_eq!(place.ok("restore --archive backups")["opened"], 2);
+    assert_eq!(count(&place), 1, "nothing was changed");
+    assert_eq!(place.ok("restore --archive backups --yes")["rows"]["erased"], 1);
+    assert_eq!(count(&place), 2);
+    place.ok("--data elsewhere restore --archive backups --all --from data --yes");
+    assert_eq!(place.ok("--data elsewhere records count --collection films")["count"], 2);
+    let moved = place.fails(1, "--data data records count --collection films");
+    assert!(moved.contains("taken over"), "{moved}");
+    let usage = place.fails(2, "backup list");
+    assert!(usage.contains("--archive"), "{usage}");
+}

@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, bench, collections, demo, erase, export, import, indexes, records, salvage, search, serve, verify,
+    aliases, backup, bench, collections, demo, erase, export, import, indexes, records, restore, salvage, search,
+    serve, verify,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -46,6 +47,11 @@ enum Command {
     Erase(erase::Args),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
+    /// Make, list and verify backups.
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Give an environment back what a backup holds of it. Only tells what that is, unless given --yes.
+    Restore(restore::Args),
     /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
     Salvage(salvage::Args),
     /// Measure recall and speed.
@@ -71,6 +77,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Search(args) => search::run(&context, &args),
         Command::Erase(args) => erase::run(&context, args),
         Command::Verify(args) => verify::run(&context, &args),
+        Command::Backup(command) => backup::run(&context, &command),
+        Command::Restore(args) => restore::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),
     }

@@ -1,8 +1,8 @@
 //! What every command is given: the settings, the terminal, and the database and environment they name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use engine::{Collection, Database, Environment, RootKey};
+use engine::{Collection, Database, Environment, RootKey, Succession};
 
 use super::failure::Failure;
 use super::terminal::{Output, Terminal};
@@ -58,16 +58,22 @@ impl Context {
 
     /// Opens the database; without `create` it must exist.
     pub fn database(&self, create: bool) -> Result<Database, Failure> {
+        self.open(&self.config.store.data, create, None)
+    }
+
+    /// Opens the database in `data`, which may succeed another one, with keys where the settings say.
+    pub fn open(&self, data: &Path, create: bool, succession: Option<Succession>) -> Result<Database, Failure> {
         let store = &self.config.store;
-        let mut builder = Database::builder(&store.data)
-            .root_key(RootKey::sources())
-            .settings(self.config.engine.clone())
-            .create(create);
+        let mut builder =
+            Database::builder(data).root_key(RootKey::sources()).settings(self.config.engine.clone()).create(create);
         for dir in &store.anchor_dirs {
             builder = builder.anchor_dir(dir);
         }
         for dir in &store.keyring_mirrors {
             builder = builder.keyring_mirror(dir);
+        }
+        if let Some(succession) = succession {
+            builder = builder.succeed(succession);
         }
         let database = builder.open()?;
         if let Some(notice) = database.root_key_notice() {

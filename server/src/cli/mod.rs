@@ -5,6 +5,7 @@
 
 mod aliases;
 mod argument;
+mod backup;
 mod bench;
 mod collections;
 mod command;
@@ -17,6 +18,7 @@ mod format;
 mod import;
 mod indexes;
 mod records;
+mod restore;
 mod salvage;
 mod search;
 mod serve;

@@ -1,8 +1,9 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
-//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, then the forms of a [`record`], of an [`erasure`], and
+//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, then the forms of a [`record`], of an [`erasure`], of a [`backup`], and
 //! of what a search tells of itself: [`explain`].
 
+mod backup;
 mod erasure;
 mod explain;
 mod payload;
@@ -10,6 +11,7 @@ mod record;
 mod strict;
 mod time;
 
+pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, RestoreAnswer};
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;
 pub use payload::Payload;

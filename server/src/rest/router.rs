@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
-use super::{admin, aliases, collections, health, indexes, records, rules, search, searches, tallies};
+use super::{admin, aliases, backups, collections, health, indexes, records, rules, search, searches, tallies};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -51,6 +51,9 @@ use super::{admin, aliases, collections, health, indexes, records, rules, search
         tallies::sample,
         admin::delete,
         admin::post,
+        backups::post,
+        backups::list,
+        backups::verify,
     )
 )]
 struct Description;
@@ -83,6 +86,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/sample", post(tallies::sample))
         .route("/v1/admin/entity/{id}", delete(admin::delete))
         .route("/v1/admin/entity/erase", post(admin::post).delete(admin::delete_erase))
+        .route("/v1/admin/backups", post(backups::post).get(backups::list))
+        .route("/v1/admin/backups/{number}/verify", post(backups::verify))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_our_host))
