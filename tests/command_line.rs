@@ -37,10 +37,14 @@ impl Place {
         fs::write(self.0.path().join(name), text).unwrap();
     }
 
-    /// Runs a command, whose words are parted by blanks, with `input`; gives exit code, output and what was said.
+    /// Runs a command on the data in `data`, or where its first words say, with `input`; gives exit code, output and what was said.
     fn run(&self, words: &[&str], input: &str) -> (i32, String, String) {
         let program = Path::new(env!("CARGO_BIN_EXE_lethedb"));
-        let data = self.0.path().join("data");
+        let (data, words) = match words {
+            ["--data", data, words @ ..] => (*data, words),
+            _ => ("data", words),
+        };
+        let data = self.0.path().join(data);
         let mut command = Installation::new(program, data, "/dev/null".into()).unwrap().command().unwrap();
         command.current_dir(self.0.path()).args(words);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -275,4 +279,35 @@ fn help_is_there_for_every_command_with_an_example() {
             assert!(help.contains("Example") && help.contains(&format!("lethedb {room} {command}")), "{help}");
         }
     }
+}
+
+#[test]
+fn a_backup_is_made_listed_read_and_restored_here_and_elsewhere() {
+    let place = Place::with_films();
+    let refused = place.fails(1, "backup create --archive backups");
+    assert!(refused.contains("keyring mirror"), "{refused}");
+    let made = place.ok("backup create --archive backups --unrecoverable");
+    assert_eq!((&made["number"], &made["records"]), (&json!(1), &json!(3)));
+    assert!(made["needs"].as_array().unwrap().len() > 2);
+    let again = place.ok("backup create --archive backups --all --unrecoverable");
+    assert_eq!((&again["default"]["number"], &again["default"]["copied_bytes"]), (&json!(2), &json!(0)));
+    place.ok("records delete --id 3 --collection films");
+    place.ok("erase ada");
+    let listed = place.ok("backup list --archive backups");
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 2);
+    assert!(place.shows("backup list --archive backups").starts_with("number  made"));
+    let verified = place.ok("backup verify --archive backups --number 1");
+    assert_eq!((&verified["rows"]["opened"], &verified["rows"]["erased"]), (&json!(2), &json!(1)));
+
+    let count = |place: &Place| place.ok("records count --collection films")["count"].clone();
+    assert_eq!(place.ok("restore --archive backups")["opened"], 2);
+    assert_eq!(count(&place), 1, "nothing was changed");
+    assert_eq!(place.ok("restore --archive backups --yes")["rows"]["erased"], 1);
+    assert_eq!(count(&place), 2);
+    place.ok("--data elsewhere restore --archive backups --all --from data --yes");
+    assert_eq!(place.ok("--data elsewhere records count --collection films")["count"], 2);
+    let moved = place.fails(1, "--data data records count --collection films");
+    assert!(moved.contains("taken over"), "{moved}");
+    let usage = place.fails(2, "backup list");
+    assert!(usage.contains("--archive"), "{usage}");
 }

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use engine::{Archive, Builder, Consent, Environment, ErrorKind, RestoreReport, Succession};
-use lethedb_tests::part::Part;
+use engine::{Consent, Environment, ErrorKind, RestoreReport, Succession};
+use lethedb_tests::places::Places;
 use lethedb_tests::workload::{ENVIRONMENT, record};
-use lethedb_tests::world::over;
-use storage::backend::{Memory, StorageBackend};
+use storage::backend::Memory;
 
 /// Who revoked before the backup and after it, who is held since before it and since after it, and who no more.
 const EARLY: &str = "data-subject-0";
@@ -18,30 +17,9 @@ const RELEASED: &str = "data-subject-3";
 const HELD: &str = "data-subject-4";
 const ERASED: &str = "data-subject-2";
 
-/// The old directory, the new one, the archive, anchors and mirror: parts of one disk.
-struct World {
-    disk: Arc<dyn StorageBackend>,
-    outside: bool,
-}
-
-impl World {
-    fn builder(&self, prefix: &'static str, seed: u64) -> Builder {
-        let builder = over(Part::of(&self.disk, prefix, 1), seed);
-        if !self.outside {
-            return builder;
-        }
-        let (anchors, mirror) = (Part::of(&self.disk, "anchors", 2), Part::of(&self.disk, "mirror", 3));
-        builder.anchor_backend(anchors).keyring_mirror_backend(mirror)
-    }
-
-    fn archive(&self) -> Archive {
-        Archive::on(Part::of(&self.disk, "archive", 4))
-    }
-}
-
 /// A world after a backup and what came then, with how many events its log has and the number of its erasure.
-fn furnished(outside: bool) -> (World, u64, u64) {
-    let world = World { disk: Arc::new(Memory::new()), outside };
+fn furnished(outside: bool) -> (Places, u64, u64) {
+    let world = Places::of(Arc::new(Memory::new()), outside);
     let db = world.builder("data", 1).open().unwrap();
     let env = db.environment(ENVIRONMENT).unwrap();
     let docs = env.collection("docs").dimension(3).create().unwrap();
@@ -102,7 +80,7 @@ fn in_place_the_live_ones_win() {
 fn the_live_ones_move_along() {
     for outside in [false, true] {
         let (world, events, job) = furnished(outside);
-        let succession = || Succession::of(&world.archive()).unwrap().from_backend(Part::of(&world.disk, "data", 1));
+        let succession = || Succession::of(&world.archive()).unwrap().from_backend(world.part("data", 1));
         let db = world.builder("new", 2).succeed(succession()).open().unwrap();
         let (env, report) = db.restore(ENVIRONMENT, &world.archive()).run().unwrap();
         check_live(&env, &report, events, job);
@@ -112,7 +90,7 @@ fn the_live_ones_move_along() {
         check_live(&db.open_environment(ENVIRONMENT).unwrap(), &report, events, job);
         db.close().unwrap();
         // And back again.
-        let succession = Succession::of(&world.archive()).unwrap().from_backend(Part::of(&world.disk, "new", 1));
+        let succession = Succession::of(&world.archive()).unwrap().from_backend(world.part("new", 1));
         let db = world.builder("data", 4).succeed(succession).open().unwrap();
         let (env, report) = db.restore(ENVIRONMENT, &world.archive()).run().unwrap();
         check_live(&env, &report, events, job);

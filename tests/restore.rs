@@ -3,17 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine::{Archive, Database, Environment, ErrorKind, FieldType, Limits, Schema, Succession};
-use lethedb_tests::backups::{Held, act, expected, held, opened, store};
-use lethedb_tests::part::Part;
+use lethedb_tests::backups::{act, expected, held, opened, store};
+use lethedb_tests::lies::{Lie, Lying};
+use lethedb_tests::places::{Backend, Places, furnished};
 use lethedb_tests::workload::{Action, ENVIRONMENT, OWNERS, State, Store, record};
 use lethedb_tests::world::over;
 use storage::backend::faulty::{Crash, Medium};
 use storage::backend::{Dir, Faulty, Memory, StorageBackend};
-
-type Backend = Arc<dyn StorageBackend>;
 
 fn archive() -> Archive {
     Archive::on(Arc::new(Memory::new()))
@@ -112,77 +112,15 @@ fn names_rules_and_dropped_collections_come_back_as_they_were() {
     assert_eq!(docs.count().run().unwrap().count, 1);
 }
 
-/// The old data directory, the archive, anchors and mirror elsewhere, and the new directory: parts of one disk.
-struct Places {
-    whole: Backend,
-    outside: bool,
-}
-
-impl Places {
-    fn of(whole: Backend, outside: bool) -> Self {
-        Self { whole, outside }
-    }
-
-    fn part(&self, prefix: &'static str, volume: u64) -> Backend {
-        Part::of(&self.whole, prefix, volume)
-    }
-
-    fn builder(&self, prefix: &'static str, seed: u64) -> engine::Builder {
-        let builder = over(self.part(prefix, 1), seed);
-        if !self.outside {
-            return builder;
-        }
-        builder.anchor_backend(self.part("anchors", 2)).keyring_mirror_backend(self.part("mirror", 3))
-    }
-
-    fn archive(&self) -> Archive {
-        Archive::on(self.part("archive", 4))
-    }
-
-    /// What the environment in a directory holds, if it opens.
-    fn held(&self, prefix: &'static str, seed: u64) -> Result<Held, engine::Error> {
-        let db = self.builder(prefix, seed).create(false).open()?;
-        Ok(held(&db.open_environment(ENVIRONMENT)?))
-    }
-
-    fn restore_in_place(&self, seed: u64) -> Result<(), engine::Error> {
-        let db = self.builder("data", seed).open()?;
-        db.restore(ENVIRONMENT, &self.archive()).number(1).run().map(drop)
-    }
-
-    fn take_over(&self, seed: u64) -> Result<(), engine::Error> {
-        let succession = Succession::of(&self.archive())?.from_backend(self.part("data", 1));
-        let db = self.builder("new", seed).succeed(succession).open()?;
-        db.restore(ENVIRONMENT, &self.archive()).number(1).run().map(drop)
-    }
-}
-
-/// A disk with a store and a backup of it, and what the store and the backup hold now.
-fn furnished(outside: bool) -> (Medium, Held, Held) {
-    let disk = Faulty::new();
-    let places = Places::of(Arc::new(disk.clone()), outside);
-    let db = places.builder("data", 1).open().unwrap();
-    let env = db.environment(ENVIRONMENT).unwrap();
-    let docs = env.collection("docs").dimension(3).create().unwrap();
-    docs.upsert((0..24).map(|id| record(id, 1))).unwrap();
-    env.flush().unwrap();
-    docs.upsert((20..30).map(|id| record(id, 2))).unwrap();
-    let before = held(&env);
-    env.backup(&places.archive()).unrecoverable(!outside).run().unwrap();
-    docs.delete(0u64..9).unwrap();
-    docs.upsert((60..70).map(|id| record(id, 3))).unwrap();
-    env.erase("data-subject-2").run().unwrap();
-    let now = held(&env);
-    let kept = before.into_iter().filter(|(_, seen)| !seen.contains("data-subject-2")).collect();
-    drop((docs, env));
-    db.close().unwrap();
-    (disk.medium().crashed(Crash::KeepAll), now, kept)
-}
-
-/// Every image that a crash during `act` can leave, a few of each kind at each change.
-fn images(medium: &Medium, outside: bool, act: impl FnOnce(&Places)) -> Vec<Medium> {
+/// Every image that a crash during `act` can leave, a few of each kind at each change; and what is left if the power goes
+/// once it has answered.
+fn images(medium: &Medium, outside: bool, lie: Option<Lie>, act: impl FnOnce(&Places)) -> (Vec<Medium>, Medium) {
     let disk = Faulty::on(medium.clone()).recording();
-    act(&Places::of(Arc::new(disk.clone()), outside));
+    let whole: Backend = match lie {
+        Some(lie) => Arc::new(Lying::new(disk.clone(), lie)),
+        None => Arc::new(disk.clone()),
+    };
+    act(&Places::of(whole, outside));
     let mut seen = std::collections::HashSet::new();
     let mut images = Vec::new();
     for (at, (_, medium)) in (0u64..).zip(disk.history()) {
@@ -193,22 +131,25 @@ fn images(medium: &Medium, outside: bool, act: impl FnOnce(&Places)) -> Vec<Medi
             }
         }
     }
-    images
+    (images, disk.medium().crashed(Crash::DropAll))
 }
 
-#[test]
-fn a_crash_in_a_restore_leaves_the_old_or_the_restored_and_it_can_be_done_again() {
+fn on(image: &Medium, outside: bool) -> Places {
+    Places::of(Arc::new(Faulty::on(image.clone())), outside)
+}
+
+fn restore_under_crashes(lie: Option<Lie>) {
     let (medium, now, kept) = furnished(false);
     assert_ne!(now, kept);
-    let images = images(&medium, false, |places| places.restore_in_place(5).unwrap());
+    let (images, last) = images(&medium, false, lie, |places| places.restore_in_place(5).unwrap());
+    assert_eq!(on(&last, false).held("data", 6).unwrap(), kept, "it was answered");
     let mut met = [0, 0];
     for (at, image) in (0u64..).zip(&images) {
-        let places = Places::of(Arc::new(Faulty::on(image.clone())), false);
-        let found = places.held("data", 100 + at).unwrap_or_else(|error| panic!("image {at}: {error}"));
+        let found = on(image, false).held("data", 100 + at).unwrap_or_else(|error| panic!("image {at}: {error}"));
         assert!(found == now || found == kept, "image {at} is neither");
         met[usize::from(found == kept)] += 1;
         if at % 5 == 0 {
-            let places = Places::of(Arc::new(Faulty::on(image.clone())), false);
+            let places = on(image, false);
             places.restore_in_place(10_000 + at).unwrap_or_else(|error| panic!("image {at}, again: {error}"));
             assert_eq!(places.held("data", 20_000 + at).unwrap(), kept);
         }
@@ -217,41 +158,50 @@ fn a_crash_in_a_restore_leaves_the_old_or_the_restored_and_it_can_be_done_again(
 }
 
 #[test]
-fn a_crash_in_a_take_over_never_leaves_two_homes_and_it_can_be_done_again() {
-    for outside in [false, true] {
-        let (medium, now, kept) = furnished(outside);
-        let images = images(&medium, outside, |places| places.take_over(5).unwrap());
-        let mut met = [0, 0, 0];
-        for (at, image) in (0u64..).zip(&images) {
-            let on = |image: &Medium| Places::of(Arc::new(Faulty::on(image.clone())), outside);
-            let old = on(image).held("data", 100 + at).ok();
-            let new = on(image).held("new", 1000 + at).ok();
-            assert!(old.is_none() || new.is_none(), "image {at} opens in two places");
-            assert!(old.as_ref().is_none_or(|found| *found == now), "image {at}");
-            assert!(new.as_ref().is_none_or(|found| *found == kept), "image {at}");
-            met[usize::from(old.is_some()) + 2 * usize::from(new.is_some())] += 1;
-            if at % 3 == 0 {
-                let places = on(image);
-                places.take_over(10_000 + at).unwrap_or_else(|error| panic!("image {at}, again: {error}"));
-                assert_eq!(places.held("new", 20_000 + at).unwrap(), kept);
-                let error = places.held("data", 30_000 + at).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
-            }
+fn a_crash_in_a_restore_leaves_the_old_or_the_restored_and_it_can_be_done_again() {
+    restore_under_crashes(None);
+}
+
+fn take_over_under_crashes(outside: bool, lie: Option<Lie>) {
+    let (medium, now, kept) = furnished(outside);
+    let (images, last) = images(&medium, outside, lie, |places| places.take_over(5).unwrap());
+    assert_eq!(on(&last, outside).held("new", 6).unwrap(), kept, "it was answered");
+    let mut met = [0, 0, 0];
+    for (at, image) in (0u64..).zip(&images) {
+        let old = on(image, outside).held("data", 100 + at).ok();
+        let new = on(image, outside).held("new", 1000 + at).ok();
+        assert!(old.is_none() || new.is_none(), "image {at} opens in two places");
+        assert!(old.as_ref().is_none_or(|found| *found == now), "image {at}");
+        assert!(new.as_ref().is_none_or(|found| *found == kept), "image {at}");
+        met[usize::from(old.is_some()) + 2 * usize::from(new.is_some())] += 1;
+        if at % 3 == 0 {
+            let places = on(image, outside);
+            places.take_over(10_000 + at).unwrap_or_else(|error| panic!("image {at}, again: {error}"));
+            assert_eq!(places.held("new", 20_000 + at).unwrap(), kept);
+            let error = places.held("data", 30_000 + at).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         }
-        assert!(met.iter().all(|count| *count > 3), "{met:?}");
     }
+    assert!(met.iter().all(|count| *count > 3), "{met:?}");
 }
 
 #[test]
-fn a_crash_in_a_backup_leaves_the_earlier_ones_whole_and_no_half_one() {
+fn a_crash_in_a_take_over_never_leaves_two_homes_and_it_can_be_done_again() {
+    for outside in [false, true] {
+        take_over_under_crashes(outside, None);
+    }
+}
+
+fn back_up_under_crashes(lie: Option<Lie>) {
     let (medium, now, kept) = furnished(false);
-    let images = images(&medium, false, |places| {
+    let (mut images, last) = images(&medium, false, lie, |places| {
         let db = places.builder("data", 5).open().unwrap();
         back_up(&db.open_environment(ENVIRONMENT).unwrap(), &places.archive());
     });
+    images.push(last);
     let mut met = [0, 0];
     for (at, image) in (0u64..).zip(&images) {
-        let places = Places::of(Arc::new(Faulty::on(image.clone())), false);
+        let places = on(image, false);
         let db = places.builder("data", 100 + at).open().unwrap();
         let env = db.open_environment(ENVIRONMENT).unwrap();
         let listed = env.backups(&places.archive()).unwrap();
@@ -260,6 +210,7 @@ fn a_crash_in_a_backup_leaves_the_earlier_ones_whole_and_no_half_one() {
         if listed.len() > 1 {
             assert_eq!(opened(&env, &places.archive(), 2), now, "image {at}");
         }
+        assert!(listed.len() > 1 || at + 1 < images.len() as u64, "it was answered");
         met[listed.len() - 1] += 1;
         if at % 5 == 0 {
             let number = back_up(&env, &places.archive());
@@ -268,6 +219,32 @@ fn a_crash_in_a_backup_leaves_the_earlier_ones_whole_and_no_half_one() {
         }
     }
     assert!(met.iter().all(|count| *count > 3), "{met:?}");
+}
+
+#[test]
+fn a_crash_in_a_backup_leaves_the_earlier_ones_whole_and_no_half_one() {
+    back_up_under_crashes(None);
+}
+
+/// A suite that stayed green on a disk that lies would prove nothing.
+#[test]
+fn lies_of_the_disk_are_caught() {
+    let is_caught = |suite: &dyn Fn()| catch_unwind(AssertUnwindSafe(suite)).is_err();
+    let archive = [
+        Lie::SkipsSync("archive/env/acme/rec"),
+        Lie::SkipsSync(".backup"),
+        Lie::SkipsSyncDir("archive/env/acme/rec"),
+        Lie::SkipsSyncDir("archive/env/acme"),
+    ];
+    for lie in archive {
+        assert!(is_caught(&|| back_up_under_crashes(Some(lie))), "a backup: {lie:?}");
+    }
+    for lie in [Lie::SkipsSync("MANIFEST"), Lie::SkipsSync("data/env/acme/seg"), Lie::SkipsSyncDir("data/env/acme")] {
+        assert!(is_caught(&|| restore_under_crashes(Some(lie))), "a restore: {lie:?}");
+    }
+    for lie in [Lie::SkipsSync("new/env/acme/keyring"), Lie::SkipsNewDirs] {
+        assert!(is_caught(&|| take_over_under_crashes(false, Some(lie))), "a take-over: {lie:?}");
+    }
 }
 
 /// Two of three full disks refuse the backup; the archive is as it was.

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use privacy::Removal;
-use privacy::audit::Act;
+use privacy::audit::{Act, Source};
 use serde::Serialize;
 use storage::backend::Dir;
 use storage::backup::Contents;
@@ -69,6 +69,7 @@ pub struct Restore<'a> {
     name: String,
     archive: &'a Archive,
     number: Option<u64>,
+    permit: Permit,
     progress: Box<dyn FnMut(Progress) + 'a>,
 }
 
@@ -78,7 +79,7 @@ impl Database {
     /// opens there no more.
     pub fn restore<'a>(&'a self, name: &str, archive: &'a Archive) -> Restore<'a> {
         let progress = Box::new(|_| {});
-        Restore { db: self, name: name.to_owned(), archive, number: None, progress }
+        Restore { db: self, name: name.to_owned(), archive, number: None, permit: Permit::trusted_host(), progress }
     }
 }
 
@@ -86,6 +87,12 @@ impl<'a> Restore<'a> {
     /// Takes the backup with this number instead of the newest.
     pub fn number(mut self, number: u64) -> Self {
         self.number = Some(number);
+        self
+    }
+
+    /// The audit log says that it was asked for in this way.
+    pub fn by_way_of(mut self, source: Source) -> Self {
+        self.permit = self.permit.by_way_of(source);
         self
     }
 
@@ -231,7 +238,7 @@ impl<'a> Restore<'a> {
         let Contents { number, made_ms, sequence, .. } = *contents;
         let marks = legacy.settle(&env, contents)?;
         let act = Act::BackupRestored { last: sequence, dropped: rows.erased };
-        env.told(&Permit::trusted_host(), act, || commit(&env, collections, marks, last))?;
+        env.told(&self.permit, act, || commit(&env, collections, marks, last))?;
         let audit_lost = legacy.is_lost;
         Ok(RestoreReport { number, made_ms, backup_sequence: sequence, sequence: last, rows, audit_lost })
     }

@@ -39,6 +39,8 @@ pub struct Store {
     pub anchor_dirs: Vec<PathBuf>,
     /// Where the keyrings are mirrored: other volumes than that of the data.
     pub keyring_mirrors: Vec<PathBuf>,
+    /// Where backups are kept: another volume than that of the data.
+    pub archive: Option<PathBuf>,
 }
 
 impl Default for Store {
@@ -48,6 +50,7 @@ impl Default for Store {
             environment: "default".into(),
             anchor_dirs: Vec::new(),
             keyring_mirrors: Vec::new(),
+            archive: None,
         }
     }
 }

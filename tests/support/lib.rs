@@ -30,6 +30,7 @@ pub mod oracle;
 pub mod parallel;
 pub mod part;
 pub mod partial;
+pub mod places;
 pub mod power;
 pub mod progress;
 pub mod readers;

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, audit, bench, collections, consent, demo, erase, export, hold, import, indexes, keys, receipt, records,
-    salvage, search, serve, verify, verify_erasure,
+    aliases, audit, backup, bench, collections, consent, demo, erase, export, hold, import, indexes, keys, receipt,
+    records, restore, salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -64,6 +64,11 @@ enum Command {
     Consent(consent::Command),
     /// Re-authenticate every stored byte of an environment.
     Verify(verify::Args),
+    /// Make, list and verify backups.
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Give an environment back what a backup holds of it. Only tells what that is, unless given --yes.
+    Restore(restore::Args),
     /// Open a damaged environment with what is left of it. Only tells what that is, unless given --yes.
     Salvage(salvage::Args),
     /// Measure recall and speed.
@@ -95,6 +100,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::VerifyErasure(args) => verify_erasure::run(&context, &args),
         Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),
+        Command::Backup(command) => backup::run(&context, &command),
+        Command::Restore(args) => restore::run(&context, &args),
         Command::Salvage(args) => salvage::run(&context, &args),
         Command::Bench(command) => bench::run(&context, command),
     }

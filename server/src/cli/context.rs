@@ -1,9 +1,9 @@
 //! What every command is given: the settings, the terminal, and the database and environment they name.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use engine::{Collection, Database, Environment, Passphrase, RootKey, Source};
+use engine::{Builder, Collection, Database, Environment, Passphrase, RootKey, Source, Succession};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -65,9 +65,21 @@ impl Context {
 
     /// [`Context::database`], with the root key from where `root_key` says.
     pub fn database_with(&self, root_key: RootKey, create: bool) -> Result<Database, Failure> {
+        self.finish(Database::builder(&self.config.store.data).root_key(root_key).create(create))
+    }
+
+    /// Opens the database in `data`, which may succeed another one, with keys where the settings say.
+    pub fn open(&self, data: &Path, create: bool, succession: Option<Succession>) -> Result<Database, Failure> {
+        let mut builder = Database::builder(data).root_key(RootKey::sources().ask(ask)).create(create);
+        if let Some(succession) = succession {
+            builder = builder.succeed(succession);
+        }
+        self.finish(builder)
+    }
+
+    fn finish(&self, builder: Builder) -> Result<Database, Failure> {
         let store = &self.config.store;
-        let mut builder =
-            Database::builder(&store.data).root_key(root_key).settings(self.config.engine.clone()).create(create);
+        let mut builder = builder.settings(self.config.engine.clone());
         for dir in &store.anchor_dirs {
             builder = builder.anchor_dir(dir);
         }

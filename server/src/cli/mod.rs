@@ -6,6 +6,7 @@
 mod aliases;
 mod argument;
 mod audit;
+mod backup;
 mod bench;
 mod collections;
 mod command;
@@ -22,6 +23,7 @@ mod indexes;
 mod keys;
 mod receipt;
 mod records;
+mod restore;
 mod salvage;
 mod search;
 mod serve;

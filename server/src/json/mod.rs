@@ -1,9 +1,10 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
 //! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
-//! of an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of what is [`portable`], and of what a search tells of
-//! itself: [`explain`].
+//! of an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of what is [`portable`], of a [`backup`], and of what a
+//! search tells of itself: [`explain`].
 
+mod backup;
 mod consent;
 mod erasure;
 mod explain;
@@ -16,6 +17,7 @@ mod record;
 mod strict;
 mod time;
 
+pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, RestoreAnswer};
 pub use consent::ConsentAnswer;
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;

@@ -2,14 +2,15 @@
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`consent`], [`hold`], [`portable`]
-//! (which sends [`lines`]); the [`router`]
+//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`backups`], [`consent`], [`hold`],
+//! [`portable`] (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod admin;
 mod aliases;
 mod audit;
+mod backups;
 mod body;
 mod collections;
 mod connections;

@@ -19,8 +19,8 @@ use utoipa::OpenApi;
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
 use super::{
-    admin, aliases, audit, collections, consent, health, hold, indexes, portable, records, rules, search, searches,
-    tallies,
+    admin, aliases, audit, backups, collections, consent, health, hold, indexes, portable, records, rules, search,
+    searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -65,6 +65,9 @@ use super::{
         hold::state,
         portable::get,
         portable::post,
+        backups::post,
+        backups::list,
+        backups::verify,
     )
 )]
 struct Description;
@@ -106,6 +109,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/holds/state", post(hold::state))
         .route("/v1/admin/entity/{id}/export", get(portable::get))
         .route("/v1/admin/entity/export", post(portable::post).delete(admin::delete_export))
+        .route("/v1/admin/backups", post(backups::post).get(backups::list))
+        .route("/v1/admin/backups/{number}/verify", post(backups::verify))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_our_host))

@@ -84,7 +84,7 @@ fn each_wrong_thing_is_named() {
     mend(&mut world.root_page);
     let (found, max) = (FORMAT + 1, FORMAT);
     assert_eq!(Keyring::inspect(&world.root_page), Err(InspectError::NewerFormat { found, max }));
-    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 4, max: 3 })));
+    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 5, max: 4 })));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::config::Config;
 
+mod backups;
 mod collections;
 mod consent;
 mod erasure;
@@ -111,7 +112,7 @@ async fn every_described_route_exists_and_every_route_is_described() {
         for (method, operation) in methods.as_object().unwrap() {
             described.insert(format!("{method} {path}"));
             let path = path.replace("{collection}", "docs").replace("{id}", "1").replace("{field}", "a");
-            let path = path.replace("{alias}", "b");
+            let path = path.replace("{alias}", "b").replace("{number}", "1");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let answer = server.ask(method.clone(), &path, json!({})).await.1;
             let code = answer["code"].as_str().unwrap_or_default();
