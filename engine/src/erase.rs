@@ -11,9 +11,9 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use privacy::audit::{Act, Outcome, Pseudonym};
+use privacy::audit::{Act, Outcome};
 use privacy::erasure::{self, Purging, Receipt, Shredding, Stage, Stamp, Subject};
-use privacy::{Blind, EntityId, Salt, Wanted};
+use privacy::{EntityId, Salt, Wanted};
 use storage::id::SegmentId;
 
 use crate::draft::Input;
@@ -168,18 +168,11 @@ fn begin(env: &EnvironmentState) -> Result<u64> {
     Ok(job)
 }
 
-/// Tells whom the job will erase, by pseudonyms that nobody can resolve once it has. Who was never here gets one too, so
-/// that the log does not say who was.
+/// Tells whom the job will erase, by pseudonyms that nobody can resolve once it has.
 fn tell_begun(env: &EnvironmentState, permit: &Permit, job: u64, entities: &[EntityId]) -> Result<()> {
-    let mut rng = generator(&*env.shared.entropy)?;
-    let entries = entities.iter().map(|entity| {
-        let keyring = env.keys.read();
-        let tag = keyring.tag(entity);
-        let blind = keyring.blind(&tag).unwrap_or_else(|| Arc::new(Blind::generate(&mut rng)));
-        let subject = Pseudonym::of(&blind, env.scope, &tag);
-        env.entry(permit, Act::ErasureBegun { subject, job }, Outcome::Done)
-    });
-    let entries = entries.collect();
+    let entry =
+        |entity| Ok(env.entry(permit, Act::ErasureBegun { subject: env.pseudonym(entity)?, job }, Outcome::Done));
+    let entries = entities.iter().map(entry).collect::<Result<_>>()?;
     env.append(entries).map(drop)
 }
 

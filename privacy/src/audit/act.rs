@@ -326,13 +326,6 @@ acts! {
         /// Its id.
         environment: [u8; 16],
     }
-    /// Another name was given to a collection, or taken from it.
-    40 "alias.changed" AliasChanged {
-        /// Which collection's.
-        collection: [u8; 16],
-    }
-    /// A copy of the environment was opened with the live keyring, to see what a restore would give.
-    41 "backup.drilled" BackupDrilled {}
     /// The checkpoint of an environment's log; in the system log.
     39 "audit.checkpoint" EnvironmentCheckpoint {
         /// The environment's id.
@@ -342,6 +335,13 @@ acts! {
         /// The root of the tree over it.
         root: Hash,
     }
+    /// Another name was given to a collection, or taken from it.
+    40 "alias.changed" AliasChanged {
+        /// Which collection's.
+        collection: [u8; 16],
+    }
+    /// A copy of the environment was opened with the live keyring, to see what a restore would give.
+    41 "backup.drilled" BackupDrilled {}
 }
 
 /// An act that a later version knows: its number and its fields as they were found.
