@@ -255,7 +255,8 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
         env.keys.epoch(&removal)?;
         env.hidden.lock().retain(|other| other.number() != number);
         let at = Stamp { time_ms: env.shared.clock.now_ms(), sequence: queue.next_sequence.saturating_sub(1) };
-        progress.shred(at).map_err(job::out_of_turn)?;
+        // Of a log that was cut off, writes that the job knows of are not there any more.
+        progress.shred(forward(&progress, at)).map_err(job::out_of_turn)?;
     }
     Ok((affected, progress))
 }
