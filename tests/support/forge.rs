@@ -123,7 +123,10 @@ impl Forge {
     #[must_use]
     pub fn path(&self, target: Target) -> &str {
         let prefix = format!("env/{ENVIRONMENT}/");
-        self.files.keys().find(|path| path.starts_with(&prefix) && path.contains(target.place())).unwrap()
+        let place = target.place();
+        // An ending is not any part: receipts end otherwise than rows.
+        let is_there = |path: &str| if place.starts_with('.') { path.ends_with(place) } else { path.contains(place) };
+        self.files.keys().find(|path| path.starts_with(&prefix) && is_there(path)).unwrap()
     }
 
     /// How many rows the segment has whose file holds `target`.
