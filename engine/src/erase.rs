@@ -130,7 +130,11 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
     let mut waiting = Vec::new();
     let answering = env.answering.lock().clone();
     for number in job::numbers(&env.dir)?.into_iter().filter(|number| !answering.contains(number)) {
-        waiting.extend(job::progress(&env.dir, &env.keys.read(), number)?);
+        match job::progress(&env.dir, &env.keys.read(), number)? {
+            // It could not be written down wholly, and whoever asked for it was told that nothing was erased.
+            Some(job) if job.due() == Some(Stage::Hidden) => job::remove_all(&env.dir, number)?,
+            job => waiting.extend(job),
+        }
     }
     let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
     let is_due = waiting.iter().any(|job| job.reached(Stage::Purged).is_none());
