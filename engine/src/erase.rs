@@ -76,6 +76,8 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, asked: &Asked) -> R
             // lock what others lock.
             env.site.clear(&touched);
             let _one = env.maintenance.lock();
+            // Closing may have come first; the job ends at the next opening then.
+            env.check_open()?;
             reserve.spend(|| finish(env, permit, &mut progress, purging))?
         }
     };
