@@ -54,6 +54,12 @@ fn every_privileged_act_is_told() {
     env.erase("person-0003").run().unwrap();
     drop(env.drill(dir.path()).unwrap());
     env.drop_collection("docs").unwrap();
+    env.hold("person-0001", "case 7").unwrap();
+    assert_eq!(env.erase("person-0001").run().unwrap_err().kind(), ErrorKind::Held);
+    env.release_hold("person-0001").unwrap();
+    env.revoke_consent("person-0001").unwrap();
+    assert_eq!(env.export_entity("person-0001").unwrap().count(), 0);
+    env.rotate_kek().unwrap();
     let expected = [
         "environment.opened",
         "collection.created",
@@ -68,6 +74,11 @@ fn every_privileged_act_is_told() {
         "entity.erased",
         "backup.drilled",
         "collection.dropped",
+        "entity.held",
+        "entity.released",
+        "consent.revoked",
+        "entity.exported",
+        "keys.rotated",
     ];
     let page = everything(&env);
     let told: Vec<&str> = page.events.iter().map(|event| &*event.action).collect();
@@ -78,11 +89,11 @@ fn every_privileged_act_is_told() {
     assert_eq!((&*page.events[1].actor, page.events[1].source, page.events[1].outcome), ("host", "rest", "done"));
     assert!(page.events.iter().enumerate().all(|(at, event)| event.sequence == at as u64));
     assert_eq!(actions(&env).last().unwrap(), "audit.read", "that it was read is told as well");
-    assert!(env.verify_audit(true).unwrap().through >= 14);
+    assert!(env.verify_audit(true).unwrap().through >= 19);
     drop((docs, env));
     db.close().unwrap();
     let (_db, env) = open(dir.path());
-    assert_eq!(actions(&env)[..13], expected.map(str::to_owned));
+    assert_eq!(actions(&env)[..18], expected.map(str::to_owned));
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! CONSENT: permit → latch → journal (sealed, synced) → manifest → latch shut. Who has revoked is never taken in again.
+//! CONSENT: permit → told → latch → journal (sealed, synced) → manifest → latch shut. Who has revoked is never taken in again.
 //!
 //! Invariant: a write of an entity is given its sequence before the latch shuts, or is refused: both hold the queue.
 //! Nothing opens the latch again: not a restart, since the journal is read whole or not at all, and nothing here or in
 //! [`privacy::consent`] takes a tag out. What is stored already stays; whoever wants that gone erases it.
 
+use privacy::audit::Act;
 use privacy::{EntityId, Latch, Tag};
 use serde::Serialize;
 use storage::journal::Subject;
@@ -36,7 +37,8 @@ pub(crate) fn check(env: &EnvironmentState) -> Result<()> {
 pub(crate) fn revoke(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<bool> {
     permit.check(Action::Consent)?;
     let tag = env.keys.read().tag(entity);
-    merge(env, &shut_for(tag))
+    let subject = env.pseudonym(entity)?;
+    env.told(permit, Act::ConsentRevoked { subject }, || merge(env, &shut_for(tag)))
 }
 
 /// How the consent of `entity` stands.

@@ -11,9 +11,9 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use privacy::audit::{Act, Outcome, Pseudonym};
+use privacy::audit::{Act, Outcome};
 use privacy::erasure::{self, Purging, Receipt, Shredding, Stage, Stamp, Subject};
-use privacy::{Blind, EntityId, Salt, Wanted};
+use privacy::{EntityId, Salt, Wanted};
 use storage::id::SegmentId;
 
 use crate::draft::Input;
@@ -76,6 +76,8 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, asked: &Asked) -> R
             // lock what others lock.
             env.site.clear(&touched);
             let _one = env.maintenance.lock();
+            // Closing may have come first; the job ends at the next opening then.
+            env.check_open()?;
             reserve.spend(|| finish(env, permit, &mut progress, purging))?
         }
     };
@@ -130,7 +132,11 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
     let mut waiting = Vec::new();
     let answering = env.answering.lock().clone();
     for number in job::numbers(&env.dir)?.into_iter().filter(|number| !answering.contains(number)) {
-        waiting.extend(job::progress(&env.dir, &env.keys.read(), number)?);
+        match job::progress(&env.dir, &env.keys.read(), number)? {
+            // It could not be written down wholly, and whoever asked for it was told that nothing was erased.
+            Some(job) if job.due() == Some(Stage::Hidden) => job::remove_all(&env.dir, number)?,
+            job => waiting.extend(job),
+        }
     }
     let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
     let is_due = waiting.iter().any(|job| job.reached(Stage::Purged).is_none());
@@ -168,18 +174,11 @@ fn begin(env: &EnvironmentState) -> Result<u64> {
     Ok(job)
 }
 
-/// Tells whom the job will erase, by pseudonyms that nobody can resolve once it has. Who was never here gets one too, so
-/// that the log does not say who was.
+/// Tells whom the job will erase, by pseudonyms that nobody can resolve once it has.
 fn tell_begun(env: &EnvironmentState, permit: &Permit, job: u64, entities: &[EntityId]) -> Result<()> {
-    let mut rng = generator(&*env.shared.entropy)?;
-    let entries = entities.iter().map(|entity| {
-        let keyring = env.keys.read();
-        let tag = keyring.tag(entity);
-        let blind = keyring.blind(&tag).unwrap_or_else(|| Arc::new(Blind::generate(&mut rng)));
-        let subject = Pseudonym::of(&blind, env.scope, &tag);
-        env.entry(permit, Act::ErasureBegun { subject, job }, Outcome::Done)
-    });
-    let entries = entries.collect();
+    let entry =
+        |entity| Ok(env.entry(permit, Act::ErasureBegun { subject: env.pseudonym(entity)?, job }, Outcome::Done));
+    let entries = entities.iter().map(entry).collect::<Result<_>>()?;
     env.append(entries).map(drop)
 }
 
@@ -262,7 +261,8 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
         env.keys.epoch(&removal)?;
         env.hidden.lock().retain(|other| other.number() != number);
         let at = Stamp { time_ms: env.shared.clock.now_ms(), sequence: queue.next_sequence.saturating_sub(1) };
-        progress.shred(at).map_err(job::out_of_turn)?;
+        // Of a log that was cut off, writes that the job knows of are not there any more.
+        progress.shred(forward(&progress, at)).map_err(job::out_of_turn)?;
     }
     Ok((affected, progress))
 }

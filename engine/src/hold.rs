@@ -1,8 +1,9 @@
-//! HOLD: permit → journal (sealed, synced) → manifest → held. What is held is neither erased nor past its time.
+//! HOLD: permit → told → journal (sealed, synced) → manifest → held. What is held is neither erased nor past its time.
 //!
 //! Invariant: an erasure begins before its entity is held, or is refused: both take `maintenance`. Ordinary deletes and
 //! updates are not stopped: a hold keeps the engine from destroying, and not its users from tidying.
 
+use privacy::audit::Act;
 use privacy::{EntityId, Hold, Holds, Tag};
 use serde::Serialize;
 use storage::journal::Subject;
@@ -56,25 +57,20 @@ pub(crate) fn place(env: &EnvironmentState, permit: &Permit, entity: &EntityId, 
         return Err(Error::invalid(format!("a legal hold needs a reason of at most {REASON_BYTES_MAX} bytes")));
     }
     let since_ms = env.shared.clock.now_ms();
-    change(
-        env,
-        |tag, holds| {
-            if env.hidden.lock().iter().any(|job| job.entities.contains(entity)) {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    "an erasure of this entity has begun and cannot be undone",
-                ));
-            }
-            Ok(holds.place(tag, Hold { reason: reason.to_owned().into(), since_ms }))
-        },
-        entity,
-    )
+    let place = |tag, holds: &mut Holds| {
+        if env.hidden.lock().iter().any(|job| job.entities.contains(entity)) {
+            return Err(Error::new(ErrorKind::Conflict, "an erasure of this entity has begun and cannot be undone"));
+        }
+        Ok(holds.place(tag, Hold { reason: reason.to_owned().into(), since_ms }))
+    };
+    env.told(permit, Act::HoldPlaced { subject: env.pseudonym(entity)? }, || change(env, place, entity))
 }
 
 /// Releases `entity`; `false` if it was not held.
 pub(crate) fn release(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<bool> {
     permit.check(Action::Hold)?;
-    change(env, |tag, holds| Ok(holds.release(&tag)), entity)
+    let lift = || change(env, |tag, holds| Ok(holds.release(&tag)), entity);
+    env.told(permit, Act::HoldLifted { subject: env.pseudonym(entity)? }, lift)
 }
 
 /// The hold on `entity`, if there is one.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use privacy::EntityId;
+use privacy::audit::Act;
 use storage::id::RecordId;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -52,6 +53,8 @@ pub(crate) fn export(env: &Arc<EnvironmentState>, permit: &Permit, entity: &Enti
             left.extend(places.into_iter().map(|(_, place)| (Arc::clone(&collection), place)));
         }
         if gone_so_far(env) == before {
+            let count = left.len() as u64;
+            env.tell(permit, Act::EntityExported { subject: env.pseudonym(entity)?, count })?;
             return Ok(EntityExport { env: Arc::clone(env), as_of, gone: before, left, failed: false });
         }
     }

@@ -99,6 +99,12 @@ pub(crate) fn numbers(dir: &Dir) -> Result<Vec<u64>> {
     Ok(found)
 }
 
+/// Removes what a crash or a failing disk left of receipts that were not stored.
+pub(crate) fn remove_unfinished(environment: &Dir) -> Result<()> {
+    let dir = environment.sub(RECEIPTS);
+    list(&dir)?.iter().filter(|name| name.ends_with(".tmp")).try_for_each(|name| remove(&dir, name))
+}
+
 fn decode(plain: &[u8]) -> Option<StoredReceipt> {
     let mut reader = Reader::new(plain);
     let has_reason = reader.u8("reason").ok()? == 1;

@@ -29,7 +29,7 @@ use crate::hold_book::HoldBook;
 use crate::job::{self, JOBS, Job};
 use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
-use crate::receipt::RECEIPTS;
+use crate::receipt::{self, RECEIPTS};
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
 use crate::rules::Rules;
@@ -313,6 +313,7 @@ fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
         }
     }
     job::remove_unfinished(&env.dir, &env.keys)?;
+    receipt::remove_unfinished(&env.dir)?;
     env.trail.settle()?;
     if !env.manifest.lock().logs.is_empty() {
         // What was replayed may never have reached the disk: an earlier process may have died of a failed

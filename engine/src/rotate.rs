@@ -4,6 +4,7 @@
 //! Invariant: a crash leaves the old key, the new one or, while the root key is being replaced, some environments with
 //! each; whoever opens the database with both goes on where it stopped, since each root page names its key.
 
+use privacy::audit::Act;
 use privacy::{Fingerprint, Passphrase, Share, SplitError, split_root_key};
 
 use crate::bootstrap;
@@ -24,7 +25,8 @@ impl Environment {
     pub fn rotate_kek(&self) -> Result<u64> {
         self.permit.check(Action::Operate)?;
         self.state.check_open()?;
-        self.state.keys.rotate()?;
+        let epoch = self.state.keys.read().epoch_number() + 1;
+        self.state.told(&self.permit, Act::KeysRotated { epoch }, || self.state.keys.rotate())?;
         Ok(self.state.keys.read().epoch_number())
     }
 }
@@ -124,7 +126,11 @@ impl Database {
             let was = self.sealed_with(&name)?;
             let env = self.open_environment(&name)?;
             env.state.keys.reseal()?;
-            sealed += u64::from(was != Some(seat.roots.names().0));
+            let root_key = seat.roots.names().0;
+            if was != Some(root_key) {
+                env.state.tell(&env.permit, Act::RootKeyRotated { root_key })?;
+                sealed += 1;
+            }
         }
         seat.roots.forget_previous();
         bootstrap::settle(&seat.dir, false, false)?;

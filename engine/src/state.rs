@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use index::{Codes, Scratch};
-use privacy::audit::{Act, Entry, Outcome};
-use privacy::{Removal, Scope, SectionKey, Wanted};
+use privacy::audit::{Act, Entry, Outcome, Pseudonym};
+use privacy::{Blind, EntityId, Removal, Scope, SectionKey, Wanted};
 use rand::rngs::StdRng;
 use rayon::ThreadPool;
 use storage::backend::{Dir, Latch};
@@ -204,6 +204,18 @@ impl EnvironmentState {
     pub fn entry(&self, permit: &Permit, act: Act, outcome: Outcome) -> Entry {
         let (actor, source) = permit.by();
         Entry { time_ms: self.shared.clock.now_ms(), actor, source, outcome, request: None, act, detail: None }
+    }
+
+    /// What the audit log calls an entity. Nobody can resolve it once the entity is erased; who was never here gets one
+    /// too, so that the log does not say who was.
+    pub fn pseudonym(&self, entity: &EntityId) -> Result<Pseudonym> {
+        let keyring = self.keys.read();
+        let tag = keyring.tag(entity);
+        let blind = match keyring.blind(&tag) {
+            Some(blind) => blind,
+            None => Arc::new(Blind::generate(&mut generator(&*self.shared.entropy)?)),
+        };
+        Ok(Pseudonym::of(&blind, self.scope, &tag))
     }
 
     pub fn segments_dir(&self) -> Dir {

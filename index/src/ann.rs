@@ -234,7 +234,7 @@ impl Goal for Exactly<'_> {
     }
 
     fn prefetch(&self, positions: &[u32]) {
-        self.codes.prefetch(self.query, positions);
+        self.codes.prefetch(self.query, positions, false);
     }
 }
 
@@ -252,7 +252,7 @@ impl Goal for Roughly<'_> {
 
     #[inline]
     fn prefetch(&self, positions: &[u32]) {
-        self.codes.prefetch_roughly(self.query, positions);
+        self.codes.prefetch(self.query, positions, true);
     }
 }
 

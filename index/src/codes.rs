@@ -244,22 +244,11 @@ impl Codes {
         }
     }
 
-    /// Starts loading what [`keys`](Self::keys) reads of the rows.
-    pub(crate) fn prefetch(&self, query: &Query, positions: &[u32]) {
-        Rows::new(&self.rows, self.stride, 0..self.stride).prefetch(positions);
-        self.prefetch_outlines(query, positions);
-    }
-
-    /// Starts loading what [`rough_keys`](Self::rough_keys) reads of the rows.
+    /// Starts loading what [`keys`](Self::keys) reads of the rows, or only what [`rough_keys`](Self::rough_keys) does.
     #[inline]
-    pub(crate) fn prefetch_roughly(&self, query: &Query, positions: &[u32]) {
-        let read = if is_packed(self.stride) { self.stride / 2 } else { self.stride };
+    pub(crate) fn prefetch(&self, query: &Query, positions: &[u32], is_rough: bool) {
+        let read = if is_rough { self.rough_len() } else { self.stride };
         Rows::new(&self.rows, self.stride, 0..read).prefetch(positions);
-        self.prefetch_outlines(query, positions);
-    }
-
-    #[inline]
-    fn prefetch_outlines(&self, query: &Query, positions: &[u32]) {
         if query.needs_norm() {
             Rows::new(&self.outlines, 1, 0..1).prefetch(positions);
         }
@@ -285,9 +274,14 @@ impl Codes {
 
     /// Bytes that [`rough_keys`](Self::rough_keys) reads of a row.
     pub(crate) fn rough_row_bytes(&self, query: &Query) -> u64 {
-        let code = if is_packed(self.stride) { self.stride / 2 } else { self.stride };
         let outline = if query.needs_norm() { size_of::<Outline>() } else { 0 };
-        (code + outline) as u64
+        (self.rough_len() + outline) as u64
+    }
+
+    /// Bytes of a row that guide a walk.
+    #[inline]
+    fn rough_len(&self) -> usize {
+        if is_packed(self.stride) { self.stride / 2 } else { self.stride }
     }
 
     /// Bytes of one code.

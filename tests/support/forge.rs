@@ -123,7 +123,10 @@ impl Forge {
     #[must_use]
     pub fn path(&self, target: Target) -> &str {
         let prefix = format!("env/{ENVIRONMENT}/");
-        self.files.keys().find(|path| path.starts_with(&prefix) && path.contains(target.place())).unwrap()
+        let place = target.place();
+        // An ending is not any part: receipts end otherwise than rows.
+        let is_there = |path: &str| if place.starts_with('.') { path.ends_with(place) } else { path.contains(place) };
+        self.files.keys().find(|path| path.starts_with(&prefix) && is_there(path)).unwrap()
     }
 
     /// How many rows the segment has whose file holds `target`.
@@ -322,13 +325,17 @@ impl Forge {
         page
     }
 
-    /// A bucket file of one page, and the root page that gives its new length, which is the last number in it.
+    /// A bucket file of one page, and the root page that gives its new length, which is the last number before the pair
+    /// that is the stamp.
     fn bucket(&self, path: &str, plain: &[u8]) -> Tree {
         let (context, before) = (self.context(Target::Bucket, 0), &self.files[path]);
         let (key, _) = self.with_page_key(&context, before);
         let page = seal_section(&key, &context, plain, &mut StdRng::seed_from_u64(0));
         let number = |bytes: &[u8]| minicbor::to_vec(bytes.len() as u64).unwrap();
-        let root = [self.root.strip_suffix(&number(before)[..]).unwrap(), &number(&page)].concat();
+        let (old, pair) = (number(before), [0x82]);
+        let length_and_stamp = [&old[..], &pair].concat();
+        let at = self.root.windows(length_and_stamp.len()).rposition(|part| part == length_and_stamp).unwrap();
+        let root = [&self.root[..at], &number(&page), &self.root[at + old.len()..]].concat();
         Tree::from([(path.to_owned(), page), (find(&self.files, "keyring/root-").0.to_owned(), self.root_page(&root))])
     }
 }

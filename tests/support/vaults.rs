@@ -122,7 +122,13 @@ pub fn judge(
     }
     drop(db);
     let after = disk.medium();
-    let listed = VAULTS.map(|vault| files(&after, &format!("{vault}/{ENVIRONMENT}")));
+    // Beside the anchor lies the newest checkpoint of the audit log, which a new vault is given with the next one.
+    let anchors = |vault| {
+        let mut files = files(&after, &format!("{vault}/{ENVIRONMENT}"));
+        files.retain(|name, _| !name.starts_with("checkpoint-"));
+        files
+    };
+    let listed = VAULTS.map(anchors);
     if listed[0].len() != 1 || listed[0] != listed[1] {
         return Err(format!("the vaults list {:?}", listed.map(|files| files.into_keys().collect::<Vec<_>>())));
     }
