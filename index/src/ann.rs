@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 /// A walk for some of the rows is given up after comparing one in so many of them. It spends as much on each as a scan on
 /// as many, and a scan follows.
-const COMPARED_BEFORE: u64 = 2;
+const COMPARED_BEFORE: u64 = 4;
 
 /// An index of codes for approximate nearest neighbours.
 pub enum Ann {
@@ -61,23 +61,21 @@ impl Ann {
         found.clear();
         scratch.reset_counters();
         let codes = self.codes();
-        let rows = codes.len() as u64;
-        let matching = allow.count(codes.len() as u32);
+        let rows = codes.len() as u32;
+        let matching = allow.count(rows);
         if matching == 0 || reach.limit == 0 {
             return;
         }
-        if let Self::Graph(_, graph) = self
-            && self.walks(graph, query, reach, (allow, matching), scratch)
-        {
-            if !codes.has_no_rough_keys(query) {
-                refine(&Exactly { codes, query }, scratch);
-                scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
-            }
-            self.candidates(query, reach.limit, scratch, found);
-            return;
+        let goal = Roughly { codes, query };
+        let is_found = self.graph().is_some_and(|graph| self.walks(graph, &goal, reach, (allow, matching), scratch));
+        if !is_found {
+            scan(rows, &goal, (reach, reach.width_of_scan()), allow, scratch);
+            scratch.count_bytes(matching * codes.rough_row_bytes(query));
         }
-        scan(rows as u32, &Exactly { codes, query }, reach.ef.max(reach.limit), allow, scratch);
-        scratch.count_bytes(matching * codes.row_bytes());
+        if !codes.has_no_rough_keys(query) {
+            refine(&Exactly { codes, query }, scratch);
+            scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
+        }
         self.candidates(query, reach.limit, scratch, found);
     }
 
@@ -85,31 +83,31 @@ impl Ann {
     fn walks(
         &self,
         graph: &FrozenGraph,
-        query: &Query,
+        goal: &Roughly<'_>,
         reach: Reach,
         (allow, matching): (Allow<'_>, u64),
         scratch: &mut Scratch,
     ) -> bool {
-        let (codes, goal) = (self.codes(), Roughly { codes: self.codes(), query });
+        let codes = self.codes();
         // Where every row may be found, a walk that compared them all has found the nearest.
         let most = if matching < codes.len() as u64 { matching / COMPARED_BEFORE } else { u64::MAX };
         match way(codes.len() as u64, matching, reach) {
             Way::Scan => return false,
             Way::Along { more } => {
-                walk(graph, &goal, &Extent { reach, width: reach.width() + more, most }, allow, scratch)
+                walk(graph, goal, &Extent { reach, width: reach.width() + more, most }, allow, scratch)
             }
             Way::Through { ef } => {
                 let reach = Reach { ef, ..reach };
                 let share = matching as f64 / codes.len() as f64;
                 let mut room = scratch.take_room();
                 let through = Through::new(graph, graph.degree(), (allow, share), &mut room);
-                walk(&through, &goal, &Extent { reach, width: reach.width_among_others(), most }, Allow::All, scratch);
+                walk(&through, goal, &Extent { reach, width: reach.width_among_others(), most }, Allow::All, scratch);
                 scratch.count_hops(through.lists());
                 scratch.give_room(room);
             }
         }
         let Counters { hops, compared, .. } = scratch.counters();
-        scratch.count_bytes(compared * codes.rough_row_bytes(query) + hops * graph.list_bytes());
+        scratch.count_bytes(compared * codes.rough_row_bytes(goal.query) + hops * graph.list_bytes());
         compared < most && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
     }
 

@@ -38,6 +38,18 @@ impl Bits {
         &self.words
     }
 
+    /// The rows in the set, rising.
+    pub fn rows(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().zip((0_u32..).step_by(WORD as usize)).flat_map(|(&word, first)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let row = (left != 0).then(|| first + left.trailing_zeros());
+                left &= left.wrapping_sub(1);
+                row
+            })
+        })
+    }
+
     /// The bits, for whoever changes them until the next filling.
     pub fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words
@@ -178,6 +190,7 @@ mod tests {
                     let mut expected = vec![0_u64; rows.div_ceil(WORD) as usize];
                     allow.positions(rows).for_each(|row| expected[(row / WORD) as usize] |= 1 << (row % WORD));
                     prop_assert!(bits.words() == expected);
+                    prop_assert!(bits.rows().eq(allow.positions(rows)));
                 }
             }
         }

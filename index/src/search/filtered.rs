@@ -33,6 +33,14 @@ pub(crate) struct Room {
     looked_through: Bits,
 }
 
+impl Room {
+    /// The allowed ones of the first `rows` rows.
+    pub fn matching(&mut self, allow: Allow<'_>, rows: u32) -> &Bits {
+        self.matching.fill(allow, rows);
+        &self.matching
+    }
+}
+
 /// A graph, seen through the rows that do not match.
 pub(crate) struct Through<'a, G> {
     graph: &'a G,
@@ -77,41 +85,53 @@ impl<'a, G: Links> Through<'a, G> {
     /// Adds the matching ones of `rows` that were not met before to `picked`. Which these are, no processor can foresee:
     /// no branch depends on it. What was met is noted of them alone, so that no look waits for a note.
     fn pick(&self, rows: &[u32], picked: &mut Vec<u32>) {
-        for rows in rows.chunks(BATCH) {
-            let (mut batch, mut count) = ([0; BATCH], 0);
-            for &row in rows {
-                batch[count % BATCH] = row;
-                count += usize::from(self.unmet.get(row as usize / 64).is_some_and(|word| is_in(word.get(), row)));
-            }
-            let batch = batch.get(..count).unwrap_or_default();
-            for &row in batch {
-                if let Some(word) = self.unmet.get(row as usize / 64) {
-                    word.set(word.get() & !(1 << (row % 64)));
-                }
-            }
-            picked.extend_from_slice(batch);
+        let unmet = self.unmet;
+        let (batches, rest) = rows.as_chunks::<BATCH>();
+        for rows in batches {
+            pick_batch(unmet, rows, picked);
+        }
+        if !rest.is_empty() {
+            pick_batch(unmet, rest, picked);
         }
     }
 
-    /// How many of `near`, the neighbours of `of`, match, and of the others the first that were not looked through yet, in the front of `between`,
+    /// How many of `near` match, and of the others the first that were not looked through yet, in the front of `between`,
     /// with their number.
-    fn split(&self, of: u32, near: &[u32], between: &mut [u32; BETWEEN]) -> (usize, usize) {
-        let (mut matching, mut others) = (0, 0);
-        // The row itself fills up where there are fewer than the list has room for.
-        for &row in near.iter().take(BETWEEN).take_while(|&&to| to != of) {
+    fn split(&self, near: &[u32], between: &mut [u32; BETWEEN]) -> (usize, usize) {
+        let (matching, looked_through) = (self.matching, self.looked_through);
+        let (mut matches, mut others) = (0, 0);
+        for &row in near.iter().take(BETWEEN) {
             let at = row as usize / 64;
-            let (Some(&matches), Some(seen)) = (self.matching.get(at), self.looked_through.get(at)) else { continue };
+            let (word, seen) = (matching.get(at).copied().unwrap_or(0), looked_through.get(at).map_or(0, Cell::get));
             between[others % BETWEEN] = row;
-            others += usize::from(!is_in(matches | seen.get(), row));
-            matching += usize::from(is_in(matches, row));
+            others += 1 - bit(word | seen, row);
+            matches += bit(word, row);
         }
-        (matching, others)
+        (matches, others)
     }
 }
 
-#[inline]
-fn is_in(word: u64, row: u32) -> bool {
-    word >> (row % 64) & 1 == 1
+#[inline(always)]
+fn pick_batch(unmet: &[Cell<u64>], rows: &[u32], picked: &mut Vec<u32>) {
+    let (mut batch, mut count) = ([0; BATCH], 0);
+    for &row in rows {
+        batch[count % BATCH] = row;
+        let word = unmet.get(row as usize / 64).map_or(0, Cell::get);
+        count += bit(word, row);
+    }
+    let batch = batch.get(..count).unwrap_or_default();
+    for &row in batch {
+        if let Some(word) = unmet.get(row as usize / 64) {
+            word.set(word.get() & !(1 << (row % 64)));
+        }
+    }
+    picked.extend_from_slice(batch);
+}
+
+/// Whether `row` is in the set that `word` is of, as a number.
+#[inline(always)]
+fn bit(word: u64, row: u32) -> usize {
+    (word >> (row % 64)) as usize & 1
 }
 
 impl<G: Links> Links for Through<'_, G> {
@@ -126,16 +146,19 @@ impl<G: Links> Links for Through<'_, G> {
     fn neighbours<'a>(&'a self, row: u32, room: &'a mut Vec<u32>) -> &'a [u32] {
         room.clear();
         let (mut none, mut nothing) = (Vec::new(), Vec::new());
-        let near = self.graph.neighbours(row, &mut none);
-        self.pick(near, room);
-        let mut between = [0; BETWEEN];
-        let (matching, others) = self.split(row, near, &mut between);
-        let lacking = ENOUGH.saturating_sub(matching);
-        if lacking == 0 {
-            return room;
+        let mut near = self.graph.neighbours(row, &mut none);
+        // The row itself fills up where there are fewer than the list has room for.
+        while let Some((&last, others)) = near.split_last()
+            && last == row
+        {
+            near = others;
         }
-        let between = between.get(..others.min(self.most)).unwrap_or_default();
+        let mut between = [0; BETWEEN];
+        let (matching, others) = self.split(near, &mut between);
+        let lacking = ENOUGH.saturating_sub(matching);
+        let between = between.get(..others.min(self.most)).filter(|_| lacking > 0).unwrap_or_default();
         between.iter().for_each(|&to| self.graph.prefetch(to));
+        self.pick(near, room);
         let enough = room.len() + lacking;
         for &to in between {
             if room.len() >= enough {

@@ -17,10 +17,10 @@ pub(crate) enum Way {
 
 /// Rows that are scanned in the time that one is expanded. A width of this part of all rows is better spent on
 /// looking at each.
-const SCANNED: usize = 8;
+const SCANNED: usize = 32;
 
 /// The same where the rows that may be found are walked among others: that expands more rows, and each costs more.
-const SCANNED_AMONG_OTHERS: u64 = 48;
+const SCANNED_AMONG_OTHERS: u64 = 96;
 
 /// From this share on, rows that may be found are near enough to each other.
 const DENSE: f64 = 0.1;
@@ -60,8 +60,9 @@ mod tests {
         assert_eq!(way(1_000_000, 100_000, reach), Way::Through { ef: 100 });
         assert_eq!(way(1_000_000, 10_000, reach), Way::Through { ef: 150 });
         assert_eq!(way(1_000_000, 9_999, reach), Way::Scan);
-        assert_eq!(way(100_000, 4_801, reach), Way::Through { ef: 115 });
-        assert_eq!(way(100_000, 4_800, reach), Way::Scan);
-        assert_eq!(way(800, 800, reach), Way::Scan);
+        assert_eq!(way(100_000, 9_601, reach), Way::Through { ef: 100 });
+        assert_eq!(way(100_000, 9_600, reach), Way::Scan);
+        assert_eq!(way(3_200, 3_200, reach), Way::Scan);
+        assert_eq!(way(3_201, 3_201, reach), Way::Along { more: 0 });
     }
 }

@@ -21,6 +21,9 @@ const WIDEST: usize = 4;
 /// distances tell little, and what is left to gain is not worth four times the width.
 const WIDEST_AMONG_OTHERS: usize = 2;
 
+/// Rows that a scan may keep, however narrow the search: more are in doubt only where distances hardly tell rows apart.
+const IN_DOUBT: usize = 1024;
+
 /// What a search wants, and how hard it tries.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
@@ -39,6 +42,11 @@ impl Reach {
     /// [`width`](Self::width) of a walk for rows that match a filter.
     pub(crate) fn width_among_others(&self) -> usize {
         self.ef.saturating_mul(WIDEST_AMONG_OTHERS).max(self.rank())
+    }
+
+    /// Rows that a scan keeps at most. It meets them all, so that only doubt between rough keys takes room.
+    pub(crate) fn width_of_scan(&self) -> usize {
+        self.width().max(IN_DOUBT)
     }
 
     /// The rank of the row whose distance ends a walk. Of very few rows it says little how far around it others lie.

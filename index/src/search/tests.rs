@@ -36,6 +36,27 @@ impl Horizon for Sought<'_> {
     }
 }
 
+/// Nearness to a query, by keys that leave no doubt.
+struct Certain<'a>(Sought<'a>);
+
+impl Goal for Certain<'_> {
+    fn keys(&self, positions: &[u32], keys: &mut [i32]) {
+        self.0.keys(positions, keys);
+    }
+
+    fn prefetch(&self, _: &[u32]) {}
+}
+
+impl Horizon for Certain<'_> {
+    fn beyond(&self, key: i32, slack: f32) -> i32 {
+        self.0.beyond(key, slack)
+    }
+
+    fn doubtful(&self, key: i32) -> i32 {
+        key
+    }
+}
+
 fn build(space: &Space, codes: &Codes, params: &BuildParams) -> FrozenGraph {
     graph::build(space, codes, params, &|| false).unwrap()
 }
@@ -60,7 +81,8 @@ proptest! {
     #[test]
     fn a_scan_finds_exactly_the_nearest(
         n in 0_usize..300,
-        ef in 1_usize..50,
+        width in 10_usize..60,
+        limit in 1_usize..50,
         members in proptest::collection::vec(0_u32..400, 0..80),
         seed in 0_u64..50,
     ) {
@@ -71,11 +93,19 @@ proptest! {
         let bitmap: RoaringBitmap = members.into_iter().collect();
         let mut scratch = Scratch::new();
         for allow in [Allow::All, Allow::Except(&bitmap), Allow::Only(&bitmap)] {
-            scan(n as u32, &Sought(&codes, &query, false), ef, allow, &mut scratch);
-            scratch.found.sort();
             let mut expected = brute_force(&codes, &query, allow);
             prop_assert_eq!(allow.count(n as u32), expected.len() as u64);
-            expected.truncate(ef);
+            let reach = Reach { limit, ef: 1 };
+            // With no doubt, the nearest are enough, with ties.
+            scan(n as u32, &Certain(Sought(&codes, &query, false)), (reach, n), allow, &mut scratch);
+            scratch.found.sort();
+            let last = expected.get(limit.max(10) - 1).map_or(f32::MAX, |&last| codes.distance(&query, last).0);
+            let near = expected.iter().take_while(|&&row| codes.distance(&query, row).0 <= last).copied();
+            prop_assert_eq!(found(&scratch), near.collect::<Vec<_>>());
+            // Where everything is in doubt, the width decides.
+            scan(n as u32, &Sought(&codes, &query, false), (reach, width), allow, &mut scratch);
+            scratch.found.sort();
+            expected.truncate(width);
             prop_assert_eq!(found(&scratch), expected);
         }
     }
@@ -206,7 +236,7 @@ fn warm_searches_reuse_their_memory() {
                 allow,
                 &mut scratch,
             );
-            scan(2000, &Sought(&codes, &query, false), 50, allow, &mut scratch);
+            scan(2000, &Sought(&codes, &query, false), (Reach { limit: 10, ef: 50 }, 50), allow, &mut scratch);
         }
         held.push((scratch.positions.as_ptr(), scratch.keys.as_ptr(), scratch.positions.capacity()));
     }
