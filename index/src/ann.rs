@@ -16,10 +16,6 @@ use crate::source::Source;
 use roaring::RoaringBitmap;
 use zeroize::Zeroizing;
 
-/// A walk for some of the rows is given up after comparing one in so many of them. It spends as much on each as a scan on
-/// as many, and a scan follows.
-const COMPARED_BEFORE: u64 = 4;
-
 /// An index of codes for approximate nearest neighbours.
 pub enum Ann {
     /// Every search scans all codes.
@@ -89,9 +85,9 @@ impl Ann {
         scratch: &mut Scratch,
     ) -> bool {
         let codes = self.codes();
-        // Where every row may be found, a walk that compared them all has found the nearest.
-        let most = if matching < codes.len() as u64 { matching / COMPARED_BEFORE } else { u64::MAX };
-        match way(codes.len() as u64, matching, reach) {
+        // A walk for some of the rows is given up once it took as long as the scan that then follows.
+        let most = if matching < codes.len() as u64 { matching } else { u64::MAX };
+        let is_whole = match way(codes.len() as u64, matching, reach) {
             Way::Scan => return false,
             Way::Along { more } => {
                 walk(graph, goal, &Extent { reach, width: reach.width() + more, most }, allow, scratch)
@@ -101,14 +97,15 @@ impl Ann {
                 let share = matching as f64 / codes.len() as f64;
                 let mut room = scratch.take_room();
                 let through = Through::new(graph, graph.degree(), (allow, share), &mut room);
-                walk(&through, goal, &Extent { reach, width: reach.width_among_others(), most }, Allow::All, scratch);
-                scratch.count_hops(through.lists());
+                let extent = Extent { reach, width: reach.width_among_others(), most };
+                let is_whole = walk(&through, goal, &extent, Allow::All, scratch);
                 scratch.give_room(room);
+                is_whole
             }
-        }
+        };
         let Counters { hops, compared, .. } = scratch.counters();
         scratch.count_bytes(compared * codes.rough_row_bytes(goal.query) + hops * graph.list_bytes());
-        compared < most && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
+        is_whole && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
     }
 
     /// What was found and may belong to the nearest `limit`, nearest first.

@@ -77,11 +77,6 @@ impl<'a, G: Links> Through<'a, G> {
         }
     }
 
-    /// Lists of neighbours that were read beside those of the rows that were expanded.
-    pub fn lists(&self) -> u64 {
-        self.lists.get()
-    }
-
     /// Adds the matching ones of `rows` that were not met before to `picked`. Which these are, no processor can foresee:
     /// no branch depends on it. What was met is noted of them alone, so that no look waits for a note.
     fn pick(&self, rows: &[u32], picked: &mut Vec<u32>) {
@@ -175,5 +170,9 @@ impl<G: Links> Links for Through<'_, G> {
 
     fn prefetch(&self, row: u32) {
         self.graph.prefetch(row);
+    }
+
+    fn lists_between(&self) -> u64 {
+        self.lists.get()
     }
 }

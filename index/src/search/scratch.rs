@@ -72,11 +72,6 @@ impl Scratch {
         self.counters.bytes += bytes;
     }
 
-    /// Adds lists of neighbours that a walk read beside those of the rows that it expanded.
-    pub(crate) fn count_hops(&mut self, lists: u64) {
-        self.counters.hops += lists;
-    }
-
     /// Starts the counting of a search.
     pub(crate) fn reset_counters(&mut self) {
         self.counters = Counters::default();

@@ -14,7 +14,7 @@ pub(crate) struct Extent {
     pub reach: Reach,
     /// Rows that the frontier holds at most.
     pub width: usize,
-    /// Rows after which it is given up, with what was found so far.
+    /// Rows in whose scan's time it is given up, with what was found so far.
     pub most: u64,
 }
 
@@ -25,14 +25,22 @@ impl Extent {
     }
 }
 
-/// Walks as far as `extent` says; leaves the best allowed ones of what it saw in `scratch`.
+/// How many rows are scanned in the time that a walk takes for a list of neighbours, without the rows in it: measured
+/// at 15 ns a row, on vectors of 128 and 384 dimensions.
+const SCANNED_PER_LIST: u64 = 6;
+
+/// The same for a row that it compares. It comes from anywhere in memory, and takes part in what comes next.
+const SCANNED_PER_ROW: u64 = 2;
+
+/// Walks as far as `extent` says, unless that takes too long; leaves the best allowed ones of what it saw in `scratch`
+/// and says whether it came to its end.
 pub(crate) fn walk<H: Horizon>(
     graph: &impl Links,
     goal: &H,
     &Extent { reach, width, most }: &Extent,
     allow: Allow<'_>,
     scratch: &mut Scratch,
-) {
+) -> bool {
     let filtered = !matches!(allow, Allow::All);
     let Scratch { visited, frontier, found, keys, links, counters, .. } = scratch;
     let (rows, slack) = (graph.rows(), reach.slack());
@@ -43,7 +51,7 @@ pub(crate) fn walk<H: Horizon>(
     // Rows with greater keys are not expanded, and not kept.
     let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
     let mut farthest = None;
-    loop {
+    let is_whole = loop {
         if keys.len() < fresh.len() {
             keys.resize(fresh.len(), 0);
         }
@@ -61,19 +69,24 @@ pub(crate) fn walk<H: Horizon>(
             last = wanted.map_or(i32::MAX, |key| goal.beyond(key, slack));
             kept = wanted.filter(|_| !H::KEEPS_ALL).map_or(i32::MAX, |key| last.max(key));
         }
-        let Some(row) = frontier.expand(last).filter(|_| counters.compared < most) else {
-            break;
+        let spent = counters.compared * SCANNED_PER_ROW + (hops + graph.lists_between()) * SCANNED_PER_LIST;
+        if spent >= most {
+            break false;
+        }
+        let Some(row) = frontier.expand(last) else {
+            break true;
         };
         if let Some(next) = frontier.peek() {
             graph.prefetch(next);
         }
         hops += 1;
         fresh = visited.admit(graph.neighbours(row, links), |rows| goal.prefetch(rows));
-    }
-    counters.hops += hops;
+    };
+    counters.hops += hops + graph.lists_between();
     if !filtered {
         std::mem::swap(frontier, found);
     }
     let wanted = found.last_of_nearest().filter(|_| !H::KEEPS_ALL);
     found.settle(wanted.map_or(i32::MAX, |key| goal.doubtful(key)));
+    is_whole
 }

@@ -28,6 +28,11 @@ pub(crate) trait Links {
 
     /// Starts loading the neighbours of a row.
     fn prefetch(&self, row: u32);
+
+    /// Lists of neighbours that were read so far, beside those of the rows asked for.
+    fn lists_between(&self) -> u64 {
+        0
+    }
 }
 
 /// What is sought.
