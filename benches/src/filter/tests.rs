@@ -27,7 +27,13 @@ fn every_filter_is_measured_beside_all_rows_and_all_matches() {
     assert!(filtering.filters[..18].iter().all(|filtered| filtered.ef == 40), "in the order asked for");
     for filtered in &filtering.filters {
         let Filtered { recall, flat_recall, matches, share, .. } = filtered;
-        assert!(*flat_recall >= 0.97 && *recall >= if filtered.hops == 0.0 { 0.97 } else { 0.5 }, "{filtered:?}");
+        // Among rows that all lie away from the query, a walk as narrow as this ends before it has met the nearest.
+        let least = match filtered.kind {
+            _ if filtered.hops == 0.0 => 0.97,
+            Placement::Random => 0.9,
+            Placement::Elsewhere | Placement::Far => 0.75,
+        };
+        assert!(*flat_recall >= 0.97 && *recall >= least, "{filtered:?}");
         assert!((matches / 6000.0 - share).abs() < 0.3 * share + 0.002, "{filtered:?}");
         assert!(filtered.us > 0.0 && filtered.flat_us > 0.0 && filtered.unfiltered_us > 0.0, "{filtered:?}");
         assert!(filtered.compared > 0.0 && filtered.matching_us > 0.0, "{filtered:?}");
