@@ -27,6 +27,7 @@ pub mod load;
 pub mod model;
 pub mod mount;
 pub mod mutation;
+pub mod needles;
 pub mod oracle;
 pub mod parallel;
 pub mod part;
