@@ -142,17 +142,26 @@ fn check_keys(
     };
     let said = receipt.statement();
     if said.scope != witness.scope() {
-        report.note(
-            keys,
-            Outcome::Fails,
-            "the receipt is of another database or environment than --data and --env name",
-        );
+        let why = "the receipt is of another database or environment than --data and --env name";
+        report.note(keys, Outcome::Fails, why);
+        [anchors, rows].into_iter().for_each(|what| report.note(what, Outcome::NotChecked, why));
         return Ok(());
     }
     let Fates { live, destroyed, unknown } = witness.fates(said.shredding.destroyed.iter().map(|key| key.0));
     let detail = format!("of those in the receipt {destroyed} are in the graveyard, {live} live, {unknown} unknown");
     report.hold(keys, live + unknown == 0, detail);
     check_anchors(&witness, said.shredding.epoch, all, report)?;
+    check_rows(&witness, rows, (data, copies), scanner, report)
+}
+
+/// Whose rows there are in each directory, and that the data itself has none of the erased.
+fn check_rows(
+    witness: &Witness,
+    rows: &'static str,
+    (data, copies): (&Path, &[&Path]),
+    scanner: &Scanner,
+    report: &mut Report,
+) -> Result<(), Failure> {
     for dir in copies {
         let mut found = 0;
         let fates = witness.rows(dir, &mut |plain| found += usize::from(scanner.finds(plain)))?;
@@ -168,6 +177,13 @@ fn check_keys(
             unreadable.len()
         );
         report.hold(rows, unexplained == 0 && unreadable.is_empty(), counts);
+        if *dir == data {
+            let detail = format!(
+                "{}: {destroyed} rows of destroyed keys are left, of this erasure or of one that has yet to purge; they open for nobody",
+                dir.display()
+            );
+            report.hold("the live files hold no row of destroyed keys", destroyed == 0, detail);
+        }
         tell_some(report, "unreadable", unreadable.iter().map(|file| format!("{}: {file}", dir.display())));
         if scanner.len() > 0 {
             let detail = format!("{}: {found} parts of rows that open hold what was looked for", dir.display());
