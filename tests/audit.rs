@@ -302,3 +302,32 @@ fn a_store_whose_log_was_tampered_with_does_not_open() {
     let (_db, env) = open(dir.path());
     assert_eq!(actions(&env).iter().filter(|action| *action == "collection.created").count(), 2);
 }
+
+/// Each anchor store alone is enough to find out that an older log was put back.
+#[test]
+fn every_anchor_store_keeps_the_newest_checkpoint() {
+    for kept in ["first", "second"] {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = |name: &str| dir.path().join(name);
+        let data = vault("data");
+        let open = || on_disk(&data).anchor_dir(vault("first")).anchor_dir(vault("second")).open().unwrap();
+        let make = |name: &str| {
+            let db = open();
+            db.environment("acme").unwrap().collection(name).dimension(4).open_or_create().unwrap();
+            db.close().unwrap();
+        };
+        let audit = data.join("env/acme/audit");
+        make("docs");
+        let older: Vec<(PathBuf, Vec<u8>)> =
+            files(&audit).into_iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect();
+        make("notes");
+        files(&audit).into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        older.into_iter().for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+        for name in ["first", "second"].into_iter().filter(|name| *name != kept) {
+            let is_checkpoint = |file: &PathBuf| file.to_string_lossy().contains("checkpoint-");
+            files(&vault(name)).into_iter().filter(is_checkpoint).for_each(|file| std::fs::remove_file(file).unwrap());
+        }
+        let error = open().environment("acme").err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{kept}: {error}");
+    }
+}

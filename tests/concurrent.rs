@@ -2,8 +2,13 @@
 //! graph search finds what exact search finds however many segments upkeep has made.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "starts threads that race")]
 
-use engine::{Metric, Record, RecordId, Settings};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use engine::{Environment, Erasure, ErrorKind, Filter, Metric, Record, RecordId, Settings};
 use lethedb_tests::case::{Counts, add};
 use lethedb_tests::readers;
 use lethedb_tests::world::{in_memory, small_settings};
@@ -67,4 +72,82 @@ fn an_exact_search_may_be_the_first_after_opening() {
         hits.iter().map(|hit| hit.id).collect::<Vec<_>>()
     });
     assert_eq!((first.len(), first), (5, later));
+}
+
+/// Records of one write.
+const BATCH: u64 = 4;
+const PERSON: &str = "person-who-comes-and-goes";
+
+/// Batches of one person, written by two threads while that person is erased and upkeep goes on; gives the erasures and
+/// the sequence of each batch.
+fn written_while_erased(env: &Environment) -> (Vec<Erasure>, Vec<(u64, u64)>) {
+    let docs = env.collection("docs").dimension(2).open_or_create().unwrap();
+    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let acknowledged = Mutex::new(Vec::new());
+    let write = || {
+        while !stop.load(Ordering::Relaxed) {
+            let batch = next.fetch_add(1, Ordering::Relaxed);
+            let ids = batch * BATCH..(batch + 1) * BATCH;
+            match docs.upsert(ids.map(|id| Record::new(id, vec![id as f32, 1.0]).entity(PERSON))) {
+                Ok(at) => acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push((batch, at.sequence)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Busy),
+            }
+        }
+    };
+    let erasures = std::thread::scope(|scope| {
+        let _writers = [scope.spawn(write), scope.spawn(write)];
+        let mut erasures = Vec::new();
+        for nth in 0..6 {
+            while next.load(Ordering::Relaxed) < (nth + 1) * 25 {
+                env.step().unwrap();
+            }
+            erasures.push(env.erase(PERSON).run().unwrap());
+        }
+        while next.load(Ordering::Relaxed) < 200 {
+            env.step().unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        erasures
+    });
+    (erasures, acknowledged.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A write of a person during their erasure is wholly before it, and then gone, or wholly after it, and then there under
+/// another key: the erasure says up to which write it reached, and that is exact. Nothing is erased twice or lost.
+#[test]
+fn writes_of_a_person_during_their_erasure_are_before_it_or_after() {
+    let mut during = 0;
+    for seed in 0..6 {
+        let memory = Memory::new();
+        let open = |seed| in_memory(&memory, seed).settings(small_settings()).open().unwrap();
+        let db = open(seed);
+        let env = db.environment("acme").unwrap();
+        let (erasures, batches) = written_while_erased(&env);
+        let last = erasures.last().unwrap();
+        let through = last.receipt.as_ref().unwrap().statement().begun.sequence;
+        let left = batches.iter().filter(|(_, sequence)| *sequence > through);
+        let expected: BTreeSet<u64> = left.flat_map(|(batch, _)| batch * BATCH..(batch + 1) * BATCH).collect();
+        let erased: u64 = erasures.iter().map(|erasure| erasure.records_deleted).sum();
+        assert_eq!(erased + expected.len() as u64, batches.len() as u64 * BATCH, "seed {seed}: some were lost");
+        // What they were sealed with is not what any of the erasures destroyed, so it opens: now, in segments, and again.
+        let held = |env: &Environment| -> BTreeSet<u64> {
+            let docs = env.open_collection("docs").unwrap();
+            let page = docs.scroll().filter(Filter::entity(PERSON)).limit(10_000).with_vector(true).run().unwrap();
+            let id = |record: &Record| match record.id() {
+                RecordId::Num(id) => id,
+                RecordId::Uuid(_) => panic!("ids are numbers here"),
+            };
+            assert!(page.records.iter().all(|record| record.vector()[0] == id(record) as f32));
+            page.records.iter().map(id).collect()
+        };
+        assert_eq!(held(&env), expected, "seed {seed}");
+        env.flush().unwrap();
+        assert_eq!((held(&env), env.verify().unwrap().problems), (expected.clone(), vec![]), "seed {seed}");
+        drop(env);
+        db.close().unwrap();
+        let env = open(seed + 100).open_environment("acme").unwrap();
+        assert_eq!((held(&env), env.verify().unwrap().problems), (expected, vec![]), "seed {seed}");
+        during += u64::from(erasures.iter().any(|erasure| erasure.records_deleted > 0));
+    }
+    assert_eq!(during, 6);
 }

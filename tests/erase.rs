@@ -4,9 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "copies directories and looks into files")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::{Collection, DrillReport, Environment, ErrorKind, Filter, Record, RecordId, Step};
-use lethedb_tests::world::on_disk;
+use lethedb_tests::world::{on_disk, over};
+use storage::backend::Faulty;
+use storage::backend::faulty::{Crash, Fault, FaultKind};
 
 fn vector(id: u64) -> Vec<f32> {
     (0..8).map(|i| ((id * 31 + i * 17) % 101) as f32 - 50.5).collect()
@@ -210,4 +213,59 @@ fn a_dropped_collection_takes_its_keys_along() {
     assert_eq!((drill.report().opened, drill.report().erased), (20, 20));
     assert_eq!(env.collection("docs").dimension(5).open_or_create().unwrap().count().run().unwrap().count, 0);
     assert_eq!(kept.count().run().unwrap().count, 20);
+}
+
+/// An erasure that failed before its epoch goes on later. What is written meanwhile came after it, so it must not be sealed
+/// under the key that is about to go.
+#[test]
+fn what_is_written_after_an_erasure_that_failed_half_way_is_kept() {
+    const PERSON: &str = "person-0003";
+    let mut half_way = 0;
+    for after in 0..60 {
+        let disk = Faulty::new();
+        let open = |seed| over(Arc::new(disk.clone()), seed).open().unwrap();
+        let db = open(1);
+        let env = db.environment("acme").unwrap();
+        let docs = env.collection("docs").dimension(8).open_or_create().unwrap();
+        docs.upsert(records(0, 20)).unwrap();
+        env.flush().unwrap();
+        disk.fail(Some(Fault { at: disk.operations() + after, kind: FaultKind::TooManyFiles, sticky: false }));
+        let failed = env.erase(PERSON).run().is_err();
+        disk.fail(None);
+        let was_hidden = docs.count().filter(Filter::entity(PERSON)).run().unwrap().count == 0;
+        if docs.upsert([Record::new(100u64, vector(100)).entity(PERSON)]).is_err() {
+            // What failed was a sync, after which nothing is taken in before a restart.
+            continue;
+        }
+        half_way += u64::from(failed && was_hidden);
+        env.flush().unwrap();
+        let found = |env: &Environment| {
+            let docs = env.open_collection("docs").unwrap();
+            (docs.get(100u64).unwrap().is_some(), docs.get(3u64).unwrap().is_none())
+        };
+        assert_eq!(found(&env), (true, was_hidden), "{after}");
+        drop((docs, env));
+        db.close().unwrap();
+        let env = open(2).environment("acme").unwrap();
+        assert_eq!((found(&env), env.verify().unwrap().problems), ((true, was_hidden), vec![]), "{after}");
+    }
+    assert!(half_way > 0, "no erasure failed half-way");
+}
+
+/// What others have in no segment yet goes into another log, since the old one's key goes: a process that dies right after
+/// the erasure finds it there.
+#[test]
+fn records_of_others_in_the_log_outlive_an_erasure_and_a_crash() {
+    let disk = Faulty::new();
+    let open = |disk: &Faulty, seed| over(Arc::new(disk.clone()), seed).open().unwrap();
+    let db = open(&disk, 1);
+    let env = db.environment("acme").unwrap();
+    env.collection("docs").dimension(8).open_or_create().unwrap().upsert(records(0, 20)).unwrap();
+    env.erase("person-0003").run().unwrap();
+    for crash in [Crash::Process, Crash::DropAll, Crash::KeepAll] {
+        let db = open(&Faulty::on(disk.medium().crashed(crash)), 2);
+        let docs = db.environment("acme").unwrap().open_collection("docs").unwrap();
+        assert_eq!(docs.count().run().unwrap().count, 18, "{crash:?}");
+        assert!((0..20).all(|id| docs.get(id).unwrap().is_some() == (id % 10 != 3)), "{crash:?}");
+    }
 }

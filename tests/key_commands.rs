@@ -141,3 +141,16 @@ fn shares_are_written_for_their_bearers_and_give_the_key_back() {
     place.secret("both", &both);
     place.given("LETHEDB_SHARES_FILE", "both").holds_its_record();
 }
+
+/// A volume that is not mounted holds an anchor that erasures could not destroy: nobody loses sight of that by accident.
+#[test]
+fn an_anchor_store_that_is_missing_is_given_up_only_by_name() {
+    let place = Place::new();
+    let count = "records count --collection films";
+    place.ok(&format!("--anchor-dir second {count}"));
+    fs::rename(place.path("second"), place.path("unmounted")).unwrap();
+    let (code, _, said) = place.run(count);
+    assert!(code == 1 && said.contains("give_up_missing_anchor_stores"), "{code}: {said}");
+    assert_eq!(place.ok(&format!("{count} --give-up-missing-anchor-stores"))["count"], 1);
+    assert_eq!(place.ok(count)["count"], 1, "it is given up for good");
+}

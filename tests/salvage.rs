@@ -167,3 +167,45 @@ fn nobody_who_was_erased_comes_back() {
     let (env, _) = db.salvage("acme").unwrap();
     assert_eq!(env.open_collection("docs").unwrap().count().run().unwrap().count, 0);
 }
+
+/// Records do not depend on what was told: a store whose audit log is damaged gives all of them, says that it is, and keeps
+/// what is left of it.
+#[test]
+fn a_damaged_audit_log_is_set_aside_and_records_stay() {
+    for damage in ["changed", "cut", "gone"] {
+        let world = World::furnish();
+        let memory = &world.memory;
+        let listed = |prefix: &str| {
+            let names = memory.list("env/acme/audit").unwrap().into_iter();
+            names.filter(|name| name.starts_with(prefix)).collect::<Vec<_>>()
+        };
+        let path = format!("env/acme/audit/{}", listed("events-").pop().unwrap());
+        let mut bytes = memory.read(&path).unwrap();
+        memory.remove(&path).unwrap();
+        if damage == "changed" {
+            bytes[HEADER + 40] ^= 1;
+        } else {
+            bytes.truncate(HEADER + 10);
+        }
+        if damage != "gone" {
+            memory.create(&path).unwrap().append(&bytes).unwrap();
+        }
+        let db = in_memory(memory, 3).open().unwrap();
+        assert_eq!(db.environment("acme").map(drop).unwrap_err().kind(), ErrorKind::Corrupt, "{damage}");
+        let before = listed("");
+        let survey = db.survey("acme").unwrap();
+        assert!(survey.audit_lost && survey.logs.is_empty() && listed("") == before, "{damage}: {survey:?}");
+        let (env, salvage) = db.salvage("acme").unwrap();
+        assert!(salvage.audit_lost && salvage.segments.is_empty(), "{damage}: {salvage:?}");
+        assert_eq!(env.open_collection("docs").unwrap().count().run().unwrap().count, WRITES - 2, "{damage}");
+        // What was left of it is there still, and acts are told in another log, which can be read again.
+        assert_eq!(listed("lost-").len(), before.len(), "{damage}");
+        env.erase("ada").run().unwrap();
+        assert!(env.audit().run().unwrap().events.iter().any(|event| event.action == "entity.erased"), "{damage}");
+        drop(env);
+        db.close().unwrap();
+        let db = in_memory(memory, 4).open().unwrap();
+        assert!(db.environment("acme").unwrap().verify_audit(true).is_ok(), "{damage}");
+        assert!(db.survey("acme").unwrap().is_empty(), "{damage}");
+    }
+}

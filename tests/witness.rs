@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{ErrorKind, Record, RootKey, RowFates, Step, Witness};
+use engine::{Archive, ErrorKind, Record, RootKey, RowFates, Step, Witness};
 use lethedb_tests::world::{ROOT_KEY, on_disk};
 use serde_json::json;
 
@@ -68,6 +68,56 @@ fn rows_of_the_erased_open_for_nobody_in_any_directory() {
     let (fates, sees) = look(&witness, old.parent().unwrap());
     assert_eq!((fates.files, fates.opened, fates.destroyed, fates.unexplained, sees), (2, 40, 10, 0, false));
     assert_eq!(fates.unreadable, Vec::<String>::new());
+}
+
+/// A copy that took the anchors along is not reached by an erasure, which is told; one without them is.
+#[test]
+fn an_anchor_that_was_copied_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, old) = erased(dir.path());
+    let witness = witness(&live);
+    assert_eq!(witness.anchors_before(&live, u64::MAX).unwrap().len(), 1, "that of the keyring itself");
+    let beside = fs::read_dir(live.join("anchors/acme")).unwrap().map(|entry| entry.unwrap().file_name());
+    // A checkpoint lies there, too.
+    let epoch: u64 = beside.into_iter().find_map(|name| name.to_str()?.parse().ok()).unwrap();
+    assert_eq!(witness.anchors_before(&live, epoch).unwrap(), Vec::<String>::new());
+    for place in [old.as_path(), &old.join("anchors"), &old.join("anchors/acme"), old.parent().unwrap()] {
+        assert_eq!(witness.anchors_before(place, epoch).unwrap().len(), 1, "{}", place.display());
+    }
+    fs::remove_dir_all(old.join("anchors")).unwrap();
+    assert_eq!(witness.anchors_before(&old, epoch).unwrap(), Vec::<String>::new());
+}
+
+/// An archive of backups is read by its lists, each file once; what they do not name and what is damaged is told.
+#[test]
+fn rows_in_backups_are_held_against_the_keyring() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, archive) = (dir.path().join("live"), dir.path().join("archive"));
+    let db = on_disk(&live).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.collection("docs").dimension(2).open_or_create().unwrap();
+    let backup = || env.backup(&Archive::create(&archive).unwrap()).unrecoverable(true).run().unwrap();
+    docs.upsert((0..25).map(record)).unwrap();
+    backup();
+    docs.upsert((25..50).map(record)).unwrap();
+    backup();
+    env.erase(GONE).run().unwrap();
+    db.close().unwrap();
+    let witness = witness(&live);
+    let (fates, sees) = look(&witness, &archive);
+    assert_eq!((fates.backups, fates.opened, fates.destroyed, fates.unexplained, sees), (2, 40, 10, 0, false));
+    assert_eq!(fates.unreadable, Vec::<String>::new());
+
+    let place = archive.join("env/acme");
+    fs::write(place.join("rec").join(format!("{}.rec", "ab".repeat(32))), b"somebody").unwrap();
+    assert_eq!(look(&witness, &archive).0.unreadable.len(), 1);
+    let list = place.join("00000000000000000002.backup");
+    let mut bytes = fs::read(&list).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&list, bytes).unwrap();
+    // The rows that only the second one named are not explained by anything any more.
+    let (fates, _) = look(&witness, &archive);
+    assert!(fates.backups == 1 && fates.opened + fates.destroyed == 25 && fates.unreadable.len() > 2, "{fates:?}");
 }
 
 /// The same look, before anybody was erased: it sees them.

@@ -40,7 +40,7 @@ impl Anchors {
         Err(Error::new(
             ErrorKind::KeyUnavailable,
             format!(
-                "the anchor store {name} is not here: name its directory and see that its volume is mounted, or give it up, after which what it holds is never destroyed"
+                "the anchor store {name} is not here: name its directory and see that its volume is mounted, or give it up (give_up_missing_anchor_stores), after which what it holds is never destroyed"
             ),
         ))
     }

@@ -4,7 +4,7 @@
 //! Nothing opens the latch again: not a restart, since the journal is read whole or not at all, and nothing here or in
 //! [`privacy::consent`] takes a tag out. What is stored already stays; whoever wants that gone erases it.
 
-use privacy::audit::Act;
+use privacy::audit::{Act, Pseudonym};
 use privacy::{EntityId, Latch, Tag};
 use serde::Serialize;
 use storage::journal::Subject;
@@ -37,7 +37,7 @@ pub(crate) fn check(env: &EnvironmentState) -> Result<()> {
 pub(crate) fn revoke(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<bool> {
     permit.check(Action::Consent)?;
     let tag = env.keys.read().tag(entity);
-    let subject = env.pseudonym(entity)?;
+    let subject = env.pseudonym(Pseudonym::listed, entity)?;
     env.told(permit, Act::ConsentRevoked { subject }, || merge(env, &shut_for(tag)))
 }
 

@@ -11,7 +11,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use privacy::audit::{Act, Outcome};
+use privacy::audit::{Act, Outcome, Pseudonym};
 use privacy::erasure::{self, Purging, Receipt, Shredding, Stage, Stamp, Subject};
 use privacy::{EntityId, Salt, Wanted};
 use storage::id::SegmentId;
@@ -176,8 +176,9 @@ fn begin(env: &EnvironmentState) -> Result<u64> {
 
 /// Tells whom the job will erase, by pseudonyms that nobody can resolve once it has.
 fn tell_begun(env: &EnvironmentState, permit: &Permit, job: u64, entities: &[EntityId]) -> Result<()> {
-    let entry =
-        |entity| Ok(env.entry(permit, Act::ErasureBegun { subject: env.pseudonym(entity)?, job }, Outcome::Done));
+    let entry = |entity| {
+        Ok(env.entry(permit, Act::ErasureBegun { subject: env.pseudonym(Pseudonym::of, entity)?, job }, Outcome::Done))
+    };
     let entries = entities.iter().map(entry).collect::<Result<_>>()?;
     env.append(entries).map(drop)
 }

@@ -3,7 +3,7 @@
 //! Invariant: an erasure begins before its entity is held, or is refused: both take `maintenance`. Ordinary deletes and
 //! updates are not stopped: a hold keeps the engine from destroying, and not its users from tidying.
 
-use privacy::audit::Act;
+use privacy::audit::{Act, Pseudonym};
 use privacy::{EntityId, Hold, Holds, Tag};
 use serde::Serialize;
 use storage::journal::Subject;
@@ -63,14 +63,16 @@ pub(crate) fn place(env: &EnvironmentState, permit: &Permit, entity: &EntityId, 
         }
         Ok(holds.place(tag, Hold { reason: reason.to_owned().into(), since_ms }))
     };
-    env.told(permit, Act::HoldPlaced { subject: env.pseudonym(entity)? }, || change(env, place, entity))
+    env.told(permit, Act::HoldPlaced { subject: env.pseudonym(Pseudonym::listed, entity)? }, || {
+        change(env, place, entity)
+    })
 }
 
 /// Releases `entity`; `false` if it was not held.
 pub(crate) fn release(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<bool> {
     permit.check(Action::Hold)?;
     let lift = || change(env, |tag, holds| Ok(holds.release(&tag)), entity);
-    env.told(permit, Act::HoldLifted { subject: env.pseudonym(entity)? }, lift)
+    env.told(permit, Act::HoldLifted { subject: env.pseudonym(Pseudonym::listed, entity)? }, lift)
 }
 
 /// The hold on `entity`, if there is one.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use privacy::EntityId;
-use privacy::audit::Act;
+use privacy::audit::{Act, Pseudonym};
 use storage::id::RecordId;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -54,7 +54,7 @@ pub(crate) fn export(env: &Arc<EnvironmentState>, permit: &Permit, entity: &Enti
         }
         if gone_so_far(env) == before {
             let count = left.len() as u64;
-            env.tell(permit, Act::EntityExported { subject: env.pseudonym(entity)?, count })?;
+            env.tell(permit, Act::EntityExported { subject: env.pseudonym(Pseudonym::of, entity)?, count })?;
             return Ok(EntityExport { env: Arc::clone(env), as_of, gone: before, left, failed: false });
         }
     }

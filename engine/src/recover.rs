@@ -84,6 +84,8 @@ pub(crate) struct Found {
     pub env: EnvironmentState,
     /// The logs, by number, that were damaged.
     pub losses: Vec<(u64, Loss)>,
+    /// Whether the audit log is damaged, and left as it is.
+    pub is_audit_lost: bool,
     findings: Findings,
 }
 
@@ -110,7 +112,12 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
     }
     let books = (Consents::open(&dir, &keys, &manifest)?, HoldBook::open(&dir, &keys, &manifest)?);
     let mut interrupted = job::interrupted(&dir, &keys)?;
-    let trail = Trail::open(keys.trail_home(dir.sub(AUDIT)))?;
+    let (trail, is_audit_lost) = match Trail::open(keys.trail_home(dir.sub(AUDIT))) {
+        Err(error) if damaged == Damaged::Salvaged && error.kind() == ErrorKind::Corrupt => {
+            (Trail::unread(keys.trail_home(dir.sub(AUDIT))), true)
+        }
+        opened => (opened?, false),
+    };
     let mut untold = Tally::default();
     let told = |collection: &[u8; 16]| manifest.last_sequence.max(trail.told(collection));
     let (last, losses) =
@@ -123,12 +130,15 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
     let env = assemble(name, dir, (keys, trail, books), shared, manifest, catalog, last + 1);
     *env.hidden.lock() = interrupted;
     *env.tally.lock() = untold;
-    Ok(Found { env, losses, findings })
+    Ok(Found { env, losses, is_audit_lost, findings })
 }
 
 impl Found {
     /// Settles what a crash or a salvage left, after which the environment can be used.
     pub fn settle(self) -> Result<EnvironmentState> {
+        if self.is_audit_lost {
+            self.env.trail.set_aside()?;
+        }
         self.env.shared.reserve.spend(|| settle(&self.env, &self.findings))?;
         Ok(self.env)
     }

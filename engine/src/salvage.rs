@@ -1,5 +1,5 @@
-//! SALVAGE: read what is left of damaged logs and segments → settle the logs → rewrite the segments from the rows that
-//! still open.
+//! SALVAGE: read what is left of damaged logs and segments → set a damaged audit log aside → settle the logs → rewrite the
+//! segments from the rows that still open.
 //!
 //! Invariant: nothing is lost here that an undamaged open would have found, and everything that is lost is counted.
 //! The damaged log is not kept aside: it holds people's data under a key that must be able to go. Nobody who was
@@ -33,6 +33,9 @@ pub struct Salvage {
     pub logs: Vec<SalvagedLog>,
     /// The damaged segments.
     pub segments: Vec<SalvagedSegment>,
+    /// Whether the audit log is damaged, or not the one that was signed. Its files are kept as they are, under names that
+    /// begin with `lost-`, and so are its checkpoints in the anchor stores; another log begins.
+    pub audit_lost: bool,
 }
 
 /// What is left of a damaged log. Each frame is one write: a batch of records, or a delete.
@@ -66,7 +69,7 @@ pub struct SalvagedSegment {
 impl Salvage {
     /// Whether nothing is damaged.
     pub fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.segments.is_empty()
+        self.logs.is_empty() && self.segments.is_empty() && !self.audit_lost
     }
 }
 
@@ -85,14 +88,15 @@ impl Database {
     /// What [`Database::salvage`] would keep and lose of the environment `name`. Changes nothing.
     ///
     /// # Errors
-    /// As [`Database::open_environment`], damaged logs excepted.
+    /// As [`Database::open_environment`], damaged logs and a damaged audit log excepted.
     pub fn survey(&self, name: &str) -> Result<Salvage> {
         name::check(name, "environment")?;
         if let Some(env) = self.entered().iter().find(|env| env.name == name) {
-            return Ok(Salvage { logs: Vec::new(), segments: segments(env, Depth::Look)? });
+            return Ok(Salvage { segments: segments(env, Depth::Look)?, ..Salvage::default() });
         }
         let found = self.read_damaged(name)?;
-        Ok(Salvage { logs: logs(&found.losses), segments: segments(&found.env, Depth::Look)? })
+        let (logs, audit_lost) = (logs(&found.losses), found.is_audit_lost);
+        Ok(Salvage { logs, segments: segments(&found.env, Depth::Look)?, audit_lost })
     }
 
     /// Opens the environment `name` with what is left of its damaged logs, and rewrites its damaged segments from the
@@ -104,7 +108,7 @@ impl Database {
         let mut salvage = Salvage::default();
         let env = self.enter(name, || {
             let found = self.read_damaged(name)?;
-            salvage.logs = logs(&found.losses);
+            (salvage.logs, salvage.audit_lost) = (logs(&found.losses), found.is_audit_lost);
             found.settle()
         })?;
         salvage.segments = segments(&env.state, Depth::Rewrite)?;

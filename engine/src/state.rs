@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use index::{Codes, Scratch};
 use privacy::audit::{Act, Entry, Outcome, Pseudonym};
-use privacy::{Blind, EntityId, Removal, Scope, SectionKey, Wanted};
+use privacy::{Blind, EntityId, Removal, Scope, SectionKey, Tag, Wanted};
 use rand::rngs::StdRng;
 use rayon::ThreadPool;
 use storage::backend::{Dir, Latch};
@@ -206,16 +206,15 @@ impl EnvironmentState {
         Entry { time_ms: self.shared.clock.now_ms(), actor, source, outcome, request: None, act, detail: None }
     }
 
-    /// What the audit log calls an entity. Nobody can resolve it once the entity is erased; who was never here gets one
-    /// too, so that the log does not say who was.
-    pub fn pseudonym(&self, entity: &EntityId) -> Result<Pseudonym> {
+    /// What the audit log calls an entity, by [`Pseudonym::of`] or [`Pseudonym::listed`]. Nobody can resolve it once the
+    /// entity is erased; who was never here gets one too, so that the log does not say who was.
+    pub fn pseudonym(&self, of: fn(&Blind, Scope, &Tag) -> Pseudonym, entity: &EntityId) -> Result<Pseudonym> {
         let keyring = self.keys.read();
         let tag = keyring.tag(entity);
-        let blind = match keyring.blind(&tag) {
-            Some(blind) => blind,
-            None => Arc::new(Blind::generate(&mut generator(&*self.shared.entropy)?)),
-        };
-        Ok(Pseudonym::of(&blind, self.scope, &tag))
+        if let Some(blind) = keyring.blind(&tag) {
+            return Ok(of(&blind, self.scope, &tag));
+        }
+        Ok(of(&Blind::generate(&mut generator(&*self.shared.entropy)?), self.scope, &tag))
     }
 
     pub fn segments_dir(&self) -> Dir {

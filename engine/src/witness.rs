@@ -2,7 +2,8 @@
 //! and does not take the engine's word for it.
 //!
 //! Goes none of the walks and trusts no list: it reads the keyring's pages, the tables of rows and the rows themselves,
-//! whether a manifest names them or not, and asks of each row only whether its key is live, destroyed, or neither. It
+//! whether a manifest names them or not, and asks of each row only whether its key is live, destroyed, or neither. In an
+//! archive of backups, a file of rows can be read only as the list of a backup says; one that none names is told. It
 //! changes nothing, takes no lock, and needs no database to be open; nobody else may be writing meanwhile.
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use privacy::{AnchorStore, Cost, Grade, KeyId, Keyring, RowContext, RowField, Sc
 use serde::Serialize;
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk};
+use storage::backup::{Contents, Digest, Objects, number_of, numbers, read_contents, shelf};
 use storage::id::SegmentId;
 use storage::manifest::read_newest;
 use storage::record::{decode_body, decode_vector};
@@ -57,13 +59,16 @@ pub struct RowFates {
     pub destroyed: u64,
     /// Rows that are neither: of a key that was never this keyring's, or damaged.
     pub unexplained: u64,
-    /// Files of rows that cannot be read at all, relative to the directory.
+    /// Backups whose lists were read.
+    pub backups: u64,
+    /// Files of rows that cannot be read at all, and lists of backups, relative to the directory.
     pub unreadable: Vec<String>,
 }
 
 /// The keyring of an environment, read for a check.
 pub struct Witness {
     keyring: Keyring,
+    environment: String,
 }
 
 impl Witness {
@@ -111,7 +116,7 @@ impl Witness {
             clock: Arc::new(SystemClock),
         })?;
         let keyring = keys.read().clone();
-        Ok(Self { keyring })
+        Ok(Self { keyring, environment: environment.to_owned() })
     }
 
     /// The environment that it is of, as receipts name it.
@@ -143,6 +148,35 @@ impl Witness {
         Ok(fates)
     }
 
+    /// The anchors of the environment anywhere below `dir` that are of keyrings from before `epoch`, as paths relative to it:
+    /// whoever has one of them, a keyring of that time and the root key reads what was destroyed since. One that is damaged
+    /// counts, as some of its bytes may be left.
+    ///
+    /// # Errors
+    /// Those of listing directories.
+    pub fn anchors_before(&self, dir: &Path, epoch: u64) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let root = existing(dir)?;
+        if dir.file_name().is_some_and(|name| *name == *self.environment) {
+            older(&root, epoch, &mut found)?;
+        }
+        self.walk_anchors(&root, DEPTH_MAX, epoch, &mut found)?;
+        Ok(found)
+    }
+
+    fn walk_anchors(&self, dir: &Dir, depth: usize, epoch: u64, found: &mut Vec<String>) -> Result<()> {
+        for name in listed(dir)? {
+            let inner = dir.sub(&name);
+            if depth > 0 && name != SEGMENTS && inner.list().is_ok() {
+                if name == self.environment {
+                    older(&inner, epoch, found)?;
+                }
+                self.walk_anchors(&inner, depth - 1, epoch, found)?;
+            }
+        }
+        Ok(())
+    }
+
     fn fate(&self, key: KeyId) -> Fate {
         match (self.keyring.dek_by_id(key), self.keyring.is_destroyed(key)) {
             (Some(_), _) => Fate::Live,
@@ -152,9 +186,12 @@ impl Witness {
     }
 
     fn walk(&self, dir: &Dir, depth: usize, look: &mut dyn FnMut(&[u8]), fates: &mut RowFates) -> Result<()> {
-        let names = dir.list().map_err(|e| Error::io("a directory cannot be listed", e))?;
+        let names = listed(dir)?;
         if names.iter().any(|name| name == SEGMENTS) {
             self.environment(dir, look, fates)?;
+        }
+        if names.iter().any(|name| number_of(name).is_some()) {
+            self.archive(dir, look, fates)?;
         }
         for name in names {
             let inner = dir.sub(&name);
@@ -182,6 +219,43 @@ impl Witness {
             }
         }
         Ok(())
+    }
+
+    /// Reads every file of rows in an archive's directory of an environment, once.
+    fn archive(&self, dir: &Dir, look: &mut dyn FnMut(&[u8]), fates: &mut RowFates) -> Result<()> {
+        let unreadable = |e| Error::io("an archive of backups cannot be listed", e);
+        let (table_key, scope) = (self.keyring.table_key(), self.keyring.scope());
+        let mut seen: BTreeSet<Digest> = BTreeSet::new();
+        for number in numbers(dir).map_err(unreadable)? {
+            let Ok(contents) = read_contents(dir, number, (&table_key, scope)) else {
+                fates.unreadable.push(dir.path(&format!("{number:020}.backup")));
+                continue;
+            };
+            fates.backups += 1;
+            self.backup(dir, &contents, &mut seen, look, fates);
+        }
+        fates.unreadable.extend(Objects::of(dir).strays(&seen).map_err(unreadable)?);
+        Ok(())
+    }
+
+    fn backup(
+        &self,
+        dir: &Dir,
+        contents: &Contents,
+        seen: &mut BTreeSet<Digest>,
+        look: &mut dyn FnMut(&[u8]),
+        fates: &mut RowFates,
+    ) {
+        let (files, table_key) = (shelf(dir, contents), self.keyring.table_key());
+        for (collection, segment) in contents.segments() {
+            if !seen.insert(segment.digest) {
+                continue;
+            }
+            match RowsFile::open(&files, segment.id, &table_key, self.keyring.scope()) {
+                Ok(rows) => self.file(&rows, &BTreeSet::from([collection.id.0]), look, fates),
+                Err(_) => fates.unreadable.push(Objects::of(dir).path(&segment.digest)),
+            }
+        }
     }
 
     fn file(
@@ -233,6 +307,18 @@ enum Fate {
     Live,
     Destroyed,
     Unknown,
+}
+
+/// Adds the anchors of epochs before `epoch` in `dir`.
+fn older(dir: &Dir, epoch: u64, found: &mut Vec<String>) -> Result<()> {
+    let store = AnchorDir::new(dir.clone(), Grade::OtherVolume);
+    let listed = store.list().map_err(|e| Error::io("an anchor store cannot be listed", e))?;
+    found.extend(listed.into_iter().filter(|other| *other < epoch).map(|other| dir.path(&format!("{other:020}"))));
+    Ok(())
+}
+
+fn listed(dir: &Dir) -> Result<Vec<String>> {
+    dir.list().map_err(|e| Error::io("a directory cannot be listed", e))
 }
 
 fn existing(path: &Path) -> Result<Dir> {

@@ -258,6 +258,10 @@ fn names(kind: Kind) -> [&'static str; 3] {
         Kind::NewKeys => ["new keys refused", "new keys right", "new keys torn"],
         Kind::Anchor => ["anchor refused", "anchor right", ""],
         Kind::Job => ["job refused", "job right", ""],
+        Kind::Progress => ["progress refused", "progress right", ""],
+        Kind::Events => ["events refused", "events right", "events torn"],
+        Kind::Mark => ["mark refused", "mark right", ""],
+        Kind::Receipt => ["receipt refused", "receipt right", ""],
         Kind::RootKeyFile => ["root key file refused", "root key file right", ""],
     }
 }

@@ -9,7 +9,7 @@ use engine::EntityId;
 use index::{Ann, Metric, Space};
 use privacy::{
     Anchor, AnchorStore, Grade, Keyring, RootKey, RowContext, RowField, Scope, SectionContext, SectionKind, Tag,
-    open_row, open_section, parse_root_key,
+    erasure, open_row, open_section, parse_root_key,
 };
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Memory};
@@ -38,6 +38,10 @@ pub enum Kind {
     NewKeys,
     Anchor,
     Job,
+    Progress,
+    Events,
+    Mark,
+    Receipt,
     RootKeyFile,
 }
 
@@ -47,7 +51,7 @@ pub type Parts = Vec<Option<Vec<u8>>>;
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Identity,
         Self::Manifest,
         Self::Log,
@@ -59,6 +63,10 @@ impl Kind {
         Self::NewKeys,
         Self::Anchor,
         Self::Job,
+        Self::Progress,
+        Self::Events,
+        Self::Mark,
+        Self::Receipt,
         Self::RootKeyFile,
     ];
 
@@ -78,6 +86,10 @@ impl Kind {
             (name.starts_with("keyring/new-"), Self::NewKeys),
             (name.starts_with(&format!("anchors/{ENVIRONMENT}/0")), Self::Anchor),
             (name.starts_with("jobs/") && name.ends_with(".job"), Self::Job),
+            (name.starts_with("jobs/") && name.ends_with(".progress"), Self::Progress),
+            (name.starts_with("audit/events-"), Self::Events),
+            (name.starts_with("audit/mark-"), Self::Mark),
+            (name.starts_with("receipts/") && name.ends_with(".receipt"), Self::Receipt),
             (name == ROOT_KEY_FILE, Self::RootKeyFile),
         ]
         .into_iter()
@@ -87,7 +99,7 @@ impl Kind {
     /// Whether a crash may leave the end of such a file torn.
     #[must_use]
     pub fn is_log(self) -> bool {
-        matches!(self, Self::Log | Self::NewKeys)
+        matches!(self, Self::Log | Self::NewKeys | Self::Events)
     }
 }
 
@@ -158,6 +170,12 @@ impl Reader {
                     SectionContext { scope: self.scope, kind: SectionKind::Job, file: decimal(path), place: 0 };
                 Ok(whole(open_section(&key, &context, bytes).map_err(text)?.to_vec()))
             }
+            Kind::Events => self.events(path, bytes),
+            Kind::Progress => {
+                let job = erasure::Job::open(&self.keyring.audit_key(), self.scope, decimal(path), bytes);
+                Ok(whole(format!("{:?}", job.map_err(text)?).into_bytes()))
+            }
+            Kind::Mark | Kind::Receipt => Ok(whole(self.told(path, bytes)?)),
             Kind::RootKeyFile => {
                 // The file has no checksum: the fingerprint in the root page is what tells a wrong key.
                 let key = parse_root_key(str::from_utf8(bytes).map_err(text)?).map_err(text)?;
@@ -172,6 +190,30 @@ impl Reader {
         let key = self.keyring.log_key(number).unwrap();
         let log = replay(at, number, &key, self.scope).map_err(text)?;
         Ok(log.entries.iter().map(|(sequence, entry)| Some(entry_bytes(*sequence, entry))).collect())
+    }
+
+    /// The frames of a block of the audit log, each of one or more events.
+    fn events(&self, path: &str, bytes: &[u8]) -> Result<Parts, String> {
+        let (scope, numbers) = (self.scope, decimals(path));
+        let file = (numbers[0] << 27) | numbers[1];
+        let frames = read_frames(bytes, LogKind::Audit, file).map_err(text)?.payloads;
+        let open = |(place, at): (u64, std::ops::Range<usize>)| {
+            let context = SectionContext { scope, kind: SectionKind::AuditFrame, file, place };
+            let plain = open_section(&self.keyring.audit_key(), &context, &bytes[at]);
+            plain.map(|plain| Some(plain.to_vec())).map_err(text)
+        };
+        (0..).zip(frames).map(open).collect()
+    }
+
+    /// A mark or a receipt.
+    fn told(&self, path: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let numbers = decimals(path);
+        let (kind, place) = match numbers.get(1) {
+            None => (SectionKind::AuditWatermark, 0),
+            Some(version) => (SectionKind::Receipt, *version),
+        };
+        let context = SectionContext { scope: self.scope, kind, file: numbers[0], place };
+        Ok(open_section(&self.keyring.audit_key(), &context, bytes).map_err(text)?.to_vec())
     }
 
     fn rows(&self, path: &str, at: &Dir) -> Result<Parts, String> {
@@ -307,6 +349,12 @@ pub(crate) fn find<'a>(tree: &'a Tree, what: &str) -> (&'a str, &'a [u8]) {
 pub(crate) fn decimal(path: &str) -> u64 {
     let digits = |c: char| !c.is_ascii_digit();
     path.rsplit('/').next().unwrap().split(digits).find_map(|part| part.parse().ok()).unwrap()
+}
+
+/// Every number in the name of a file, in order.
+fn decimals(path: &str) -> Vec<u64> {
+    let name = path.rsplit('/').next().unwrap();
+    name.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
 /// The first number in a name such as `000000000000002a-0000000000000003.del`.

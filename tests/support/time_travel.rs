@@ -3,28 +3,37 @@
 //! It opens every keyring page that these open, replays every log of keys, and with all keys from all of them opens
 //! whatever opens of every version of every file, row blobs with every data key it has and not only with the one that a
 //! table names. Invariant: whether a person can be found depends on the anchors alone; with a destroyed one added to the
-//! live ones this very code finds them, or it would prove nothing by finding nobody.
+//! live ones this very code finds them, or it would prove nothing by finding nobody. The adversary may also guess a name: it
+//! then has the tag, by the live keyring, and tries whatever it has as the blind that makes the pseudonym of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use privacy::{
     Anchor, AnchorStore, Dek, EntityId, Grade, Keyring, RootKey, RowContext, RowField, Scope, SectionContext,
-    SectionKey, SectionKind, open_row, open_section,
+    SectionKey, SectionKind, Tag, open_row, open_section,
 };
 use storage::anchor_dir::AnchorDir;
 use storage::backend::faulty::Medium;
 use storage::backend::{Dir, Faulty, Memory};
+use storage::backup::{Contents, digest_of};
 use storage::frame_log::{LogKind, read_frames};
-use storage::id::{RecordId, SegmentId};
+use storage::id::SegmentId;
 use storage::manifest::Manifest;
 use storage::record::decode_body;
 use storage::segment::layout::rows_name;
 use storage::segment::{FieldMap, IdMap, IndexFile, RowsFile};
 use storage::wal::{Entry, salvage, wal_number};
 
+use crate::known::{Known, Person};
+use crate::told::{pseudonyms, told};
 use crate::workload::ENVIRONMENT;
 use crate::world::ROOT_KEY;
+
+/// Where the files of backups are among the others.
+const BACKUPS: &str = "backup/";
+/// What stands before the sealed part of a manifest and of a backup's list.
+const NUMBERED_HEADER: usize = 22;
 
 /// Every version of every file of one environment, and every anchor that there ever was.
 pub struct Archive {
@@ -34,49 +43,48 @@ pub struct Archive {
     anchors: BTreeMap<u64, BTreeSet<[u8; 32]>>,
     /// The epochs whose anchors are there at the end.
     live: BTreeSet<u64>,
-}
-
-/// What somebody with some of the anchors knows.
-#[derive(Default)]
-pub struct Known {
-    /// Every plaintext that opened.
-    pub plain: Vec<Vec<u8>>,
-    /// Every record id in them.
-    pub ids: BTreeSet<u64>,
-    /// Every data key that a row names, and every key of a log, a job or an index.
-    pub keys: BTreeSet<[u8; 32]>,
-    /// How many keyrings opened.
-    pub keyrings: usize,
+    /// Names that the adversary thinks of.
+    guesses: Vec<EntityId>,
 }
 
 impl Archive {
-    /// Collects the files of `histories`, disks that recorded, in the order of time.
+    /// Collects the files of `histories`, disks that recorded, in the order of time. The adversary thinks of these names.
     ///
     /// # Errors
     /// Says what the store lacks.
-    pub fn of(histories: &[&Faulty]) -> Result<Self, String> {
+    pub fn of(histories: &[&Faulty], guesses: &[&str]) -> Result<Self, String> {
         let last = histories.last().ok_or("no history")?.medium();
         let identity = last.read("lethedb.json").map_err(|error| error.to_string())?;
         let identity: serde_json::Value = serde_json::from_slice(&identity).map_err(|error| error.to_string())?;
         let store = identity["store"].as_str().and_then(|store| uuid::Uuid::parse_str(store).ok());
         let scope = Scope::new(store.ok_or("lethedb.json names no store")?.into_bytes(), ENVIRONMENT);
         let (versions, anchors) = (BTreeMap::new(), BTreeMap::new());
-        let mut archive = Self { scope, versions, anchors, live: BTreeSet::new() };
-        for disk in histories {
-            for (_, medium) in disk.history() {
-                archive.add(&medium);
-            }
-            archive.add(&disk.medium());
-        }
+        let guesses = guesses.iter().filter_map(|name| EntityId::new(*name).ok()).collect();
+        let mut archive = Self { scope, versions, anchors, live: BTreeSet::new(), guesses };
+        histories.iter().for_each(|disk| archive.add_all(disk, ""));
         archive.live = anchors_of(&last).into_keys().collect();
         Ok(archive)
     }
 
-    fn add(&mut self, medium: &Medium) {
+    /// Adds what an archive of backups ever held, another disk that recorded.
+    #[must_use]
+    pub fn with_backups(mut self, archive: &Faulty) -> Self {
+        self.add_all(archive, BACKUPS);
+        self
+    }
+
+    fn add_all(&mut self, disk: &Faulty, below: &str) {
+        for (_, medium) in disk.history() {
+            self.add(&medium, below);
+        }
+        self.add(&disk.medium(), below);
+    }
+
+    fn add(&mut self, medium: &Medium, below: &str) {
         let inside = format!("env/{ENVIRONMENT}/");
         for path in medium.paths() {
             if let (Some(name), Ok(bytes)) = (path.strip_prefix(&inside), medium.read(path)) {
-                let versions = self.versions.entry(name.to_owned()).or_default();
+                let versions = self.versions.entry(format!("{below}{name}")).or_default();
                 if !versions.contains(&bytes) {
                     versions.insert(bytes);
                 }
@@ -100,22 +108,30 @@ impl Archive {
         self.with(&self.anchors.values().flatten().copied().collect::<Vec<_>>())
     }
 
-    /// The keys and blinds that `entity` ever had.
+    /// What `entity` ever had, by all anchors that there ever were.
     #[must_use]
-    pub fn secrets(&self, entity: &str) -> BTreeSet<[u8; 32]> {
-        let Ok(entity) = EntityId::new(entity) else { return BTreeSet::new() };
+    pub fn person(&self, entity: &str) -> Person {
+        let mut person = Person::default();
+        let Ok(entity) = EntityId::new(entity) else { return person };
         let anchors: Vec<[u8; 32]> = self.anchors.values().flatten().copied().collect();
-        let mut secrets = BTreeSet::new();
         let keyrings = self.keyrings(&anchors);
-        let Some(first) = keyrings.first() else { return secrets };
+        let Some(first) = keyrings.first() else { return person };
         let collections = self.manifests(&first.table_key(), &mut Known::default());
+        let tag = first.tag(&entity);
         for keyring in &keyrings {
-            let tag = keyring.tag(&entity);
-            secrets.extend(keyring.blind(&tag).map(|blind| *blind.expose()));
+            person.blinds.extend(keyring.blind(&tag).map(|blind| *blind.expose()));
             let deks = collections.iter().filter_map(|collection| keyring.dek(&tag, *collection));
-            secrets.extend(deks.map(|(_, dek)| *dek.expose()));
+            person.keys.extend(deks.map(|(_, dek)| *dek.expose()));
         }
-        secrets
+        person.pseudonyms = self.pseudonyms(&tag, &person.blinds);
+        person.tag = Some(tag);
+        person
+    }
+
+    /// What the audit log would call the person with this tag, if any of these were the blind.
+    #[must_use]
+    pub fn pseudonyms<'a>(&self, tag: &Tag, blinds: impl IntoIterator<Item = &'a [u8; 32]>) -> BTreeSet<[u8; 32]> {
+        pseudonyms(tag, self.scope, blinds)
     }
 
     fn files<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Vec<u8>)> {
@@ -173,8 +189,13 @@ impl Archive {
         let collections = self.manifests(&table_key, &mut known);
         let segments = || self.files("seg/").filter_map(|(name, bytes)| Some((segment_of(name)?, name, bytes)));
         let mut deks: BTreeMap<[u8; 32], Arc<Dek>> = BTreeMap::new();
-        for (segment, name, bytes) in segments().filter(|(_, name, _)| name.ends_with(".rec")) {
-            let Some(rows) = rows_of(segment, name, bytes, &table_key, self.scope) else { continue };
+        let rows_of = |(segment, bytes): (SegmentId, &Vec<u8>)| rows_of(segment, bytes, &table_key, self.scope);
+        let mut rows: Vec<RowsFile> = segments()
+            .filter(|(segment, name, _)| *name == rows_name(*segment))
+            .filter_map(|(segment, _, bytes)| rows_of((segment, bytes)))
+            .collect();
+        rows.extend(self.backed_up(&table_key, &mut known).into_iter().filter_map(rows_of));
+        for rows in &rows {
             for key in (0..rows.len()).filter_map(|at| Some(rows.row(at).ok()?.key)) {
                 let found = keyrings.iter().filter_map(|keyring| keyring.dek_by_id(key));
                 deks.extend(found.map(|dek| (*dek.expose(), Arc::clone(dek))));
@@ -182,11 +203,7 @@ impl Archive {
         }
         known.keys.extend(deks.keys());
         let deks: Vec<Arc<Dek>> = deks.into_values().collect();
-        for (segment, name, bytes) in segments().filter(|(_, name, _)| name.ends_with(".rec")) {
-            if let Some(rows) = rows_of(segment, name, bytes, &table_key, self.scope) {
-                self.rows(&rows, &deks, &collections, &mut known);
-            }
-        }
+        rows.iter().for_each(|rows| self.rows(rows, &deks, &collections, &mut known));
         for (segment, name, bytes) in segments().filter(|(_, name, _)| name.ends_with(".idx")) {
             for key in distinct(keyrings.iter().filter_map(|keyring| keyring.index_key(segment.0)), &mut known) {
                 index(segment, name, bytes, key, self.scope, &mut known);
@@ -206,7 +223,38 @@ impl Archive {
             }
         }
         self.jobs(&keyrings, &mut known);
+        self.people(&keyrings, &mut known);
         known
+    }
+
+    /// Reads what was written down about people, and looks up whoever it can think of.
+    fn people(&self, keyrings: &[Keyring], known: &mut Known) {
+        for key in distinct(keyrings.iter().map(Keyring::audit_key), known) {
+            known.told.extend(self.files("").flat_map(|(path, bytes)| told(path, bytes, &key, self.scope)));
+        }
+        known.plain.extend(known.told.iter().cloned());
+        for (keyring, name) in keyrings.iter().flat_map(|keyring| self.guesses.iter().map(move |name| (keyring, name)))
+        {
+            known.blinds.extend(keyring.blind(&keyring.tag(name)).map(|blind| *blind.expose()));
+        }
+    }
+
+    /// The files of rows of every backup that there ever was; what their lists say is known.
+    fn backed_up(&self, table_key: &SectionKey, known: &mut Known) -> Vec<(SegmentId, &Vec<u8>)> {
+        let objects: BTreeMap<_, _> = self.files(BACKUPS).map(|(_, bytes)| (digest_of(bytes), bytes)).collect();
+        let mut found = Vec::new();
+        for (name, bytes) in self.files(BACKUPS) {
+            let Some(file) = name.strip_suffix(".backup").and_then(|number| number.parse().ok()) else { continue };
+            let context = SectionContext { scope: self.scope, kind: SectionKind::Backup, file, place: 0 };
+            let sealed = bytes.get(NUMBERED_HEADER..).unwrap_or_default();
+            let Ok(plain) = open_section(table_key, &context, sealed) else { continue };
+            if let Ok(contents) = minicbor::decode::<Contents>(&plain) {
+                let rows = contents.segments().map(|(_, segment)| (segment.id, segment.digest));
+                found.extend(rows.filter_map(|(id, digest)| Some((id, *objects.get(&digest)?))));
+            }
+            known.plain.push(plain.to_vec());
+        }
+        found
     }
 
     /// Opens every blob with every data key, as of every collection.
@@ -264,7 +312,7 @@ impl Archive {
         for (name, bytes) in self.files("MANIFEST-") {
             let Ok(file) = name.parse() else { continue };
             let context = SectionContext { scope: self.scope, kind: SectionKind::Manifest, file, place: 0 };
-            let sealed = bytes.get(22..).unwrap_or_default();
+            let sealed = bytes.get(NUMBERED_HEADER..).unwrap_or_default();
             let Ok(plain) = open_section(table_key, &context, sealed) else { continue };
             if let Ok(manifest) = minicbor::decode::<Manifest>(&plain) {
                 collections.extend(manifest.collections.iter().map(|collection| collection.id.0));
@@ -280,20 +328,6 @@ impl Archive {
             }
         }
         collections
-    }
-}
-
-impl Known {
-    /// Whether any plaintext holds `needle`.
-    #[must_use]
-    pub fn knows(&self, needle: &[u8]) -> bool {
-        self.plain.iter().any(|plain| plain.windows(needle.len()).any(|window| window == needle))
-    }
-
-    fn id(&mut self, id: RecordId) {
-        if let RecordId::Num(number) = id {
-            self.ids.insert(number);
-        }
     }
 }
 
@@ -323,9 +357,8 @@ fn alone(name: &str, bytes: &[u8]) -> Option<Dir> {
     Some(dir)
 }
 
-fn rows_of(segment: SegmentId, name: &str, bytes: &[u8], key: &SectionKey, scope: Scope) -> Option<RowsFile> {
-    (name == rows_name(segment)).then_some(())?;
-    RowsFile::open(&alone(name, bytes)?, segment, key, scope).ok()
+fn rows_of(segment: SegmentId, bytes: &[u8], key: &SectionKey, scope: Scope) -> Option<RowsFile> {
+    RowsFile::open(&alone(&rows_name(segment), bytes)?, segment, key, scope).ok()
 }
 
 fn index(segment: SegmentId, name: &str, bytes: &[u8], key: Arc<SectionKey>, scope: Scope, known: &mut Known) {

@@ -1,4 +1,4 @@
-//! The heir: a log whose environment moved, or lost the volume that the log lay on.
+//! The heir: a log whose environment moved, or lost the volume that the log lay on, or whose events were damaged.
 //!
 //! Invariant: no checkpoint is forgotten. One that was kept where the environment lived goes along; one of a log that was
 //! lost is set aside in its anchor store, where it says what was signed, and out of the way of the log that begins.
@@ -10,6 +10,9 @@ use privacy::AnchorStore;
 use super::log::{Home, Trail};
 use super::mark::open_note;
 use crate::error::{Error, Result};
+
+/// What stands before the names of files that were set aside.
+const LOST: &str = "lost-";
 
 /// Gives the checkpoints that `left` keep to the anchor stores of the log, too.
 ///
@@ -39,5 +42,22 @@ impl Trail {
                 .map_err(|e| Error::io("the checkpoint of the audit log that was lost cannot be set aside", e))?;
         }
         Self::open(home)
+    }
+
+    /// Puts what a log that could not be read has left out of the way of the one that begins, with its checkpoints. All
+    /// of it stays, as evidence.
+    pub fn set_aside(&self) -> Result<()> {
+        let unmovable = |e| Error::io("the damaged audit log cannot be set aside", e);
+        let dir = &self.home.dir;
+        for name in dir.list().map_err(unmovable)?.into_iter().filter(|name| !name.starts_with(LOST)) {
+            let mut aside = format!("{LOST}{name}");
+            while dir.exists(&aside).map_err(unmovable)? {
+                aside.insert_str(0, LOST);
+            }
+            dir.rename(&name, &aside).map_err(unmovable)?;
+        }
+        dir.sync_dir().map_err(unmovable)?;
+        // Until they are, the log is refused for being shorter than they say, and can be salvaged once more.
+        self.home.anchors.iter().try_for_each(|store| store.set_checkpoint_aside().map_err(unmovable))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Home {
 
 /// The audit log of an environment.
 pub(crate) struct Trail {
-    home: Home,
+    pub(super) home: Home,
     book: Mutex<Book>,
 }
 
@@ -80,17 +80,7 @@ impl Trail {
         let names = home.dir.list().map_err(|e| Error::io("the audit log cannot be listed", e))?;
         let (signed, mark) = mark::newest(&place, &names)?.unwrap_or_default();
         let log = mark.log(home.scope, &key)?;
-        let mut book = Book {
-            log,
-            open: Vec::new(),
-            told: mark.told.clone(),
-            mark,
-            signed,
-            writer: None,
-            has_told: false,
-            is_closed: false,
-            unsigned_since: None,
-        };
+        let mut book = Book::new(log, mark, signed);
         let open_block = book.mark.roots.len() as u64;
         let found = block::blocks(&names);
         if let Some(missing) = (0..open_block).find(|block| found.binary_search(block).is_err()) {
@@ -111,6 +101,12 @@ impl Trail {
         let trail = Self { home, book: Mutex::new(book) };
         trail.check_anchors()?;
         Ok(trail)
+    }
+
+    /// A log without events, whatever lies in its directory; nothing may be told before [`Trail::set_aside`].
+    pub fn unread(home: Home) -> Self {
+        let book = Book::new(Log::start(home.scope), Mark::default(), 0);
+        Self { home, book: Mutex::new(book) }
     }
 
     /// Removes what a crash left of marks.
@@ -326,6 +322,11 @@ impl Trail {
 }
 
 impl Book {
+    pub(super) fn new(log: Log, mark: Mark, signed: u64) -> Self {
+        let (told, open, writer) = (mark.told.clone(), Vec::new(), None);
+        Self { log, open, mark, signed, writer, told, has_told: false, is_closed: false, unsigned_since: None }
+    }
+
     fn check_open(&self) -> Result<()> {
         if self.is_closed { Err(Error::new(ErrorKind::Closed, "the database was closed")) } else { Ok(()) }
     }

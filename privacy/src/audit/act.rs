@@ -184,17 +184,17 @@ acts! {
     }
     /// An entity must not be erased for now (legal hold).
     13 "entity.held" HoldPlaced {
-        /// Who.
+        /// Who, by the pseudonym of lists.
         subject: Pseudonym,
     }
     /// A legal hold ended.
     14 "entity.released" HoldLifted {
-        /// Whose.
+        /// Whose, by the pseudonym of lists.
         subject: Pseudonym,
     }
     /// An entity revoked its consent: nothing more of it is taken in.
     15 "consent.revoked" ConsentRevoked {
-        /// Whose.
+        /// Whose, by the pseudonym of lists.
         subject: Pseudonym,
     }
     /// The KEK was rotated.

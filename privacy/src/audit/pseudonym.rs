@@ -18,14 +18,27 @@ use crate::secret::{Blind, SectionKey};
 
 /// The name of an entity in the log: HMAC-SHA-256 of its tag under the blind of its entry. An entity that returns after
 /// an erasure has another blind, hence another pseudonym.
+///
+/// It has a second one in events about lists that keep its tag: see [`Pseudonym::listed`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pseudonym([u8; 32]);
 
 impl Pseudonym {
     /// The pseudonym of the entity with this tag and this blind.
     pub fn of(blind: &Blind, scope: Scope, tag: &Tag) -> Pseudonym {
-        let parts: [&[u8]; 4] = [b"lethedb pseudonym v1\0", &scope.database, &scope.environment, tag.as_bytes()];
-        Pseudonym(keyed(blind, &parts))
+        Pseudonym::labelled(b"lethedb pseudonym v1\0", blind, scope, tag)
+    }
+
+    /// The pseudonym of the same entity in events about a list that keeps tags themselves: the consent latch, legal holds.
+    ///
+    /// Such a list outlives the blind, and shows by order and time which event put a tag there, so whoever guesses a name
+    /// knows that event to be about it. The pseudonym of all other events must not stand in it.
+    pub fn listed(blind: &Blind, scope: Scope, tag: &Tag) -> Pseudonym {
+        Pseudonym::labelled(b"lethedb pseudonym of lists v1\0", blind, scope, tag)
+    }
+
+    fn labelled(label: &[u8], blind: &Blind, scope: Scope, tag: &Tag) -> Pseudonym {
+        Pseudonym(keyed(blind, &[label, &scope.database, &scope.environment, tag.as_bytes()]))
     }
 
     /// The pseudonym with these bytes, as read from an event.
@@ -101,6 +114,8 @@ mod tests {
         let others =
             [of(2, SCOPE, 1), of(1, other, 1), of(1, Scope { database: [3; 16], ..SCOPE }, 1), of(1, SCOPE, 2)];
         assert!(others.iter().all(|other| *other != base));
+        let listed = Pseudonym::listed(&Blind::from_bytes([1; 32]), SCOPE, &Tag::from_bytes([1; 32]));
+        assert_ne!(listed, base, "the events of lists are linked to the others");
         assert_eq!(format!("{base:?}"), "Pseudonym(..)");
     }
 

@@ -27,6 +27,10 @@ pub struct Common {
     /// Mirror the keyrings here, on another volume than the data. Given again, into each.
     #[arg(long, global = true, value_name = "DIR")]
     keyring_mirror: Vec<PathBuf>,
+    /// Go on without anchor stores that are not here, for good: what they hold is never destroyed, and opens every older
+    /// copy of the keyring that somebody has.
+    #[arg(long, global = true)]
+    give_up_missing_anchor_stores: bool,
     /// Environment to work in [default: default].
     #[arg(long, global = true, value_name = "NAME")]
     env: Option<String>,
@@ -43,6 +47,7 @@ pub struct Context {
     pub terminal: Terminal,
     /// The data directory, if the command line names it.
     pub data: Option<PathBuf>,
+    gives_up_missing: bool,
 }
 
 impl Context {
@@ -55,7 +60,12 @@ impl Context {
             anchor_dirs: common.anchor_dir,
             keyring_mirrors: common.keyring_mirror,
         };
-        Ok(Self { config: Config::load(&flags)?, terminal: Terminal::new(common.output), data: common.data })
+        Ok(Self {
+            config: Config::load(&flags)?,
+            terminal: Terminal::new(common.output),
+            data: common.data,
+            gives_up_missing: common.give_up_missing_anchor_stores,
+        })
     }
 
     /// Opens the database; without `create` it must exist.
@@ -80,6 +90,7 @@ impl Context {
     fn finish(&self, builder: Builder) -> Result<Database, Failure> {
         let store = &self.config.store;
         let mut builder = builder.settings(self.config.engine.clone());
+        builder = builder.give_up_missing_anchor_stores(self.gives_up_missing);
         for dir in &store.anchor_dirs {
             builder = builder.anchor_dir(dir);
         }

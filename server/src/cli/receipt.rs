@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use engine::{EntityId, Receipt, Salt, VerifyingKey};
+use serde_json::json;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -15,8 +16,15 @@ pub enum Command {
     /// Show the receipt of an erasure by its number.
     #[command(after_help = "Example:\n  lethedb receipt show --job 3")]
     Show(Show),
+    /// Show the environment's public key, with which others check its receipts.
+    #[command(after_help = "Example:\n  lethedb receipt key --env acme")]
+    Key,
     /// Check a receipt in a file with the environment's public key; no database is opened.
-    #[command(after_help = "Example:\n  lethedb receipt verify user-42.receipt --key 5f…c1")]
+    #[command(
+        after_help = "The key is what `lethedb receipt key` prints where the store is. Have it from the store's \
+        owner by a way that you trust, and not from whoever gave you the receipt.\n\n\
+        Example:\n  lethedb receipt verify user-42.receipt --key 5f…c1"
+    )]
     Verify(Verify),
 }
 
@@ -33,9 +41,9 @@ pub struct Show {
 pub struct Verify {
     /// The receipt, as `erase --receipt` wrote it.
     file: PathBuf,
-    /// The environment's receipt key, 64 hex digits, from where you trust it.
+    /// The environment's receipt key, 64 hex digits: what `lethedb receipt key` prints where the store is.
     #[arg(long, value_name = "HEX")]
-    key: String,
+    key: Option<String>,
     /// Also whether it is about this data subject.
     #[arg(long, requires = "salt")]
     entity: Option<String>,
@@ -48,6 +56,7 @@ pub struct Verify {
 pub fn run(context: &Context, command: &Command) -> Result<(), Failure> {
     match command {
         Command::Show(args) => show(context, args),
+        Command::Key => key(context),
         Command::Verify(args) => verify(context, args),
     }
 }
@@ -60,13 +69,24 @@ fn show(context: &Context, args: &Show) -> Result<(), Failure> {
     Ok(database.close()?)
 }
 
+fn key(context: &Context) -> Result<(), Failure> {
+    let database = context.database(false)?;
+    let key = context.environment(&database)?.receipt_key().to_string();
+    context.terminal.show(&json!({ "receipt_key": key }), &key)?;
+    Ok(database.close()?)
+}
+
 #[expect(clippy::disallowed_methods, reason = "reads a file that the user names")]
 fn verify(context: &Context, args: &Verify) -> Result<(), Failure> {
     let digits = |text: &str, what: &str| -> Result<[u8; 32], Failure> {
         let bytes = from_hex(text).and_then(|bytes| bytes.try_into().ok());
         bytes.ok_or_else(|| Failure::Usage(format!("{what}: 64 hex digits are due")))
     };
-    let key = VerifyingKey(digits(&args.key, "--key")?);
+    let Some(key) = &args.key else {
+        let due = "--key is due, or anybody could have written the receipt: the owner of the store prints it with `lethedb receipt key`";
+        return Err(Failure::Usage(due.into()));
+    };
+    let key = VerifyingKey(digits(key, "--key")?);
     let name = args.file.display().to_string();
     let bytes = fs::read(&args.file).map_err(|source| Failure::File { file: name.clone(), source })?;
     let receipt = Receipt::decode(&bytes).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;

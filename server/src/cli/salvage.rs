@@ -27,7 +27,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             .note("Nothing was changed. Restore a backup if there is one; else run this again with --yes.")?;
     }
     database.close()?;
-    match salvage.logs.len() + salvage.segments.len() {
+    match salvage.logs.len() + salvage.segments.len() + usize::from(salvage.audit_lost) {
         problems if problems > 0 && !args.yes => Err(Failure::Damaged(problems)),
         _ => Ok(()),
     }
@@ -38,7 +38,7 @@ struct Told<'a>(&'a Salvage);
 
 impl Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Salvage { logs, segments } = self.0;
+        let Salvage { logs, segments, audit_lost } = self.0;
         if self.0.is_empty() {
             return f.write_str("Nothing is damaged that would need a salvage.");
         }
@@ -64,6 +64,13 @@ impl Display for Told<'_> {
             writeln!(
                 f,
                 "No copy of a damaged log is kept: it holds people's data under a key that must be able to go."
+            )?;
+        }
+        if *audit_lost {
+            writeln!(f, "The audit log is damaged, or not the one that was signed; records do not depend on it.")?;
+            writeln!(
+                f,
+                "It is kept in audit/lost-*, with its checkpoints in the anchor stores, and another begins. Who can change files can do this, too: find out who did."
             )?;
         }
         f.write_str("Nobody who was erased comes back: their keys are destroyed.")

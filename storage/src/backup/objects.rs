@@ -92,19 +92,27 @@ impl Objects {
         file.publish()
     }
 
+    /// The paths inside the archive of the files that are none of `named`: what interrupted copies left, and what backups
+    /// that are gone named.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn strays(&self, named: &BTreeSet<Digest>) -> io::Result<Vec<String>> {
+        Ok(self.others(named)?.iter().map(|stray| self.dir.path(stray)).collect())
+    }
+
     /// Removes every file but those of `named`, and what interrupted copies left.
     ///
     /// # Errors
     /// Those of the backend.
     pub fn keep_only(&self, named: &BTreeSet<Digest>) -> io::Result<()> {
+        self.others(named)?.iter().try_for_each(|other| self.dir.remove(other))
+    }
+
+    fn others(&self, named: &BTreeSet<Digest>) -> io::Result<Vec<String>> {
         let named: BTreeSet<String> = named.iter().map(name).collect();
-        for found in self.dir.list()? {
-            let is_ours = found.trim_end_matches(".tmp").ends_with(ENDING);
-            if is_ours && !named.contains(&found) {
-                self.dir.remove(&found)?;
-            }
-        }
-        Ok(())
+        let is_other = |found: &String| found.trim_end_matches(".tmp").ends_with(ENDING) && !named.contains(found);
+        Ok(self.dir.list()?.into_iter().filter(is_other).collect())
     }
 }
 

@@ -23,11 +23,12 @@ const TOLD_MAX: usize = 10;
 pub struct Args {
     /// File of the receipt that the erasure gave, as bytes or as hexadecimal digits.
     receipt: PathBuf,
-    /// The public key of the environment that signs its receipts, as 64 hexadecimal digits. Have it from its owner, and
-    /// not from whoever gave you the receipt.
+    /// The public key of the environment that signs its receipts, as 64 hexadecimal digits: what `lethedb receipt key`
+    /// prints. Have it from the store's owner, and not from whoever gave you the receipt.
     #[arg(long, value_name = "HEX")]
     public_key: Option<String>,
-    /// A directory that must not open for the person either: a backup or another copy. Can be given more than once.
+    /// A directory that must not open for the person either: an archive of backups or another copy. Can be given more than
+    /// once.
     #[arg(long = "backup", value_name = "DIR")]
     backups: Vec<PathBuf>,
     /// The person, exactly as the records named them, to be looked for everywhere.
@@ -62,9 +63,12 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     tell_short(&things, &needles, &mut report);
     let scanner = Scanner::new(needles)
         .ok_or_else(|| Failure::Check("the scanner misses what was put before it; nothing was looked for".into()))?;
-    let dirs: Vec<&Path> = context.data.iter().chain(&args.backups).map(PathBuf::as_path).collect();
-    check_keys(context, &receipt, &dirs, &scanner, &mut report)?;
-    check_bytes(&dirs, &scanner, &mut report)?;
+    let store = &context.config.store;
+    let keys = store.anchor_dirs.iter().chain(&store.keyring_mirrors);
+    let copies: Vec<&Path> = context.data.iter().chain(&args.backups).map(PathBuf::as_path).collect();
+    let all: Vec<&Path> = copies.iter().copied().chain(keys.map(PathBuf::as_path)).collect();
+    check_keys(context, &receipt, (&copies, &all), &scanner, &mut report)?;
+    check_bytes(&all, &scanner, &mut report)?;
     context.terminal.show(&report, &report)?;
     match report.count(Outcome::Fails) {
         0 => Ok(()),
@@ -75,7 +79,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 fn check_signature(receipt: &Receipt, args: &Args, report: &mut Report) -> Result<(), Failure> {
     let what = "the receipt is signed, and in the audit log";
     let Some(key) = &args.public_key else {
-        report.note(what, Outcome::NotChecked, "needs --public-key; anybody could have written the receipt");
+        report.note(
+            what,
+            Outcome::NotChecked,
+            "needs --public-key, from `lethedb receipt key`; anybody could have written the receipt",
+        );
         return Ok(());
     };
     match receipt.verify(&VerifyingKey(digits(key, "--public-key")?)) {
@@ -110,54 +118,97 @@ fn tell_short(things: &[&str], needles: &[Needle], report: &mut Report) {
 fn check_keys(
     context: &Context,
     receipt: &Receipt,
-    dirs: &[&Path],
+    (copies, all): (&[&Path], &[&Path]),
     scanner: &Scanner,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let (keys, rows) = ("the keys are destroyed", "every row is a living person's, or its key is destroyed");
+    let (keys, anchors) = ("the keys are destroyed", "no anchor from before the erasure is left");
+    let rows = "every row is a living person's, or its key is destroyed";
+    let leave_out = |report: &mut Report, why: &str| {
+        [keys, anchors, rows].into_iter().for_each(|what| report.note(what, Outcome::NotChecked, why));
+    };
     let store = &context.config.store;
     let Some(data) = &context.data else {
-        report.note(keys, Outcome::NotChecked, "needs --data, the directory with the live keyring");
-        report.note(rows, Outcome::NotChecked, "needs --data, the directory with the live keyring");
+        leave_out(report, "needs --data, the directory with the live keyring");
         return Ok(());
     };
     let opened = Witness::open(data, &store.anchor_dirs, &store.environment, &RootKey::sources());
     let witness = match opened {
         Err(error) if error.kind() == ErrorKind::KeyUnavailable => {
-            report.note(keys, Outcome::NotChecked, error.to_string());
-            report.note(rows, Outcome::NotChecked, error.to_string());
+            leave_out(report, &error.to_string());
             return Ok(());
         }
         opened => opened?,
     };
     let said = receipt.statement();
     if said.scope != witness.scope() {
-        report.note(
-            keys,
-            Outcome::Fails,
-            "the receipt is of another database or environment than --data and --env name",
-        );
+        let why = "the receipt is of another database or environment than --data and --env name";
+        report.note(keys, Outcome::Fails, why);
+        [anchors, rows].into_iter().for_each(|what| report.note(what, Outcome::NotChecked, why));
         return Ok(());
     }
     let Fates { live, destroyed, unknown } = witness.fates(said.shredding.destroyed.iter().map(|key| key.0));
     let detail = format!("of those in the receipt {destroyed} are in the graveyard, {live} live, {unknown} unknown");
     report.hold(keys, live + unknown == 0, detail);
-    for dir in dirs {
+    check_anchors(&witness, said.shredding.epoch, all, report)?;
+    check_rows(&witness, rows, (data, copies), scanner, report)
+}
+
+/// Whose rows there are in each directory, and that the data itself has none of the erased.
+fn check_rows(
+    witness: &Witness,
+    rows: &'static str,
+    (data, copies): (&Path, &[&Path]),
+    scanner: &Scanner,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for dir in copies {
         let mut found = 0;
         let fates = witness.rows(dir, &mut |plain| found += usize::from(scanner.finds(plain)))?;
-        let RowFates { files, opened, destroyed, unexplained, unreadable } = fates;
+        let RowFates { files, opened, destroyed, unexplained, backups, unreadable } = fates;
+        if files == 0 && unreadable.is_empty() {
+            let detail = format!("{}: there is no file of rows in it", dir.display());
+            report.note(rows, Outcome::NotChecked, detail);
+            continue;
+        }
         let counts = format!(
-            "{}: {files} files; {opened} rows open, {destroyed} are of destroyed keys, {unexplained} neither; {} files unreadable",
+            "{}: {files} files, {backups} backups; {opened} rows open, {destroyed} are of destroyed keys, {unexplained} neither; {} files unreadable",
             dir.display(),
             unreadable.len()
         );
         report.hold(rows, unexplained == 0 && unreadable.is_empty(), counts);
+        if *dir == data {
+            let detail = format!(
+                "{}: {destroyed} rows of destroyed keys are left, of this erasure or of one that has yet to purge; they open for nobody",
+                dir.display()
+            );
+            report.hold("the live files hold no row of destroyed keys", destroyed == 0, detail);
+        }
+        tell_some(report, "unreadable", unreadable.iter().map(|file| format!("{}: {file}", dir.display())));
         if scanner.len() > 0 {
             let detail = format!("{}: {found} parts of rows that open hold what was looked for", dir.display());
             report.hold("no row that opens tells of the person", found == 0, detail);
         }
     }
     Ok(())
+}
+
+/// Whether an anchor of before is left, with which a keyring of before opens.
+fn check_anchors(witness: &Witness, epoch: u64, dirs: &[&Path], report: &mut Report) -> Result<(), Failure> {
+    let mut left = Vec::new();
+    for dir in dirs {
+        let found = witness.anchors_before(dir, epoch)?;
+        left.extend(found.iter().map(|anchor| format!("{}: {anchor}", dir.display())));
+    }
+    let detail = format!("{} directories, {} such anchors; others may have copies", dirs.len(), left.len());
+    report.hold("no anchor from before the erasure is left", left.is_empty(), detail);
+    tell_some(report, "an anchor that opens keyrings of before", left.into_iter());
+    Ok(())
+}
+
+/// Tells the first of what was found wrong one by one.
+fn tell_some(report: &mut Report, what: &'static str, found: impl Iterator<Item = String>) {
+    found.take(TOLD_MAX).for_each(|detail| report.note(what, Outcome::Fails, detail));
 }
 
 fn check_bytes(dirs: &[&Path], scanner: &Scanner, report: &mut Report) -> Result<(), Failure> {
