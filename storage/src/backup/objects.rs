@@ -92,19 +92,21 @@ impl Objects {
         file.publish()
     }
 
-    /// Removes every file but those of `named`, and what interrupted copies left.
+    /// Removes every file but those of `named`, and what interrupted copies left. Returns how many bytes went.
     ///
     /// # Errors
     /// Those of the backend.
-    pub fn keep_only(&self, named: &BTreeSet<Digest>) -> io::Result<()> {
+    pub fn keep_only(&self, named: &BTreeSet<Digest>) -> io::Result<u64> {
         let named: BTreeSet<String> = named.iter().map(name).collect();
+        let mut freed = 0;
         for found in self.dir.list()? {
             let is_ours = found.trim_end_matches(".tmp").ends_with(ENDING);
             if is_ours && !named.contains(&found) {
+                freed += self.dir.len(&found)?;
                 self.dir.remove(&found)?;
             }
         }
-        Ok(())
+        Ok(freed)
     }
 }
 
