@@ -8,7 +8,7 @@ use std::sync::Arc;
 use engine::{Consent, Environment, ErrorKind, RestoreReport, Succession};
 use lethedb_tests::places::Places;
 use lethedb_tests::workload::{ENVIRONMENT, record};
-use storage::backend::Memory;
+use storage::backend::{Dir, Memory};
 
 /// Who revoked before the backup and after it, who is held since before it and since after it, and who no more.
 const EARLY: &str = "data-subject-0";
@@ -120,5 +120,81 @@ fn where_the_volume_is_lost_those_of_the_backup_come_back_and_another_log_begins
     assert!(actions(&env).iter().any(|action| action == "backup.restored"));
     let (next, before) = (env.erase(LATE).run().unwrap().job, job);
     assert!(next > before, "no number is given twice");
-    env.receipt(next).unwrap();
+    let receipt = env.receipt(next).unwrap().receipt;
+    receipt.verify(&env.receipt_key()).unwrap();
+    assert!(receipt.checkpoint().lines().next().unwrap().ends_with("/1"), "{}", receipt.checkpoint());
+    // Why somebody is held is not in a backup.
+    let reason = env.hold_of(RELEASED).unwrap().unwrap().reason;
+    assert!(!reason.contains("a case") && reason.contains("backup 1"), "{reason}");
+}
+
+/// Two logs of one name that say different things would be a fork, which the checkpoints of an honest log rule out.
+#[test]
+fn a_log_that_follows_a_lost_one_has_another_name_however_often() {
+    let (world, _, _) = furnished(true);
+    let names = ["new", "newer", "newest"];
+    for (lost, name) in (1..).zip(names) {
+        let db = world.builder(name, lost).succeed(Succession::of(&world.archive()).unwrap()).open().unwrap();
+        let (env, report) = db.restore(ENVIRONMENT, &world.archive()).run().unwrap();
+        assert!(report.audit_lost);
+        env.verify_audit(true).unwrap();
+        drop(env);
+        db.close().unwrap();
+        let anchors = Dir::root(world.part("anchors", 2)).sub(ENVIRONMENT);
+        let kept = anchors.list().unwrap().into_iter().filter(|file| file.contains("checkpoint"));
+        let origins = kept.map(|file| {
+            let note = String::from_utf8(anchors.read(&file).unwrap()).unwrap();
+            note.lines().next().unwrap().to_owned()
+        });
+        let mut origins: Vec<String> = origins.collect();
+        origins.sort();
+        let count = origins.len();
+        origins.dedup();
+        assert_eq!((origins.len(), count), (usize::try_from(lost).unwrap() + 1, count), "{origins:?}");
+        assert_eq!(count, origins.len(), "each log has signed under its own name: {origins:?}");
+    }
+}
+
+#[test]
+fn a_restore_is_refused_where_a_journal_or_the_log_of_now_is_damaged() {
+    for moves in [false, true] {
+        for file in ["consent-", "holds-", "audit/mark-"] {
+            let (world, _, _) = furnished(false);
+            let data = Dir::root(world.part("data", 1)).sub("env").sub(ENVIRONMENT);
+            let (dir, start) = match file.split_once('/') {
+                Some((dir, start)) => (data.sub(dir), start),
+                None => (data, file),
+            };
+            let name = dir.list().unwrap().into_iter().rfind(|name| name.starts_with(start)).unwrap();
+            let mut bytes = dir.read(&name).unwrap();
+            let whole = bytes.clone();
+            let at = bytes.len() / 2;
+            bytes[at] ^= 1;
+            let put = |bytes: &[u8]| {
+                dir.remove(&name).unwrap();
+                dir.write_new(&name, bytes).unwrap();
+            };
+            put(&bytes);
+            let restore = |seed| {
+                let builder = world.builder(if moves { "new" } else { "data" }, seed);
+                let succession = Succession::of(&world.archive()).unwrap().from_backend(world.part("data", 1));
+                let builder = if moves { builder.succeed(succession) } else { builder };
+                let db = builder.open().unwrap();
+                let (env, report) = db.restore(ENVIRONMENT, &world.archive()).run()?;
+                Ok::<_, engine::Error>((db, env, report))
+            };
+            let error = restore(2).map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            let told = error.to_string();
+            assert!(told.contains(&name) && told.contains("nothing was restored"), "{told}");
+            assert!(told.contains("put a whole copy") || told.contains("restore it from a copy"), "{told}");
+            // With the file put back it goes on, and nothing was forgotten meanwhile.
+            put(&whole);
+            let (db, env, _) = restore(3).unwrap();
+            assert_eq!(env.consent(LATE).unwrap(), Consent::Revoked);
+            assert!(env.hold_of(HELD).unwrap().is_some());
+            drop(env);
+            db.close().unwrap();
+        }
+    }
 }

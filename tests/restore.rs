@@ -1,18 +1,16 @@
-//! Restores: an environment holds again what a backup holds, less whoever was erased since, under its live keyring alone;
-//! wherever a crash strikes, it is the old or the restored one, or nothing that opens.
+//! Restores: an environment holds again what a backup holds, less whoever was erased since, under its live keyring alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use engine::{Archive, Database, Environment, ErrorKind, FieldType, Limits, Schema, Succession};
+use engine::{Archive, Database, Environment, ErrorKind, FieldType, Limits, Record, Schema, Succession};
+use lethedb_tests::autopsy::{Autopsy, autopsy};
 use lethedb_tests::backups::{act, expected, held, opened, store};
-use lethedb_tests::lies::{Lie, Lying};
-use lethedb_tests::places::{Backend, Places, furnished};
+use lethedb_tests::scene::Scene;
 use lethedb_tests::workload::{Action, ENVIRONMENT, OWNERS, State, Store, record};
 use lethedb_tests::world::over;
-use storage::backend::faulty::{Crash, Medium};
+use storage::backend::faulty::Crash;
 use storage::backend::{Dir, Faulty, Memory, StorageBackend};
 
 fn archive() -> Archive {
@@ -55,6 +53,10 @@ fn of_ten_earlier_backups_none_brings_an_erased_person_back_and_each_brings_all_
         }
         // One of them comes back, under a new key.
         act(&mut store, &mut state, &Action::Put(150..170, 9));
+        let env = store.environment().unwrap();
+        for (number, state) in &backups {
+            assert_eq!(opened(&env, &archive, *number), expected(state, &[1, 3]), "backup {number}, as a drill");
+        }
     }
     let mut last = 0;
     for (number, state) in &backups {
@@ -112,185 +114,21 @@ fn names_rules_and_dropped_collections_come_back_as_they_were() {
     assert_eq!(docs.count().run().unwrap().count, 1);
 }
 
-/// Every image that a crash during `act` can leave, a few of each kind at each change; and what is left if the power goes
-/// once it has answered.
-fn images(medium: &Medium, outside: bool, lie: Option<Lie>, act: impl FnOnce(&Places)) -> (Vec<Medium>, Medium) {
-    let disk = Faulty::on(medium.clone()).recording();
-    let whole: Backend = match lie {
-        Some(lie) => Arc::new(Lying::new(disk.clone(), lie)),
-        None => Arc::new(disk.clone()),
-    };
-    act(&Places::of(whole, outside));
-    let mut seen = std::collections::HashSet::new();
-    let mut images = Vec::new();
-    for (at, (_, medium)) in (0u64..).zip(disk.history()) {
-        for crash in [Crash::Process, Crash::DropAll, Crash::Subset(at), Crash::Torn(at)] {
-            let image = medium.crashed(crash);
-            if seen.insert(image.fingerprint()) {
-                images.push(image);
-            }
-        }
-    }
-    (images, disk.medium().crashed(Crash::DropAll))
-}
-
-fn on(image: &Medium, outside: bool) -> Places {
-    Places::of(Arc::new(Faulty::on(image.clone())), outside)
-}
-
-fn restore_under_crashes(lie: Option<Lie>) {
-    let (medium, now, kept) = furnished(false);
-    assert_ne!(now, kept);
-    let (images, last) = images(&medium, false, lie, |places| places.restore_in_place(5).unwrap());
-    assert_eq!(on(&last, false).held("data", 6).unwrap(), kept, "it was answered");
-    let mut met = [0, 0];
-    for (at, image) in (0u64..).zip(&images) {
-        let found = on(image, false).held("data", 100 + at).unwrap_or_else(|error| panic!("image {at}: {error}"));
-        assert!(found == now || found == kept, "image {at} is neither");
-        met[usize::from(found == kept)] += 1;
-        if at % 5 == 0 {
-            let places = on(image, false);
-            places.restore_in_place(10_000 + at).unwrap_or_else(|error| panic!("image {at}, again: {error}"));
-            assert_eq!(places.held("data", 20_000 + at).unwrap(), kept);
-        }
-    }
-    assert!(met.iter().all(|count| *count > 10), "{met:?}");
-}
-
-#[test]
-fn a_crash_in_a_restore_leaves_the_old_or_the_restored_and_it_can_be_done_again() {
-    restore_under_crashes(None);
-}
-
-fn take_over_under_crashes(outside: bool, lie: Option<Lie>) {
-    let (medium, now, kept) = furnished(outside);
-    let (images, last) = images(&medium, outside, lie, |places| places.take_over(5).unwrap());
-    assert_eq!(on(&last, outside).held("new", 6).unwrap(), kept, "it was answered");
-    let mut met = [0, 0, 0];
-    for (at, image) in (0u64..).zip(&images) {
-        let old = on(image, outside).held("data", 100 + at).ok();
-        let new = on(image, outside).held("new", 1000 + at).ok();
-        assert!(old.is_none() || new.is_none(), "image {at} opens in two places");
-        assert!(old.as_ref().is_none_or(|found| *found == now), "image {at}");
-        assert!(new.as_ref().is_none_or(|found| *found == kept), "image {at}");
-        met[usize::from(old.is_some()) + 2 * usize::from(new.is_some())] += 1;
-        if at % 3 == 0 {
-            let places = on(image, outside);
-            places.take_over(10_000 + at).unwrap_or_else(|error| panic!("image {at}, again: {error}"));
-            assert_eq!(places.held("new", 20_000 + at).unwrap(), kept);
-            let error = places.held("data", 30_000 + at).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
-        }
-    }
-    assert!(met.iter().all(|count| *count > 3), "{met:?}");
-}
-
-#[test]
-fn a_crash_in_a_take_over_never_leaves_two_homes_and_it_can_be_done_again() {
-    for outside in [false, true] {
-        take_over_under_crashes(outside, None);
-    }
-}
-
-fn back_up_under_crashes(lie: Option<Lie>) {
-    let (medium, now, kept) = furnished(false);
-    let (mut images, last) = images(&medium, false, lie, |places| {
-        let db = places.builder("data", 5).open().unwrap();
-        back_up(&db.open_environment(ENVIRONMENT).unwrap(), &places.archive());
-    });
-    images.push(last);
-    let mut met = [0, 0];
-    for (at, image) in (0u64..).zip(&images) {
-        let places = on(image, false);
-        let db = places.builder("data", 100 + at).open().unwrap();
-        let env = db.open_environment(ENVIRONMENT).unwrap();
-        let listed = env.backups(&places.archive()).unwrap();
-        assert!(listed.iter().all(|listed| listed.problem.is_none()), "image {at}: {listed:?}");
-        assert_eq!(opened(&env, &places.archive(), 1), kept, "image {at}");
-        if listed.len() > 1 {
-            assert_eq!(opened(&env, &places.archive(), 2), now, "image {at}");
-        }
-        assert!(listed.len() > 1 || at + 1 < images.len() as u64, "it was answered");
-        met[listed.len() - 1] += 1;
-        if at % 5 == 0 {
-            let number = back_up(&env, &places.archive());
-            assert_eq!(opened(&env, &places.archive(), number), now, "image {at}, again");
-            env.verify_backup(&places.archive(), Some(1)).unwrap();
-        }
-    }
-    assert!(met.iter().all(|count| *count > 3), "{met:?}");
-}
-
-#[test]
-fn a_crash_in_a_backup_leaves_the_earlier_ones_whole_and_no_half_one() {
-    back_up_under_crashes(None);
-}
-
-/// A suite that stayed green on a disk that lies would prove nothing.
-#[test]
-fn lies_of_the_disk_are_caught() {
-    let is_caught = |suite: &dyn Fn()| catch_unwind(AssertUnwindSafe(suite)).is_err();
-    let archive = [
-        Lie::SkipsSync("archive/env/acme/rec"),
-        Lie::SkipsSync(".backup"),
-        Lie::SkipsSyncDir("archive/env/acme/rec"),
-        Lie::SkipsSyncDir("archive/env/acme"),
-    ];
-    for lie in archive {
-        assert!(is_caught(&|| back_up_under_crashes(Some(lie))), "a backup: {lie:?}");
-    }
-    for lie in [Lie::SkipsSync("MANIFEST"), Lie::SkipsSync("data/env/acme/seg"), Lie::SkipsSyncDir("data/env/acme")] {
-        assert!(is_caught(&|| restore_under_crashes(Some(lie))), "a restore: {lie:?}");
-    }
-    for lie in [Lie::SkipsSync("new/env/acme/keyring"), Lie::SkipsNewDirs] {
-        assert!(is_caught(&|| take_over_under_crashes(false, Some(lie))), "a take-over: {lie:?}");
-    }
-}
-
-/// Two of three full disks refuse the backup; the archive is as it was.
-#[test]
-fn a_full_archive_refuses_and_keeps_what_it_has() {
-    let (medium, now, kept) = furnished(false);
-    let mut refused = 0;
-    for spare in (0..20_000).step_by(800) {
-        let disk = Faulty::on(medium.clone());
-        let places = Places::of(Arc::new(disk.clone()), false);
-        let db = places.builder("data", 5).open().unwrap();
-        let env = db.open_environment(ENVIRONMENT).unwrap();
-        env.flush().unwrap();
-        disk.set_capacity(Some(disk.medium().bytes() + spare));
-        let made = env.backup(&places.archive()).unrecoverable(true).run();
-        disk.set_capacity(None);
-        assert_eq!(opened(&env, &places.archive(), 1), kept);
-        match made {
-            Ok(report) => assert_eq!(opened(&env, &places.archive(), report.backup.number), now),
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Full, "{error}");
-                assert_eq!(env.backups(&places.archive()).unwrap().len(), 1);
-                refused += 1;
-            }
-        }
-    }
-    assert!(refused > 2, "{refused}");
-}
-
 #[test]
 fn the_volume_of_the_data_may_be_lost() {
-    let (medium, _, kept) = furnished(true);
-    let lost = Faulty::on(medium);
-    let places = Places::of(Arc::new(lost), true);
+    let scene = Scene::new(true);
+    let places = scene.on(&scene.medium);
     // Nothing of the old directory: the mirror and the anchors elsewhere, and the archive.
     let db = places.builder("new", 9).succeed(Succession::of(&places.archive()).unwrap()).open().unwrap();
-    let (env, report) = db.restore(ENVIRONMENT, &places.archive()).run().unwrap();
-    assert_eq!(held(&env), kept);
+    let (env, report) = db.restore(ENVIRONMENT, &places.archive()).number(1).run().unwrap();
+    assert_eq!(held(&env), scene.backups[&1]);
     assert!(report.rows.erased > 0);
 }
 
 #[test]
 fn what_cannot_be_restored_is_refused_by_name_and_changes_nothing() {
-    let (medium, now, _) = furnished(false);
-    let disk = Faulty::on(medium.clone());
-    let places = Places::of(Arc::new(disk.clone()), false);
+    let scene = Scene::new(false);
+    let places = scene.on(&scene.medium);
     let number = |db: &Database, number| db.restore(ENVIRONMENT, &places.archive()).number(number).run().map(drop);
 
     // Open, absent, of another database, without a keyring.
@@ -299,7 +137,7 @@ fn what_cannot_be_restored_is_refused_by_name_and_changes_nothing() {
     assert_eq!(number(&db, 1).unwrap_err().kind(), ErrorKind::Busy);
     drop((env, db));
     let db = places.builder("data", 3).open().unwrap();
-    assert_eq!(number(&db, 2).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(number(&db, 3).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(db.restore("nobody", &places.archive()).run().map(drop).unwrap_err().kind(), ErrorKind::KeyUnavailable);
     drop(db);
     let foreign = places.builder("foreign", 4).open().unwrap();
@@ -325,7 +163,12 @@ fn what_cannot_be_restored_is_refused_by_name_and_changes_nothing() {
     let error = number(&db, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     drop(db);
-    assert_eq!(places.held("data", 8).unwrap(), now);
+    // To move for it would be to give up a home for nothing.
+    let error = places.take_over(9).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let told = error.to_string();
+    assert!(told.contains("nothing was moved") && told.contains(&name), "{told}");
+    assert_eq!(held(&places.open("data", 8).unwrap().1), scene.now);
 }
 
 /// A copy of a data directory without its anchors, from before an erasure, with an archive of the same database.
@@ -354,6 +197,65 @@ fn copy_all(from: &Memory, to: &Memory, dir: &str) {
             Err(_) => {
                 to.create_dir(&path).unwrap();
                 copy_all(from, to, &path);
+            }
+        }
+    }
+}
+
+/// What says who somebody was: the name, a word of the payload, the bits of a vector, and an id that nobody else has.
+#[test]
+fn nothing_of_the_erased_is_in_a_home_that_any_of_ten_backups_was_restored_into() {
+    const NAME: &str = "erased-canary";
+    const WORD: &str = "canary-in-the-payload";
+    const ID: u64 = 7_777_777;
+    let bits = [0.123_456_7_f32, -98.765_43, 4.321_098];
+    let bytes: Vec<u8> = bits.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let knows = |found: &Autopsy| {
+        let vector = found.plain.windows(bytes.len()).any(|window| window == bytes);
+        [found.knows(NAME), found.knows(WORD), vector, found.ids.contains(&ID)]
+    };
+    let disk = Faulty::new();
+    let archive = archive();
+    let mut states = Vec::new();
+    let mut store = Store::open(Arc::new(disk.clone()), 1).unwrap();
+    let mut state = State::new();
+    for action in [Action::Open, Action::Create("docs"), Action::Create("notes")] {
+        act(&mut store, &mut state, &action);
+    }
+    for round in 0..10 {
+        act(&mut store, &mut state, &Action::Put(round * 6..round * 6 + 12, round + 1));
+        let canary =
+            Record::new(ID + round % 2, bits.to_vec()).entity(NAME).payload(serde_json::json!({ "said": WORD }));
+        store.docs().unwrap().upsert([canary]).unwrap();
+        if round % 4 == 2 {
+            act(&mut store, &mut state, &Action::Compact);
+        }
+        states.push((back_up(&store.environment().unwrap(), &archive), state.clone()));
+    }
+    drop(store);
+    let found = autopsy(&disk.medium().crashed(Crash::KeepAll)).unwrap();
+    assert_eq!(knows(&found), [true; 4], "it finds what is there");
+    let db = over(Arc::new(disk.clone()), 2).open().unwrap();
+    db.open_environment(ENVIRONMENT).unwrap().erase(NAME).run().unwrap();
+    db.close().unwrap();
+    for (number, state) in states {
+        let (old, new) = (Faulty::on(disk.medium()), Faulty::new());
+        let succession = Succession::of(&archive).unwrap().from_backend(Arc::new(old));
+        let db = over(Arc::new(new.clone()), 50 + number).succeed(succession).open().unwrap();
+        let (env, report) = db.restore(ENVIRONMENT, &archive).number(number).run().unwrap();
+        assert!(report.rows.erased > 0, "backup {number}: {report:?}");
+        assert_eq!(held(&env), expected(&state, &[]), "backup {number}");
+        env.flush().unwrap();
+        drop(env);
+        db.close().unwrap();
+        let medium = new.medium().crashed(Crash::KeepAll);
+        let found = autopsy(&medium).unwrap();
+        assert_eq!(knows(&found), [false; 4], "backup {number}");
+        assert_eq!(found.strays, Vec::<String>::new(), "backup {number}");
+        for path in medium.paths() {
+            let bytes = medium.read(path).unwrap();
+            for needle in [NAME, WORD] {
+                assert!(!bytes.windows(needle.len()).any(|window| window == needle.as_bytes()), "{path}");
             }
         }
     }

@@ -93,10 +93,10 @@ impl Archive {
         Ok(Some(mark.store))
     }
 
-    /// Fails unless it holds backups of `store`.
-    pub(crate) fn check_holds(&self, store: Uuid) -> Result<()> {
+    /// Fails unless it holds backups of the database `store`.
+    pub(crate) fn check_holds(&self, store: [u8; 16]) -> Result<()> {
         match self.store()? {
-            Some(found) if found == store => Ok(()),
+            Some(found) if found.into_bytes() == store => Ok(()),
             Some(_) => Err(Error::new(
                 ErrorKind::Conflict,
                 format!("{} holds backups of another database", self.path.display()),
@@ -105,11 +105,11 @@ impl Archive {
         }
     }
 
-    /// Makes it one of `store`.
+    /// Makes it one of the database `store`.
     ///
     /// # Errors
     /// `Conflict` if it is one of another database, or the directory of one.
-    pub(crate) fn claim(&self, store: Uuid) -> Result<()> {
+    pub(crate) fn claim(&self, store: [u8; 16]) -> Result<()> {
         if self.store()?.is_some() {
             return self.check_holds(store);
         }
@@ -118,17 +118,21 @@ impl Archive {
         if names.iter().any(|name| name == IDENTITY || name == ENVIRONMENTS) {
             return Err(Error::new(ErrorKind::Conflict, format!("{doing}: it is the directory of a database")));
         }
-        let text = serde_json::to_vec_pretty(&Mark { format: FORMAT, store })
+        let text = serde_json::to_vec_pretty(&Mark { format: FORMAT, store: Uuid::from_bytes(store) })
             .map_err(|e| Error::with(ErrorKind::Io, doing.clone(), e))?;
         self.dir.write_new(MARK, &text).map_err(|e| Error::io(doing, e))
     }
 
-    /// Keeps other backups of an environment out for as long as the value lives.
+    /// Keeps whatever else changes the backups of an environment, or counts on them, out for as long as the value lives.
     pub(crate) fn lock(&self, environment: &str) -> Result<Box<dyn Send + Sync>> {
         let dir = self.place(environment);
         dir.make().map_err(|e| Error::io("the archive cannot take a backup", e))?;
         dir.lock(LOCK).map_err(|error| match error {
-            LockError::Held { .. } => Error::with(ErrorKind::Busy, "another backup is being made here", error),
+            LockError::Held { .. } => Error::with(
+                ErrorKind::Busy,
+                "another backup, pruning or restore is at work in this archive; try again once it is done",
+                error,
+            ),
             LockError::Io(e) => Error::io("the archive cannot be locked", e),
         })
     }

@@ -13,17 +13,17 @@ use serde::Serialize;
 use storage::backend::Region;
 use storage::backup::{BackedCollection, BackedSegment, Contents, Digest, Objects, digest_of, write_contents};
 use storage::segment::layout::rows_name;
-use uuid::Uuid;
 
 use crate::archive::Archive;
 use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::home::KeyHome;
 use crate::maintain::cut;
-use crate::opened::{DrillReport, Under, authenticate, open_segment, segments_of, space_of};
+use crate::opened::{DrillReport, Under, verify};
 use crate::permit::Action;
+use crate::prune::{self, Pruned};
 use crate::state::EnvironmentState;
 
 /// What a backup holds.
@@ -99,7 +99,7 @@ impl Environment {
     pub fn backups(&self, archive: &Archive) -> Result<Vec<Listed>> {
         self.permit.check(Action::Operate)?;
         let env = &self.state;
-        archive.check_holds(store_of(env))?;
+        archive.check_holds(env.scope.database)?;
         let table_key = env.keys.read().table_key();
         let list = |number| {
             let contents = archive.contents(&env.name, Some(number), (&table_key, env.scope));
@@ -116,10 +116,28 @@ impl Environment {
     pub fn verify_backup(&self, archive: &Archive, number: Option<u64>) -> Result<(BackupInfo, DrillReport)> {
         self.permit.check(Action::Operate)?;
         let env = &self.state;
-        archive.check_holds(store_of(env))?;
+        archive.check_holds(env.scope.database)?;
         let table_key = env.keys.read().table_key();
         let contents = archive.contents(&env.name, number, (&table_key, env.scope))?;
-        Ok((info(&contents), verify(env, archive, &contents, &mut |_| {})?))
+        let read = || verify(&under(env), &archive.place(&env.name), &contents, &mut |_| {});
+        let rows = env.told(&self.permit, Act::BackupVerified { last: contents.sequence }, read);
+        match rows {
+            // It is no damage that its files went with it meanwhile.
+            Err(_) if !archive.numbers(&env.name)?.contains(&contents.number) => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("backup {} was removed from the archive meanwhile", contents.number),
+            )),
+            rows => Ok((info(&contents), rows?)),
+        }
+    }
+
+    /// Removes all but the newest `keep` backups of this environment from an archive.
+    ///
+    /// # Errors
+    /// `Invalid` if none is to be kept; `Corrupt`, and nothing is removed, where a list does not open or a backup that is to
+    /// be kept lacks a file; `Busy` while another change is made there; as [`Environment::backups`].
+    pub fn prune_backups(&self, archive: &Archive, keep: usize) -> Result<Pruned> {
+        prune::prune(&self.state, &self.permit, archive, keep)
     }
 
     /// Opens backup `number`, or the newest, read-only with the live keyring, as a restore would.
@@ -160,7 +178,7 @@ impl<'a> Backup<'a> {
             check_recoverable(env)?;
         }
         let archive = self.archive;
-        archive.claim(store_of(env))?;
+        archive.claim(env.scope.database)?;
         let _one = archive.lock(&env.name)?;
         let place = archive.place(&env.name);
         let objects = Objects::of(&place);
@@ -194,7 +212,7 @@ impl<'a> Backup<'a> {
             done += bytes;
             progress(Progress { done, total });
         };
-        let rows = verify(env, archive, &contents, &mut checked)?;
+        let rows = verify(&under(env), &place, &contents, &mut checked)?;
         let table_key = env.keys.read().table_key();
         let mut rng = generator(&*env.shared.entropy)?;
         env.told(&self.env.permit, Act::BackupCreated { last: contents.sequence }, || {
@@ -234,7 +252,10 @@ fn pin(env: &EnvironmentState, archive: &Archive) -> Result<Pinned> {
     };
     let made_ms = env.shared.clock.now_ms();
     let latch = env.consents.latch.read().encode();
-    let holds = env.holds.holds.read().encode().to_vec();
+    // Reasons are somebody's own words about a person. A backup outlives holds and erasures, and its list opens under a
+    // key that no erasure destroys.
+    let unknown = format!("not known: the hold comes from backup {number}, and backups keep no reasons");
+    let holds = env.holds.holds.read().with_reason(&unknown).encode().to_vec();
     let mut contents = Contents { number, made_ms, sequence: cut.sequence, collections: Vec::new(), latch, holds };
     let mut files = Vec::new();
     let mut regions = regions.into_iter();
@@ -276,30 +297,9 @@ fn named_elsewhere(env: &EnvironmentState, archive: &Archive) -> Result<(BTreeSe
     Ok((named, all_open))
 }
 
-/// Reads every file of a backup and authenticates every row.
-pub(crate) fn verify(
-    env: &EnvironmentState,
-    archive: &Archive,
-    contents: &Contents,
-    checked: &mut dyn FnMut(u64),
-) -> Result<DrillReport> {
-    let under = Under { keys: &env.keys, scope: env.scope, pool: &env.shared.patient_pool };
-    let files = segments_of(&archive.place(&env.name), contents);
-    let mut report = DrillReport::default();
-    for collection in &contents.collections {
-        let space = space_of(&env.keys, collection.id.0, (collection.metric, collection.dimension))?;
-        for segment in &collection.segments {
-            let (opened, dead) = open_segment(&under, &files, collection, segment, &space)?;
-            report = report.and(authenticate(&under, &opened, &dead)?);
-            checked(segment.bytes);
-        }
-    }
-    Ok(report)
-}
-
-/// The database that an environment belongs to.
-fn store_of(env: &EnvironmentState) -> Uuid {
-    Uuid::from_bytes(env.scope.database)
+/// What opens the rows of an environment's backups while it goes on answering.
+fn under(env: &EnvironmentState) -> Under<'_> {
+    Under { keys: &env.keys, scope: env.scope, pool: &env.shared.patient_pool }
 }
 
 fn info(contents: &Contents) -> BackupInfo {

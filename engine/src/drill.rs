@@ -64,6 +64,7 @@ pub(crate) fn drill_backup(
     number: Option<u64>,
 ) -> Result<Drill> {
     permit.check(Action::Operate)?;
+    archive.check_holds(env.scope.database)?;
     let table_key = env.keys.read().table_key();
     let contents = archive.contents(&env.name, number, (&table_key, env.scope))?;
     env.tell(permit, Act::BackupDrilled {})?;

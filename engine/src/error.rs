@@ -213,7 +213,11 @@ impl From<JournalError> for Error {
             JournalError::Io(error) => kind_of(error),
             JournalError::Damaged { .. } => ErrorKind::Corrupt,
         };
-        Self::with(kind, "a journal of what must not be forgotten cannot be read", error)
+        Self::with(
+            kind,
+            "a journal of consent or legal holds cannot be read; put a whole copy of the file back into the directory of the environment",
+            error,
+        )
     }
 }
 

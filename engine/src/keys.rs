@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use privacy::audit::Origin;
 use privacy::{
     Anchor, AnchorStore, Epoch, Fingerprint, Grade, KeyId, Keyring, Removal, Scope, SectionKey, Stamp, Wanted,
 };
@@ -213,6 +214,7 @@ impl Keys {
         trail::Home {
             dir,
             scope: self.home.scope,
+            origin: Origin::after(self.home.scope, keyring.floor().trail),
             key: keyring.audit_key(),
             signing: keyring.signing_key(),
             anchors: self.home.anchors.stores.clone(),

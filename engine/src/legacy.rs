@@ -4,14 +4,16 @@
 //! Invariant: the live ones win. What the backup knows of consent is added to them, because what was revoked stays revoked;
 //! what it knows of holds counts only where the volume was lost and nothing is left that could have released them.
 
-use privacy::{Holds, Latch};
+use privacy::{Holds, Latch, Wanted};
 use storage::backend::Dir;
 use storage::backup::Contents;
 use storage::journal::{Mark, Place, Subject};
 use storage::manifest::{Manifest, read_newest};
 
+use crate::consents::Consents;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hold_book::HoldBook;
 use crate::journals::read_marked;
 use crate::keys::Keys;
 use crate::state::EnvironmentState;
@@ -52,10 +54,28 @@ impl Legacy {
         Ok(Self { consent, holds, is_lost: false })
     }
 
-    /// Opens the audit log; where it was lost, another one begins.
+    /// Fails where something in `dir`, the directory of the live environment, does not open: to go on without it would be to
+    /// forget it.
+    pub fn check(&self, dir: &Dir, keys: &Keys) -> Result<()> {
+        let live = self.marked(Manifest::first());
+        Consents::open(dir, keys, &live)?;
+        HoldBook::open(dir, keys, &live)?;
+        if self.is_lost { Ok(()) } else { Trail::open(keys.trail_home(dir.sub(AUDIT))).map(drop) }
+    }
+
+    /// `manifest`, naming the journals that are left.
+    pub fn marked(&self, manifest: Manifest) -> Manifest {
+        Manifest { consent: self.consent, holds: self.holds, ..manifest }
+    }
+
+    /// Opens the audit log; where it was lost, another one begins, under another name.
     pub fn trail(&self, dir: &Dir, keys: &Keys) -> Result<Trail> {
-        let home = keys.trail_home(dir.sub(AUDIT));
-        if self.is_lost { Trail::begin_anew(home) } else { Trail::open(home) }
+        if !self.is_lost {
+            return Trail::open(keys.trail_home(dir.sub(AUDIT)));
+        }
+        let lost = keys.read().floor().trail;
+        keys.extend(&[Wanted::Trail(lost.saturating_add(1))])?;
+        Trail::begin_anew(keys.trail_home(dir.sub(AUDIT)))
     }
 
     /// Writes down what only the backup knows, and says where the manifest that restores it will find all that is known.

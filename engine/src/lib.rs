@@ -6,7 +6,7 @@
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
 //! `aside`), `erase`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening;
-//! `backup` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
+//! `backup`, `prune` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
@@ -75,6 +75,7 @@ mod pages;
 mod permit;
 mod pool;
 mod portable;
+mod prune;
 mod query;
 mod read;
 #[cfg(doctest)]
@@ -158,6 +159,7 @@ pub use portable::EntityExport;
 pub use privacy::audit::Source;
 pub use privacy::erasure::{Erased, Receipt, ReceiptError, ReceiptView, Subject, UnverifiedReceipt};
 pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey};
+pub use prune::Pruned;
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
     Upserted,

@@ -64,8 +64,35 @@ pub(crate) fn open_segment(
     Ok((Segment::new((files, under.pool), (segment.id, segment.rows), collection.id, space, under.scope), dead))
 }
 
+/// Reads every file of the backup in `place`, the archive's directory of its environment, and authenticates every row.
+pub(crate) fn verify(
+    under: &Under<'_>,
+    place: &Dir,
+    contents: &Contents,
+    checked: &mut dyn FnMut(u64),
+) -> Result<DrillReport> {
+    let files = segments_of(place, contents);
+    let mut report = DrillReport::default();
+    for collection in &contents.collections {
+        let space = space_of(under.keys, collection.id.0, (collection.metric, collection.dimension))?;
+        for segment in &collection.segments {
+            let (opened, dead) = open_segment(under, &files, collection, segment, &space)?;
+            let rows =
+                authenticate(under, &opened, &dead).map_err(|error| error.within(&file_of(contents, segment)))?;
+            report = report.and(rows);
+            checked(segment.bytes);
+        }
+    }
+    Ok(report)
+}
+
+/// A file of rows of a backup as messages name it: what reads it knows it by the number of its segment alone.
+pub(crate) fn file_of(contents: &Contents, segment: &BackedSegment) -> String {
+    format!("the file rec/{}.rec of backup {}", segment.digest, contents.number)
+}
+
 /// Reads and authenticates every byte of a segment's rows.
-pub(crate) fn authenticate(under: &Under<'_>, segment: &Segment, dead: &RoaringBitmap) -> Result<DrillReport> {
+fn authenticate(under: &Under<'_>, segment: &Segment, dead: &RoaringBitmap) -> Result<DrillReport> {
     // A file that is not what was backed up fails here, before any row is asked for.
     segment.rows(under.keys)?;
     let one = |position: u32| -> Result<DrillReport> {

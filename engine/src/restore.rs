@@ -1,4 +1,5 @@
-//! RESTORE: the live keyring opened, the backup's list read → the environment taken over, if it lived elsewhere → every
+//! RESTORE: the live keyring opened, the backup's list read → what must not be forgotten opened, and the backup read to its
+//! last byte where the environment is to move for it → the environment taken over, if it lived elsewhere → every
 //! segment written anew from the rows that still have a key → one manifest, which makes it what the environment holds →
 //! opened as any other.
 //!
@@ -35,7 +36,7 @@ use crate::job::JOBS;
 use crate::keys::{Home, Keys};
 use crate::legacy::Legacy;
 use crate::name;
-use crate::opened::{DrillReport, Under, open_segment, segments_of, space_of};
+use crate::opened::{DrillReport, Under, file_of, open_segment, segments_of, space_of, verify};
 use crate::permit::Permit;
 use crate::recover::{self, Damaged};
 use crate::rewrite::{build, open, place};
@@ -57,8 +58,8 @@ pub struct RestoreReport {
     pub sequence: u64,
     /// Its rows, and how many of them dropped out because their owners were erased since.
     pub rows: DrillReport,
-    /// The audit log was lost with the volume that it lay on, and another one begins. What the anchor stores kept of the
-    /// lost one is set aside there.
+    /// The audit log was lost with the volume that it lay on, and another one begins, whose checkpoints are signed under
+    /// another name. What the anchor stores kept of the lost one is set aside there.
     pub audit_lost: bool,
 }
 
@@ -108,7 +109,8 @@ impl<'a> Restore<'a> {
     /// `Busy` while the environment is open in this process; `KeyUnavailable` without its live keyring, above all for one
     /// that a later epoch has made unreadable; `Corrupt`, naming the file, where the backup is damaged or has a row whose
     /// key is neither live nor known to be destroyed; `NotFound` without such a backup; `Conflict` if archive or databases
-    /// are not of one store. The environment is as it was then.
+    /// are not of one store; `Corrupt`, too, where the live journals or audit log do not open. The environment is as it was
+    /// then.
     pub fn run(mut self) -> Result<(Environment, RestoreReport)> {
         let (db, name) = (self.db, self.name.clone());
         name::check(&name, "environment")?;
@@ -127,7 +129,19 @@ impl<'a> Restore<'a> {
         if self.db.entered().iter().any(|env| env.name == self.name) {
             return Err(Error::new(ErrorKind::Busy, "the environment is open; close the database before a restore"));
         }
-        self.archive.check_holds(self.db.store())
+        self.archive.check_holds(self.db.store().into_bytes())
+    }
+
+    /// Keeps a pruning away from the backup. An archive that takes no lock, as on a medium that is only read, takes no
+    /// pruning either.
+    fn keep_still(&self) -> Result<Option<Box<dyn Send + Sync>>> {
+        if self.archive.numbers(&self.name)?.is_empty() {
+            return Ok(None);
+        }
+        match self.archive.lock(&self.name) {
+            Err(error) if error.kind() == ErrorKind::Io => Ok(None),
+            locked => locked.map(Some),
+        }
     }
 
     /// Takes the environment over, if it lived elsewhere, and writes what the backup holds.
@@ -147,7 +161,9 @@ impl<'a> Restore<'a> {
         }
         let keys = Keys::open(home)?;
         let (table_key, scope) = (keys.read().table_key(), keys.read().scope());
+        let _one = self.keep_still()?;
         let contents = self.archive.contents(&self.name, self.number, (&table_key, scope))?;
+        self.check(&keys, &contents, (&dir, old.as_ref()))?;
         match &old {
             Some(old) => self.tell_rest(old.dir.clone(), old.join(self.db.place(&self.name).1))?,
             None => self.tell_rest(dir.clone(), self.db.place(&self.name).1)?,
@@ -167,6 +183,25 @@ impl<'a> Restore<'a> {
         let keys = Keys::open(self.db.place(&self.name).1)?;
         let legacy = Legacy::find(&dir, old.as_ref().map(|old| &old.dir), &keys)?;
         self.fill(keys, &legacy, &contents)
+    }
+
+    /// Finds out whether the restore can succeed, before anything is given up for it: what must not be forgotten opens, and
+    /// where the environment is to leave its home, the backup is whole.
+    fn check(&self, keys: &Keys, contents: &Contents, (dir, old): (&Dir, Option<&Old>)) -> Result<()> {
+        let live = match old {
+            Some(old) if !old.is_left()? => &old.dir,
+            _ => dir,
+        };
+        Legacy::find(live, old.map(|old| &old.dir), keys)
+            .and_then(|legacy| legacy.check(live, keys))
+            .map_err(|error| error.within("nothing was restored, so that nothing is forgotten"))?;
+        if old.is_some() {
+            let under = Under { keys, scope: keys.read().scope(), pool: &self.db.place(&self.name).2.pool };
+            verify(&under, &self.archive.place(&self.name), contents, &mut |_| {}).map_err(|error| {
+                error.within(&format!("nothing was moved, because backup {} is not whole", contents.number))
+            })?;
+        }
+        Ok(())
     }
 
     /// Tells of the writes that nobody told of yet, while there is the log of writes that says so. Where that does not
@@ -191,9 +226,7 @@ impl<'a> Restore<'a> {
             next_wal: floor.log.saturating_add(1),
             next_job: floor.job.saturating_add(1),
             last_sequence: last,
-            consent: legacy.consent,
-            holds: legacy.holds,
-            ..Manifest::first()
+            ..legacy.marked(Manifest::first())
         };
         let books = (Consents::open(&dir, &keys, &base)?, HoldBook::open(&dir, &keys, &base)?);
         let trail = legacy.trail(&dir, &keys)?;
@@ -217,7 +250,7 @@ impl<'a> Restore<'a> {
                 let (source, dead) = open_segment(&under, &files, collection, segment, &space)?;
                 let (entry, counted) =
                     write_anew(&env, &state, SegmentView { segment: Arc::new(source), dead: Arc::new(dead) })
-                        .map_err(|error| error.within(&format!("backup {}", contents.number)))?;
+                        .map_err(|error| error.within(&file_of(contents, segment)))?;
                 segments.extend(entry);
                 rows = rows.and(counted);
                 done += segment.bytes;

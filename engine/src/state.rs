@@ -1,5 +1,4 @@
-//! What the walks of one environment share: its directory, keys, log, manifest and views, and the locks
-//! that order them.
+//! What the walks of one environment share: directory, keys, log, manifest, views, and the locks that order them.
 //!
 //! Lock order, outermost first: `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
 //! erasure, drop or commit of what was built at a time), `structure`, a journal's, `apply` (writes become visible in

@@ -58,6 +58,11 @@ impl Old {
         ))
     }
 
+    /// Whether the environment has left it.
+    pub fn is_left(&self) -> Result<bool> {
+        is_moved(&self.dir)
+    }
+
     /// The new home, which reads from the old one as long as it has nothing itself.
     pub fn join(&self, mut home: Home) -> Home {
         home.pages.push(Pages { dir: self.dir.sub(KEYRING) });

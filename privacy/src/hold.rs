@@ -68,6 +68,13 @@ impl Holds {
         holds
     }
 
+    /// The same holds, all for one reason: for where the words of those who placed them must not go.
+    #[must_use]
+    pub fn with_reason(&self, reason: &str) -> Holds {
+        let same = |hold: &Hold| Hold { reason: reason.to_owned().into(), since_ms: hold.since_ms };
+        Holds { held: self.held.iter().map(|(tag, hold)| (*tag, same(hold))).collect() }
+    }
+
     /// Whether nobody is held.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()

@@ -13,7 +13,7 @@ use crate::backend::Dir;
 const MAGIC: [u8; 8] = *b"LETHANC1";
 /// What the names of checkpoints begin with.
 const CHECKPOINT: &str = "checkpoint-";
-/// What stands before the name of a checkpoint that was set aside.
+/// What stands before the number and the name of a checkpoint that was set aside.
 const ASIDE: &str = "lost-";
 const LEN: usize = 8 + 32 + 4;
 
@@ -101,9 +101,10 @@ impl AnchorStore for AnchorDir {
         if kept.is_empty() {
             return Ok(());
         }
-        for name in kept.into_iter().map(checkpoint_name) {
-            let aside = format!("{ASIDE}{name}");
-            if self.dir.exists(&aside)? { self.dir.remove(&name)? } else { self.dir.rename(&name, &aside)? }
+        // Logs that were lost one after the other may have been of one size.
+        let lost = self.dir.list()?.iter().filter(|name| name.starts_with(ASIDE)).count();
+        for (number, name) in (lost..).zip(kept.into_iter().map(checkpoint_name)) {
+            self.dir.rename(&name, &format!("{ASIDE}{number}-{name}"))?;
         }
         self.dir.sync_dir()
     }
@@ -197,13 +198,18 @@ mod tests {
         store.keep_checkpoint(101, "more").unwrap();
         assert_eq!((store.checkpoint().unwrap().as_deref(), dir.list().unwrap().len()), (Some("more"), 2));
         // A log that was lost leaves its checkpoint beside that of the next one, however often.
-        for _ in 0..2 {
+        for lost in 1..3 {
             store.set_checkpoint_aside().unwrap();
             assert_eq!(store.checkpoint().unwrap(), None);
             store.keep_checkpoint(101, "another").unwrap();
-            assert_eq!((store.checkpoint().unwrap().as_deref(), dir.list().unwrap().len()), (Some("another"), 3));
+            assert_eq!(
+                (store.checkpoint().unwrap().as_deref(), dir.list().unwrap().len()),
+                (Some("another"), 2 + lost)
+            );
         }
-        assert_eq!(dir.read(&format!("{ASIDE}{}", checkpoint_name(101))).unwrap(), b"more");
+        for (lost, note) in ["more", "another"].into_iter().enumerate() {
+            assert_eq!(dir.read(&format!("{ASIDE}{lost}-{}", checkpoint_name(101))).unwrap(), note.as_bytes());
+        }
     }
 
     #[test]

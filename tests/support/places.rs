@@ -1,16 +1,12 @@
 //! The places that a restore is about, as parts of one simulated disk, so that all of them crash in one moment.
 
-#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
-
 use std::sync::Arc;
 
-use engine::{Archive, Builder, Error, Succession};
-use storage::backend::faulty::{Crash, Medium};
-use storage::backend::{Faulty, StorageBackend};
+use engine::{Archive, Builder, Database, Environment, Error, Succession};
+use storage::backend::StorageBackend;
 
-use crate::backups::{Held, held};
 use crate::part::Part;
-use crate::workload::{ENVIRONMENT, record};
+use crate::workload::ENVIRONMENT;
 use crate::world::over;
 
 /// A disk, or a part of one.
@@ -52,13 +48,14 @@ impl Places {
         Archive::on(self.part("archive", 4))
     }
 
-    /// What the environment in a directory holds, if it opens.
+    /// The environment in a directory, if it opens.
     ///
     /// # Errors
     /// Those of opening it.
-    pub fn held(&self, prefix: &'static str, seed: u64) -> Result<Held, Error> {
+    pub fn open(&self, prefix: &'static str, seed: u64) -> Result<(Database, Environment), Error> {
         let db = self.builder(prefix, seed).create(false).open()?;
-        Ok(held(&db.open_environment(ENVIRONMENT)?))
+        let env = db.open_environment(ENVIRONMENT)?;
+        Ok((db, env))
     }
 
     /// Restores the first backup in the old directory.
@@ -79,27 +76,4 @@ impl Places {
         let db = self.builder("new", seed).succeed(succession).open()?;
         db.restore(ENVIRONMENT, &self.archive()).number(1).run().map(drop)
     }
-}
-
-/// A disk with a store and a backup of it, and what the store and the backup hold now.
-#[must_use]
-pub fn furnished(outside: bool) -> (Medium, Held, Held) {
-    let disk = Faulty::new();
-    let places = Places::of(Arc::new(disk.clone()), outside);
-    let db = places.builder("data", 1).open().unwrap();
-    let env = db.environment(ENVIRONMENT).unwrap();
-    let docs = env.collection("docs").dimension(3).create().unwrap();
-    docs.upsert((0..24).map(|id| record(id, 1))).unwrap();
-    env.flush().unwrap();
-    docs.upsert((20..30).map(|id| record(id, 2))).unwrap();
-    let before = held(&env);
-    env.backup(&places.archive()).unrecoverable(!outside).run().unwrap();
-    docs.delete(0u64..9).unwrap();
-    docs.upsert((60..70).map(|id| record(id, 3))).unwrap();
-    env.erase("data-subject-2").run().unwrap();
-    let now = held(&env);
-    let kept = before.into_iter().filter(|(_, seen)| !seen.contains("data-subject-2")).collect();
-    drop((docs, env));
-    db.close().unwrap();
-    (disk.medium().crashed(Crash::KeepAll), now, kept)
 }

@@ -246,7 +246,11 @@ impl Store {
         self.db.as_ref()
     }
 
-    fn docs(&self) -> Result<Collection, Error> {
+    /// The collection that most happens in.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn docs(&self) -> Result<Collection, Error> {
         self.environment()?.open_collection("docs")
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use privacy::audit::{
-    Act, Checkpoint, Entry, Event, Frontier, Hash, InclusionProof, Log, Standing, leaf_hash, root_at,
+    Act, Checkpoint, Entry, Event, Frontier, Hash, InclusionProof, Log, Origin, Standing, leaf_hash, root_at,
 };
 use privacy::{AnchorStore, Scope, SectionKey, SigningKey, VerifyingKey};
 use storage::backend::Dir;
@@ -27,6 +27,8 @@ pub(crate) struct Home {
     /// The directory `audit/`.
     pub dir: Dir,
     pub scope: Scope,
+    /// The name of the log, under which it is signed.
+    pub origin: Origin,
     pub key: Arc<SectionKey>,
     pub signing: Arc<SigningKey>,
     pub anchors: Vec<Arc<dyn AnchorStore>>,
@@ -79,7 +81,7 @@ impl Trail {
         let place = place(&home);
         let names = home.dir.list().map_err(|e| Error::io("the audit log cannot be listed", e))?;
         let (signed, mark) = mark::newest(&place, &names)?.unwrap_or_default();
-        let log = mark.log(home.scope, &key)?;
+        let log = mark.log(home.scope, &home.origin, &key)?;
         let mut book = Book::new(log, mark, signed);
         let open_block = book.mark.roots.len() as u64;
         let found = block::blocks(&names);
@@ -92,7 +94,7 @@ impl Trail {
         for event in block::read(&place, open_block, &block::generations(&names, open_block))? {
             book.replay(event)?;
             if book.log.size() == signed {
-                book.check_mark(home.scope, &key)?;
+                book.check_mark(&home.origin, &key)?;
             }
         }
         if book.log.size() < signed {
@@ -124,7 +126,7 @@ impl Trail {
             let kept =
                 store.checkpoint().map_err(|e| Error::io("the checkpoint in an anchor store cannot be read", e))?;
             let Some(note) = kept else { continue };
-            let checkpoint = open_note(&note, self.home.scope, &key)?;
+            let checkpoint = open_note(&note, &self.home.origin, &key)?;
             let book = self.book.lock();
             let root_at = |size| root_at(size, &mut |start, height| self.perfect(&book, start, height));
             match checkpoint.standing(book.log.size(), root_at)? {
@@ -234,6 +236,11 @@ impl Trail {
         self.home.signing.verifying_key()
     }
 
+    /// The name of the log, under which it is signed.
+    pub fn origin(&self) -> &Origin {
+        &self.home.origin
+    }
+
     pub(super) fn scope(&self) -> Scope {
         self.home.scope
     }
@@ -317,7 +324,7 @@ impl Trail {
     }
 
     fn note(&self, checkpoint: &Checkpoint) -> String {
-        checkpoint.sign(&privacy::audit::Origin::of(self.home.scope), &self.home.signing)
+        checkpoint.sign(&self.home.origin, &self.home.signing)
     }
 }
 
@@ -342,8 +349,8 @@ impl Book {
     }
 
     /// Whether the log, which is as long as the mark says, is what the mark says.
-    fn check_mark(&self, scope: Scope, key: &VerifyingKey) -> Result<()> {
-        if open_note(&self.mark.note, scope, key)? == self.log.checkpoint() {
+    fn check_mark(&self, origin: &Origin, key: &VerifyingKey) -> Result<()> {
+        if open_note(&self.mark.note, origin, key)? == self.log.checkpoint() {
             return Ok(());
         }
         Err(Error::corrupt(

@@ -77,12 +77,12 @@ impl Mark {
     ///
     /// # Errors
     /// `Corrupt` if the mark is not what this environment's key has signed.
-    pub fn log(&self, scope: Scope, key: &VerifyingKey) -> Result<Log> {
+    pub fn log(&self, scope: Scope, origin: &Origin, key: &VerifyingKey) -> Result<Log> {
         if self.roots.is_empty() {
             return Ok(Log::start(scope));
         }
         let (note, watermark) = &self.boundary;
-        let checkpoint = open_note(note, scope, key)?;
+        let checkpoint = open_note(note, origin, key)?;
         let log = Log::resume(watermark, &checkpoint)
             .map_err(|e| Error::with(ErrorKind::Corrupt, "the mark of the audit log contradicts itself", e))?;
         let mut tree = Frontier::new();
@@ -132,12 +132,12 @@ impl Mark {
     }
 }
 
-/// A checkpoint that this environment's key has signed for its log.
+/// A checkpoint that this environment's key has signed for the log of this name.
 ///
 /// # Errors
 /// `Corrupt` if it is none.
-pub(super) fn open_note(note: &str, scope: Scope, key: &VerifyingKey) -> Result<Checkpoint> {
-    Checkpoint::open(note, &Origin::of(scope), key).map_err(|e| {
+pub(super) fn open_note(note: &str, origin: &Origin, key: &VerifyingKey) -> Result<Checkpoint> {
+    Checkpoint::open(note, origin, key).map_err(|e| {
         Error::with(ErrorKind::Corrupt, "a checkpoint of the audit log is not what this environment signed", e)
     })
 }

@@ -39,7 +39,8 @@ impl Trail {
             let key = self.verifying_key();
             let open_block = book.mark.roots.len() as u64;
             let from = if deep { 0 } else { open_block };
-            let mut log = if deep { Log::start(self.scope()) } else { book.mark.log(self.scope(), &key)? };
+            let mut log =
+                if deep { Log::start(self.scope()) } else { book.mark.log(self.scope(), self.origin(), &key)? };
             for block in from..=open_block {
                 let events = self.stored(block)?;
                 if block < open_block && events.len() != BLOCK {
@@ -47,7 +48,7 @@ impl Trail {
                 }
                 for event in events {
                     replayed(&mut log, &event)?;
-                    if log.size() == book.signed && open_note(&book.mark.note, self.scope(), &key)? != log.checkpoint()
+                    if log.size() == book.signed && open_note(&book.mark.note, self.origin(), &key)? != log.checkpoint()
                     {
                         return Err(Error::corrupt("the audit log is not what was signed"));
                     }

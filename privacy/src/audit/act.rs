@@ -342,6 +342,18 @@ acts! {
     }
     /// A copy of the environment was opened with the live keyring, to see what a restore would give.
     41 "backup.drilled" BackupDrilled {}
+    /// A backup was read and every byte of it authenticated.
+    42 "backup.verified" BackupVerified {
+        /// The last write in it.
+        last: u64,
+    }
+    /// Old backups were removed.
+    43 "backup.pruned" BackupsPruned {
+        /// How many.
+        count: u64,
+        /// The number of the oldest that stays.
+        first: u64,
+    }
 }
 
 /// An act that a later version knows: its number and its fields as they were found.

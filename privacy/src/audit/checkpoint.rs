@@ -25,6 +25,21 @@ impl Origin {
         Origin(format!("lethedb/{}/{}", HEXLOWER.encode(&scope.database), HEXLOWER.encode(&scope.environment)))
     }
 
+    /// The name of the log that the environment has after it lost so many: two logs under one name would be one log that
+    /// says different things to different people.
+    pub fn after(scope: Scope, lost: u64) -> Origin {
+        let Origin(first) = Origin::of(scope);
+        if lost == 0 { Origin(first) } else { Origin(format!("{first}/{lost}")) }
+    }
+
+    /// The name that a note gives its log, if that is one of this environment's; anybody may have written it.
+    pub fn named_in(note: &str, scope: Scope) -> Option<Origin> {
+        let (name, _) = note.split_once('\n')?;
+        let lost = name.strip_prefix(Origin::of(scope).as_str())?;
+        let lost = lost.strip_prefix('/').map_or(Some(0), |lost| lost.parse().ok())?;
+        Some(Origin::after(scope, lost)).filter(|origin| origin.as_str() == name)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -205,7 +205,9 @@ impl Receipt {
     pub fn verify(&self, key: &VerifyingKey) -> Result<(), UnverifiedReceipt> {
         let signed = [LABEL, &self.bytes].concat();
         key.verify(&signed, &self.signature).map_err(UnverifiedReceipt::Signature)?;
-        let origin = Origin::of(self.statement.scope);
+        // Whichever log of the environment this is: one may be lost and followed by another.
+        let scope = self.statement.scope;
+        let origin = Origin::named_in(&self.checkpoint, scope).unwrap_or_else(|| Origin::of(scope));
         let checkpoint = Checkpoint::open(&self.checkpoint, &origin, key).map_err(UnverifiedReceipt::Checkpoint)?;
         let event = Event::decode(&self.event).map_err(|_| UnverifiedReceipt::Event)?;
         let told = (event.entry.act, event.entry.outcome);

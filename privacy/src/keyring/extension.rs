@@ -33,6 +33,8 @@ pub enum Wanted {
     Job(u64),
     /// That writes may be numbered up to this one, see [`Floor`](super::Floor).
     Sequences(u64),
+    /// That the audit log is the one after so many that were lost.
+    Trail(u64),
 }
 
 /// Why a keyring does not take a frame or an extension. It is unchanged then.
@@ -97,10 +99,12 @@ impl Keyring {
                 Wanted::Sequences(last) if last > self.floor.sequence => {
                     additions.sequence = additions.sequence.max(last);
                 }
-                Wanted::Sequences(_) => {}
+                Wanted::Trail(lost) if lost > self.floor.trail => additions.trail = additions.trail.max(lost),
+                Wanted::Sequences(_) | Wanted::Trail(_) => {}
             }
         }
-        let frame = if additions.entries.is_empty() && additions.files.is_empty() && additions.sequence == 0 {
+        let counts = additions.sequence > 0 || additions.trail > 0;
+        let frame = if additions.entries.is_empty() && additions.files.is_empty() && !counts {
             Vec::new()
         } else {
             let content = page::encode_additions(&additions);
@@ -171,6 +175,7 @@ impl Keyring {
         }
         additions.files.keys().for_each(|file| self.floor.count(file));
         self.floor.sequence = self.floor.sequence.max(additions.sequence);
+        self.floor.trail = self.floor.trail.max(additions.trail);
         self.files.extend(additions.files);
         self.frames += 1;
         Ok(())

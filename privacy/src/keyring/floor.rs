@@ -16,6 +16,8 @@ pub struct Floor {
     pub index: u64,
     /// No job has a higher number.
     pub job: u64,
+    /// How many audit logs were lost before the one that there is.
+    pub trail: u64,
 }
 
 impl Floor {

@@ -57,12 +57,14 @@ pub(super) struct RootContent {
     pub stamp: Stamp,
 }
 
-/// The content of a frame: keys to add, and up to which number writes may be counted; 0 leaves that as it is.
+/// The content of a frame: keys to add, up to which number writes may be counted, and which audit log there is; 0 leaves
+/// that as it is.
 #[derive(Default)]
 pub(super) struct Additions {
     pub entries: BTreeMap<Tag, Entry>,
     pub files: Files,
     pub sequence: u64,
+    pub trail: u64,
 }
 
 /// The plaintext of a root page. Places come from the buckets, all of which must have been written.
@@ -81,7 +83,7 @@ pub(super) fn encode_root<'a>(
         e.bytes(durable.audit.expose())?.bytes(durable.signing.expose())?;
         e.bytes(new_keys.expose())?;
         encode_files(e, files)?;
-        e.array(4)?.u64(floor.sequence)?.u64(floor.log)?.u64(floor.index)?.u64(floor.job)?;
+        e.array(5)?.u64(floor.sequence)?.u64(floor.log)?.u64(floor.index)?.u64(floor.job)?.u64(floor.trail)?;
         e.array(places.len() as u64)?;
         for place in places {
             e.array(4)?.bytes(place.key.expose())?;
@@ -107,8 +109,8 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
         };
         let new_keys = SectionKey::from_bytes(array(d)?);
         let files = decode_files(d)?;
-        fixed(d, 4)?;
-        let floor = Floor { sequence: d.u64()?, log: d.u64()?, index: d.u64()?, job: d.u64()? };
+        fixed(d, 5)?;
+        let floor = Floor { sequence: d.u64()?, log: d.u64()?, index: d.u64()?, job: d.u64()?, trail: d.u64()? };
         let mut places = Vec::new();
         for _ in 0..length(d)? {
             fixed(d, 4)?;
@@ -154,17 +156,18 @@ pub(super) fn decode_bucket(bytes: &[u8]) -> Result<Bucket, Malformed> {
 /// The plaintext of a frame.
 pub(super) fn encode_additions(additions: &Additions) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(3)?;
+        e.array(4)?;
         encode_entries(e, &additions.entries)?;
         encode_files(e, &additions.files)?;
-        e.u64(additions.sequence).map(drop)
+        e.u64(additions.sequence)?.u64(additions.trail).map(drop)
     })
 }
 
 pub(super) fn decode_additions(bytes: &[u8]) -> Result<Additions, Malformed> {
     decoded(bytes, encode_additions, |d| {
-        fixed(d, 3)?;
-        Ok(Additions { entries: decode_entries(d)?, files: decode_files(d)?, sequence: d.u64()? })
+        fixed(d, 4)?;
+        let (entries, files) = (decode_entries(d)?, decode_files(d)?);
+        Ok(Additions { entries, files, sequence: d.u64()?, trail: d.u64()? })
     })
 }
 

@@ -9,7 +9,7 @@ use engine::{Archive, Database, Environment, Progress};
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
-use crate::json::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer};
+use crate::json::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, PrunedAnswer};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -22,6 +22,9 @@ pub enum Command {
     /// Read and authenticate every byte of a backup.
     #[command(after_help = "Example:\n  lethedb backup verify --archive /mnt/backups --number 3")]
     Verify(Verify),
+    /// Remove all but the newest backups, and the files that no other backup names.
+    #[command(after_help = "Example:\n  lethedb backup prune --archive /mnt/backups --keep 7")]
+    Prune(Prune),
 }
 
 /// Where the backups are.
@@ -55,6 +58,16 @@ pub struct Verify {
     number: Option<u64>,
 }
 
+/// Arguments of `prune`.
+#[derive(clap::Args)]
+pub struct Prune {
+    #[command(flatten)]
+    place: Place,
+    /// How many of the newest stay, at least one.
+    #[arg(long, value_name = "COUNT")]
+    keep: usize,
+}
+
 impl Place {
     /// The directory that the user named.
     pub fn path(&self, context: &Context) -> Result<PathBuf, Failure> {
@@ -63,7 +76,7 @@ impl Place {
     }
 }
 
-/// Makes, lists or reads backups.
+/// Makes, lists, reads or removes backups.
 pub fn run(context: &Context, command: &Command) -> Result<(), Failure> {
     let database = context.database(false)?;
     match command {
@@ -78,6 +91,11 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Failure> {
             let archive = Archive::open(args.place.path(context)?)?;
             let verified = context.environment(&database)?.verify_backup(&archive, args.number)?;
             let answer = BackupVerifiedAnswer::from(verified);
+            context.terminal.show(&answer, &answer)?;
+        }
+        Command::Prune(args) => {
+            let archive = Archive::open(args.place.path(context)?)?;
+            let answer = PrunedAnswer::from(context.environment(&database)?.prune_backups(&archive, args.keep)?);
             context.terminal.show(&answer, &answer)?;
         }
     }

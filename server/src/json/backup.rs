@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::{BackupInfo, BackupReport, DrillReport, Listed, RestoreReport};
+use engine::{BackupInfo, BackupReport, DrillReport, Listed, Pruned, RestoreReport};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -75,6 +75,17 @@ pub struct BackupsAnswer {
     backups: Vec<ListedAnswer>,
 }
 
+/// What a pruning left.
+#[derive(Serialize, ToSchema)]
+pub struct PrunedAnswer {
+    /// The numbers of the backups that are kept, oldest first.
+    kept: Vec<u64>,
+    /// The numbers of those that were removed.
+    removed: Vec<u64>,
+    /// Bytes of the files that only those named.
+    freed_bytes: u64,
+}
+
 /// What a restore brought back.
 #[derive(Serialize)]
 pub struct RestoreAnswer {
@@ -120,6 +131,12 @@ impl From<Vec<Listed>> for BackupsAnswer {
             ListedAnswer { number, backup, problem }
         };
         Self { backups: listed.into_iter().map(answer).collect() }
+    }
+}
+
+impl From<Pruned> for PrunedAnswer {
+    fn from(Pruned { kept, removed, freed_bytes }: Pruned) -> Self {
+        Self { kept, removed, freed_bytes }
     }
 }
 
@@ -178,6 +195,13 @@ impl fmt::Display for BackupMadeAnswer {
 impl fmt::Display for BackupVerifiedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\nall as written: {}", self.backup, self.rows)
+    }
+}
+
+impl fmt::Display for PrunedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kept, removed, freed_bytes } = self;
+        write!(f, "removed {} backups and {freed_bytes} bytes, kept {}", removed.len(), kept.len())
     }
 }
 

@@ -17,7 +17,7 @@ mod record;
 mod strict;
 mod time;
 
-pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, RestoreAnswer};
+pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, PrunedAnswer, RestoreAnswer};
 pub use consent::ConsentAnswer;
 pub use erasure::EraseAnswer;
 pub use explain::ExplainAnswer;

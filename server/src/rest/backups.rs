@@ -1,4 +1,4 @@
-//! Backups: made, listed and read again in the one archive that the settings name. A restore is no request: it changes
+//! Backups: made, listed, read again and removed in the one archive that the settings name. A restore is no request: it changes
 //! under a server what the server serves, so it is a command.
 
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::body::{Body, answer};
 use super::error::{Problem, Refusal, Refused};
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer};
+use crate::json::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, PrunedAnswer};
 
 /// How a backup is to be made.
 #[derive(Deserialize, ToSchema)]
@@ -65,6 +65,26 @@ pub async fn verify(
     app.run(move |database| {
         let verified = tenant.open(database)?.verify_backup(&Archive::open(path)?, Some(number))?;
         Ok(answer(StatusCode::OK, &BackupVerifiedAnswer::from(verified)))
+    })
+    .await
+}
+
+/// How many backups are to be kept.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PruneBody {
+    /// The newest so many, at least one.
+    keep: usize,
+}
+
+/// Removes all but the newest backups, and the files that no other backup names.
+#[utoipa::path(post, operation_id = "prune_backups", path = "/v1/admin/backups/prune", tag = "admin", params(Header), request_body = PruneBody,
+    responses((status = 200, description = "what is kept, and what was removed", body = PrunedAnswer), Refused))]
+pub async fn prune(State(app): State<App>, tenant: Tenant, Body(body): Body<PruneBody>) -> Result<Response, Problem> {
+    let path = configured(&app)?;
+    app.run(move |database| {
+        let pruned = tenant.open(database)?.prune_backups(&Archive::open(path)?, body.keep)?;
+        Ok(answer(StatusCode::OK, &PrunedAnswer::from(pruned)))
     })
     .await
 }

@@ -68,6 +68,7 @@ use super::{
         backups::post,
         backups::list,
         backups::verify,
+        backups::prune,
     )
 )]
 struct Description;
@@ -111,6 +112,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/entity/export", post(portable::post).delete(admin::delete_export))
         .route("/v1/admin/backups", post(backups::post).get(backups::list))
         .route("/v1/admin/backups/{number}/verify", post(backups::verify))
+        .route("/v1/admin/backups/prune", post(backups::prune))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_our_host))

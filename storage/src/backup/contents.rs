@@ -17,7 +17,7 @@ use crate::backend::Dir;
 use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 use crate::numbered::{Numbered, NumberedError};
 
-const LIST: Numbered = Numbered { magic: b"lethbak\0", format: 1, kind: SectionKind::Backup };
+const LIST: Numbered = Numbered { magic: b"lethbak\0", format: 2, kind: SectionKind::Backup };
 const ENDING: &str = ".backup";
 
 /// What a backup holds.
@@ -38,7 +38,7 @@ pub struct Contents {
     /// Who had revoked consent, which storage does not interpret. It counts where nothing newer is left.
     #[cbor(n(4), with = "minicbor::bytes")]
     pub latch: Vec<u8>,
-    /// Whose data had to stay, in the same way.
+    /// Whose data had to stay, in the same way, and not why.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub holds: Vec<u8>,
 }
@@ -159,6 +159,18 @@ pub fn write_contents(
     contents.check().map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
     let plaintext = minicbor::to_vec(contents).map_err(io::Error::other)?;
     dir.write_new(&list_name(contents.number), &LIST.seal(contents.number, under, &plaintext, rng))
+}
+
+/// Removes the lists of these backups, in this order. Once it returns they are gone for good, and files that only they
+/// named may go.
+///
+/// # Errors
+/// Those of the backend; then some may be gone, and any may be there again after a crash.
+pub fn remove_contents(dir: &Dir, numbers: &[u64]) -> io::Result<()> {
+    for number in numbers {
+        dir.remove(&list_name(*number))?;
+    }
+    dir.sync_dir()
 }
 
 /// Reads the list of backup `number`.

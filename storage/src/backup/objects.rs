@@ -101,12 +101,17 @@ impl Objects {
         Ok(self.others(named)?.iter().map(|stray| self.dir.path(stray)).collect())
     }
 
-    /// Removes every file but those of `named`, and what interrupted copies left.
+    /// Removes every file but those of `named`, and what interrupted copies left. Returns how many bytes went.
     ///
     /// # Errors
     /// Those of the backend.
-    pub fn keep_only(&self, named: &BTreeSet<Digest>) -> io::Result<()> {
-        self.others(named)?.iter().try_for_each(|other| self.dir.remove(other))
+    pub fn keep_only(&self, named: &BTreeSet<Digest>) -> io::Result<u64> {
+        let mut freed = 0;
+        for other in self.others(named)? {
+            freed += self.dir.len(&other)?;
+            self.dir.remove(&other)?;
+        }
+        Ok(freed)
     }
 
     fn others(&self, named: &BTreeSet<Digest>) -> io::Result<Vec<String>> {

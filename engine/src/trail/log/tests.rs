@@ -16,6 +16,8 @@ use storage::backend::{Memory, StorageBackend};
 use super::*;
 use crate::entropy::Entropy;
 
+const SCOPE: Scope = Scope { database: [1; 16], environment: [2; 16] };
+
 struct Seeded(Mutex<StdRng>);
 
 impl Entropy for Seeded {
@@ -50,7 +52,8 @@ impl World {
         let anchors = Dir::root(Arc::new(self.anchors.clone()));
         Home {
             dir: Dir::root(Arc::new(self.audit.clone())),
-            scope: Scope { database: [1; 16], environment: [2; 16] },
+            scope: SCOPE,
+            origin: Origin::of(SCOPE),
             key: Arc::new(SectionKey::from_bytes([3; 32])),
             signing: Arc::new(SigningKey::from_bytes([4; 32])),
             anchors: vec![Arc::new(AnchorDir::new(anchors, Grade::OtherVolume))],
@@ -141,7 +144,7 @@ proptest! {
                 prop_assert!(place >= signed);
                 continue;
             };
-            let checkpoint = open_note(&proven.note, trail.home.scope, &trail.verifying_key()).unwrap();
+            let checkpoint = open_note(&proven.note, &trail.home.origin, &trail.verifying_key()).unwrap();
             prop_assert_eq!((proven.proof.index, proven.proof.size), (place, checkpoint.size));
             prop_assert!(proven.proof.verify(&leaf_hash(&proven.event), &checkpoint.root).is_ok());
         }

@@ -31,7 +31,8 @@ fn files(rng: &mut StdRng) -> Files {
 }
 
 fn floor(rng: &mut StdRng) -> Floor {
-    Floor { sequence: rng.random(), log: rng.random(), index: rng.random(), job: rng.random() }
+    let mut next = || rng.random();
+    Floor { sequence: next(), log: next(), index: next(), job: next(), trail: next() }
 }
 
 fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
@@ -64,7 +65,12 @@ fn bucket(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
 }
 
 fn frame(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
-    encode_additions(&Additions { entries: entries(rng), files: files(rng), sequence: rng.random() })
+    encode_additions(&Additions {
+        entries: entries(rng),
+        files: files(rng),
+        sequence: rng.random(),
+        trail: rng.random(),
+    })
 }
 
 type Page = Option<Zeroizing<Vec<u8>>>;

@@ -20,6 +20,14 @@ async fn a_backup_is_made_where_the_settings_say() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     let (status, _) = server.ask(Method::POST, "/v1/admin/backups", json!({ "path": "/tmp" })).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "a request names no directory");
+    let (status, _) = server.ask(Method::POST, "/v1/admin/backups", json!({ "unrecoverable": true })).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (status, _) = server.ask(Method::POST, "/v1/admin/backups/prune", json!({ "keep": 0 })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "none would be left");
+    let (status, pruned) = server.ask(Method::POST, "/v1/admin/backups/prune", json!({ "keep": 1 })).await;
+    assert_eq!((status, &pruned["kept"], &pruned["removed"]), (StatusCode::OK, &json!([2]), &json!([1])));
+    let (_, listed) = server.ask(Method::GET, "/v1/admin/backups", Value::Null).await;
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
