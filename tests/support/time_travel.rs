@@ -112,8 +112,9 @@ impl Archive {
         for keyring in &keyrings {
             let tag = keyring.tag(&entity);
             secrets.extend(keyring.blind(&tag).map(|blind| *blind.expose()));
-            let deks = collections.iter().filter_map(|collection| keyring.dek(&tag, *collection));
-            secrets.extend(deks.map(|(_, dek)| *dek.expose()));
+            let ids = collections.iter().flat_map(|collection| keyring.keys_of(*collection));
+            let ids = ids.filter(|(owner, ..)| *owner == tag);
+            secrets.extend(ids.filter_map(|(_, id, _)| keyring.dek_by_id(id)).map(|dek| *dek.expose()));
         }
         secrets
     }

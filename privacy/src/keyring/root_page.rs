@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 use crate::seal::{OpenError, Scope, SectionContext, SectionKind, open_section, seal_section};
 use crate::secret::{Anchor, Fingerprint, RootKey, SectionKey};
 
-/// The format written, and the only one that opens: 2 has the keys of the audit log, 3 the stamp, 4 the floor.
-pub(super) const FORMAT: u32 = 4;
+/// The format written, and the only one that opens: 2 has the keys of the audit log, 3 the stamp, 4 the floor,
+/// 5 the periods of keys.
+pub(super) const FORMAT: u32 = 5;
 
 const MAGIC: [u8; 8] = *b"lethkeys";
 const HEADER: usize = 36;
