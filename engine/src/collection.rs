@@ -6,6 +6,7 @@ pub(crate) mod update;
 
 use std::sync::Arc;
 
+use privacy::Window;
 use privacy::audit::Act;
 
 use crate::declare;
@@ -13,11 +14,13 @@ use crate::declared::FieldType;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::info::{self, CollectionInfo, PayloadIndex, SegmentInfo};
+use crate::kept::Retention;
 use crate::limits::Limits;
 use crate::permit::{Action, Permit};
 use crate::query::{AsOf, Deleted, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
+use crate::retain;
 use crate::schema::Schema;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::worker::Bell;
@@ -107,6 +110,22 @@ impl Collection {
     /// Gives it other limits, for every write that begins after this returned. What is there stays, even beyond them.
     pub fn set_limits(&self, limits: Limits) -> Result<()> {
         declare::declare(&self.env, &self.state, &self.permit, |rules| Ok(rules.with_limits(limits)))
+    }
+
+    /// How long it keeps records; `None` for ever.
+    pub fn retention(&self) -> Option<Retention> {
+        self.state.rules().retention
+    }
+
+    /// Has it keep a record for `window` after its last write, or for ever. What is there counts by when it was written, or
+    /// from now on if there was no window then; removing a window and setting one again counts as that. Nothing goes right
+    /// now: upkeep removes what is past, and [`Environment::retain`](crate::Environment::retain) does. What goes is gone
+    /// from backups, too. See [`Retention`] for how exactly.
+    ///
+    /// # Errors
+    /// `Conflict` for a window while the clock is doubted.
+    pub fn set_retention(&self, window: Option<Window>) -> Result<()> {
+        retain::set(&self.env, &self.state, &self.permit, window)
     }
 
     /// Stores records as one batch, all or nothing, replacing those with the same ids. Durable and visible

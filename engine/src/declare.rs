@@ -21,6 +21,17 @@ pub(crate) fn declare(
     change: impl FnOnce(&Rules) -> Result<Rules>,
 ) -> Result<()> {
     permit.check(Action::Manage)?;
+    declare_as(env, state, permit, Act::CollectionChanged { collection: state.id.0 }, change)
+}
+
+/// [`declare`], told as `act`; who may do that has been checked.
+pub(crate) fn declare_as(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    act: Act,
+    change: impl FnOnce(&Rules) -> Result<Rules>,
+) -> Result<()> {
     let _one = env.structure.lock();
     env.check_open()?;
     if !env.catalog.read().has(state) {
@@ -33,7 +44,6 @@ pub(crate) fn declare(
         return Ok(());
     }
     let _order = env.apply.lock();
-    let act = Act::CollectionChanged { collection: state.id.0 };
     let go = |manifest: &mut Manifest| {
         if let Some(entry) = manifest.collection_mut(state.id) {
             entry.schema = bytes;

@@ -10,13 +10,13 @@ use privacy::EntityId;
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
-use storage::memtable::Memtable;
 use storage::record::Record as StoredRecord;
 use storage::segment::{EntityMap, FieldMap, IdMap};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields;
+use crate::memtable::Memtable;
 use crate::repair::repaired;
 use crate::segment::{Index, Segment};
 use crate::snapshot::SegmentView;
@@ -85,7 +85,7 @@ pub(crate) fn draft(env: &EnvironmentState, state: &CollectionState, input: &Inp
 
 fn gather(env: &EnvironmentState, input: &Input<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (_, slot) in input.memtable.into_iter().flat_map(Memtable::iter) {
+    for (_, slot) in input.memtable.into_iter().flat_map(|memtable| memtable.iter()) {
         if let Some(record) = slot.live() {
             let (id, sequence, entity) = (record.id, record.sequence, record.entity.clone());
             rows.push(Row { order: 0, id, sequence, entity, origin: Origin::Memtable(Arc::clone(record)) });

@@ -18,6 +18,7 @@ use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erasure::{Erase, Wait};
 use crate::error::{Error, ErrorKind, Result};
+use crate::flush;
 use crate::health::Health;
 use crate::info::{self, CollectionInfo};
 use crate::keys::KEYRING;
@@ -205,7 +206,7 @@ impl Environment {
     /// Writes every memtable into a segment.
     pub fn flush(&self) -> Result<()> {
         self.permit.check(Action::Operate)?;
-        maintain::flush(&self.state)
+        flush::flush(&self.state)
     }
 
     /// Flushes, then merges every collection into one segment without dead rows. No graph waits to be rebuilt after

@@ -6,15 +6,16 @@
 //! the job's own ephemeral key still opens its ids and it starts over; after the epoch the destroyed keys
 //! themselves say which rows have to go. What a stage counts after a crash is what was left to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use privacy::audit::{Act, Outcome, Pseudonym};
 use privacy::erasure::{self, Purging, Receipt, Shredding, Stage, Stamp, Subject};
-use privacy::{EntityId, Salt, Wanted};
+use privacy::{EntityId, Removal, Salt, Wanted};
 use storage::id::SegmentId;
+use storage::sync::MutexGuard;
 
 use crate::draft::Input;
 use crate::entropy::generator;
@@ -58,10 +59,22 @@ pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, asked: &Asked) -> R
     reserve.spend(|| tell_begun(env, permit, number, &asked.entities))?;
     let job = reserve.spend(|| hide(env, number, asked))?;
     reserve.spend(|| save(env, &job.progress))?;
+    destroy(env, permit, one, &job, asked.leaves_purge)
+}
+
+/// Destroys the keys of a job that is hidden, and purges what they opened. `one` is the lock `maintenance`.
+pub(crate) fn destroy(
+    env: &EnvironmentState,
+    permit: &Permit,
+    one: MutexGuard<'_, ()>,
+    job: &Job,
+    leaves_purge: bool,
+) -> Result<Done> {
+    let reserve = &env.shared.reserve;
     // Upkeep leaves it to us: it does not know what was counted here.
-    let _answering = Answering::of(env, number);
-    let (affected, mut progress) = shred_durably(env, &job)?;
-    if asked.leaves_purge {
+    let _answering = Answering::of(env, job.number());
+    let (affected, mut progress) = shred_durably(env, job)?;
+    if leaves_purge {
         return Ok(Done { progress, receipt: None });
     }
     let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
@@ -163,7 +176,7 @@ fn left_over(env: &EnvironmentState) -> Result<Affected> {
 }
 
 /// A job number whose key is durable and was never used.
-fn begin(env: &EnvironmentState) -> Result<u64> {
+pub(crate) fn begin(env: &EnvironmentState) -> Result<u64> {
     let mut used = job::numbers(&env.dir)?;
     used.extend(receipt::numbers(&env.dir.sub(receipt::RECEIPTS))?);
     let mut job = env.manifest.lock().next_job;
@@ -202,7 +215,7 @@ fn hide(env: &EnvironmentState, number: u64, asked: &Asked) -> Result<Job> {
     );
     let begun = Stamp { time_ms: now(), sequence: through };
     let progress = erasure::Job::begin(number, begun, people.keys().copied()).with_reason(asked.reason.clone());
-    let mut job = Job { entities: people.into_values().collect(), progress };
+    let mut job = Job { entities: people.into_values().collect(), keys: BTreeSet::new(), progress };
     job.write(&env.dir, &env.keys.read(), &mut generator(&*env.shared.entropy)?)?;
     env.hidden.lock().push(job.clone());
     let mut counts = vec![0; job.entities.len()];
@@ -239,10 +252,7 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
     let mut affected = Vec::new();
     for state in env.all() {
         for view in &state.view().segments {
-            let index = view.segment.index_unless_lost(&env.keys)?;
-            let holds =
-                |entity: &EntityId| index.as_ref().is_none_or(|index| !index.entities.positions(entity).is_empty());
-            if job.entities.iter().any(holds) {
+            if holds(env, view, job)? {
                 affected.push((Arc::clone(&state), view.clone()));
             }
         }
@@ -256,9 +266,10 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
         move_log(env, &mut queue)?;
         let mut removal = env.keep(&queue)?;
         removal.entities = job.entities.iter().map(|entity| env.keys.read().tag(entity)).collect();
+        removal.keys = job.keys.clone();
         removal.keep_jobs.retain(|other| *other != number);
         removal.keep_indexes.retain(|index| affected.iter().all(|(_, view)| view.segment.id.0 != *index));
-        intend(env, &mut progress, &removal.entities)?;
+        intend(env, &mut progress, &removal)?;
         env.keys.epoch(&removal)?;
         env.hidden.lock().retain(|other| other.number() != number);
         let at = Stamp { time_ms: env.shared.clock.now_ms(), sequence: queue.next_sequence.saturating_sub(1) };
@@ -269,12 +280,13 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
 }
 
 /// Notes durably what the next epoch will destroy, and what an attempt before it did.
-fn intend(env: &EnvironmentState, progress: &mut erasure::Job, owners: &[privacy::Tag]) -> Result<()> {
+fn intend(env: &EnvironmentState, progress: &mut erasure::Job, removal: &Removal) -> Result<()> {
     let shredding = {
         let keyring = env.keys.read();
         let before = progress.intended().map(|before| before.destroyed.clone()).unwrap_or_default();
         let mut destroyed: Vec<_> = before.into_iter().filter(|id| keyring.is_destroyed(*id)).collect();
-        destroyed.extend(owners.iter().flat_map(|owner| keyring.key_ids(owner)));
+        destroyed.extend(removal.entities.iter().flat_map(|owner| keyring.key_ids(owner)));
+        destroyed.extend(&removal.keys);
         destroyed.sort_unstable();
         destroyed.dedup();
         Shredding { epoch: keyring.epoch_number() + 1, destroyed, anchors: env.keys.grades() }
@@ -285,6 +297,14 @@ fn intend(env: &EnvironmentState, progress: &mut erasure::Job, owners: &[privacy
     let mut hidden = env.hidden.lock();
     hidden.iter_mut().filter(|job| job.number() == number).for_each(|job| job.progress = progress.clone());
     Ok(())
+}
+
+/// Whether a segment has rows that a job is about, or may have some.
+fn holds(env: &EnvironmentState, view: &SegmentView, job: &Job) -> Result<bool> {
+    let index = view.segment.index_unless_lost(&env.keys)?;
+    let is_in = |entity: &EntityId| index.as_ref().is_none_or(|index| !index.entities.positions(entity).is_empty());
+    let rows = view.of_keys(&job.keys, &env.keys)?;
+    Ok(job.entities.iter().any(is_in) || rows.is_none_or(|rows| !rows.is_empty()))
 }
 
 /// Rewrites every affected segment from its survivors, and counts in `done`.
@@ -332,7 +352,9 @@ fn finish(
         save(env, progress)?;
         job::remove_ids(&env.dir, progress.number())?;
     }
-    let issued = if receipt::is_stored(env, progress)? { None } else { Some(receipt::issue(env, permit, progress)?) };
+    // What goes by the clock goes for nobody who asked.
+    let is_due = progress.expired().is_none() && !receipt::is_stored(env, progress)?;
+    let issued = if !is_due { None } else { Some(receipt::issue(env, permit, progress)?) };
     if progress.due().is_none() {
         {
             let _order = env.apply.lock();
@@ -358,7 +380,8 @@ fn forward(progress: &erasure::Job, at: Stamp) -> Stamp {
     Stamp { sequence: at.sequence.max(last.sequence), ..at }
 }
 
-fn save(env: &EnvironmentState, progress: &erasure::Job) -> Result<()> {
+/// Makes it durable how far a job has come.
+pub(crate) fn save(env: &EnvironmentState, progress: &erasure::Job) -> Result<()> {
     job::save(&env.dir, &env.keys.read(), progress, &mut generator(&*env.shared.entropy)?)
 }
 

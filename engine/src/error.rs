@@ -5,7 +5,7 @@
 
 use std::{fmt, io};
 
-use privacy::{EntityError, OpenError};
+use privacy::{EntityError, OpenError, WindowError};
 use storage::backend::Poisoned;
 use storage::journal::JournalError;
 use storage::manifest::ManifestError;
@@ -159,6 +159,12 @@ impl std::error::Error for Error {}
 impl From<EntityError> for Error {
     fn from(error: EntityError) -> Self {
         Self::with(ErrorKind::Invalid, "the entity id is not usable", error)
+    }
+}
+
+impl From<WindowError> for Error {
+    fn from(error: WindowError) -> Self {
+        Self::with(ErrorKind::Invalid, "the retention window is not usable", error)
     }
 }
 

@@ -10,6 +10,7 @@ use storage::journal::Subject;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hold_book::stored;
+use crate::job::Job;
 use crate::journals::senseless;
 use crate::permit::{Action, Permit};
 use crate::state::EnvironmentState;
@@ -58,8 +59,11 @@ pub(crate) fn place(env: &EnvironmentState, permit: &Permit, entity: &EntityId, 
     }
     let since_ms = env.shared.clock.now_ms();
     let place = |tag, holds: &mut Holds| {
-        if env.hidden.lock().iter().any(|job| job.entities.contains(entity)) {
-            return Err(Error::new(ErrorKind::Conflict, "an erasure of this entity has begun and cannot be undone"));
+        let its = env.keys.read().key_ids(&tag);
+        let goes = |job: &Job| job.entities.contains(entity) || its.iter().any(|key| job.keys.contains(key));
+        if env.hidden.lock().iter().any(goes) {
+            let doing = "an erasure of this entity, or of records past their window, has begun and cannot be undone";
+            return Err(Error::new(ErrorKind::Conflict, doing));
         }
         Ok(holds.place(tag, Hold { reason: reason.to_owned().into(), since_ms }))
     };

@@ -8,6 +8,7 @@ use storage::compaction::{Policy, pick};
 
 use crate::declare::lacks_fields;
 use crate::declared::FieldType;
+use crate::kept::Retention;
 use crate::limits::Limits;
 use crate::maintain::size;
 use crate::rebuild;
@@ -55,6 +56,8 @@ pub struct CollectionInfo {
     pub schema: Schema,
     /// How much it may hold.
     pub limits: Limits,
+    /// How long it keeps records; for ever if absent.
+    pub retention: Option<Retention>,
 }
 
 /// A field of payloads that is indexed because somebody said so.
@@ -150,6 +153,7 @@ pub(crate) fn collection(env: &EnvironmentState, state: &CollectionState) -> Col
         payload_indexes,
         schema: (*rules.schema).clone(),
         limits: rules.limits,
+        retention: rules.retention,
     }
 }
 

@@ -6,12 +6,18 @@
 //! <n>.job            the ids; once it is there, the job has begun
 //! ```
 //!
+//! A job about records past their window names keys, not people, and is its progress alone.
+//!
 //! Invariant: the key of the ids goes in the same epoch as the entities' keys. Ids that still open were interrupted before
 //! that epoch; a job without is past it, and says nothing about anyone. Progress is written before the ids, so that a job
 //! with ids always says how far it has come.
 
-use privacy::erasure::{self, JobError, OpenJobError, Shredding, Stamp, Subject, open_entities, seal_entities};
-use privacy::{EntityId, Keyring};
+use std::collections::BTreeSet;
+
+use privacy::erasure::{
+    self, Expired, JobError, OpenJobError, Shredding, Stamp, Subject, open_entities, seal_entities,
+};
+use privacy::{EntityId, KeyId, Keyring};
 use rand_core::CryptoRng;
 use storage::backend::Dir;
 use storage::id::{NUMBER_MAX, Sequence};
@@ -28,6 +34,8 @@ pub(crate) const JOBS: &str = "jobs";
 pub(crate) struct Job {
     /// In the order of their subjects, so that it is known after a crash, too, which is which.
     pub entities: Vec<EntityId>,
+    /// What it destroys instead, where it is about records past their window.
+    pub keys: BTreeSet<KeyId>,
     pub progress: erasure::Job,
 }
 
@@ -48,6 +56,18 @@ impl Job {
         // Both are in the order of subjects.
         let count = |_: &Subject| counts.next().copied().unwrap_or_default();
         self.progress.hide(Stamp { time_ms, sequence: through }, count).map_err(out_of_turn)
+    }
+
+    /// A job about keys and not about people.
+    pub fn of_keys(progress: erasure::Job) -> Self {
+        let intended = progress.intended().map(|intended| intended.destroyed.clone()).unwrap_or_default();
+        Self { entities: Vec::new(), keys: intended.into_iter().collect(), progress }
+    }
+
+    /// Notes that what its keys open is hidden, and how many records that were in each collection.
+    pub fn hide_expired(&mut self, time_ms: u64, expired: Vec<Expired>) -> Result<()> {
+        let through = self.through();
+        self.progress.hide_expired(Stamp { time_ms, sequence: through }, expired).map_err(out_of_turn)
     }
 
     /// Makes the job durable: from here on it will be carried through.
@@ -87,17 +107,19 @@ pub(crate) fn progress(environment: &Dir, keyring: &Keyring, number: u64) -> Res
     erasure::Job::open(&keyring.audit_key(), keyring.scope(), number, &sealed).map(Some).map_err(|e| damaged(number, e))
 }
 
-/// The jobs whose ids still open, oldest first.
+/// The jobs whose ids still open, and those whose keys are not destroyed, oldest first.
 pub(crate) fn interrupted(environment: &Dir, keys: &Keys) -> Result<Vec<Job>> {
     let mut open = Vec::new();
     let keyring = keys.read();
     for number in numbers(environment)? {
-        if let Some(entities) = entities(environment, &keyring, number)? {
-            let progress = progress(environment, &keyring, number)?;
+        let progress = progress(environment, &keyring, number)?;
+        if let Some(job) = progress.as_ref().filter(|job| is_expiry_due(job, &keyring)) {
+            open.push(Job::of_keys(job.clone()));
+        } else if let Some(entities) = entities(environment, &keyring, number)? {
             let progress = progress.ok_or_else(|| {
                 Error::corrupt(format!("the erasure job {number} does not say how far it has come; restore its files"))
             })?;
-            open.push(Job { entities, progress });
+            open.push(Job { entities, keys: BTreeSet::new(), progress });
         }
     }
     Ok(open)
@@ -133,8 +155,9 @@ pub(crate) fn remove_unfinished(environment: &Dir, keys: &Keys) -> Result<()> {
         let has_ids = dir.exists(&ids_name(number)).map_err(|e| Error::io("an erasure job cannot be read", e))?;
         let progress = progress(environment, &keyring, number)?;
         // One that destroyed nothing is before its epoch, where its ids are; or they were lost with it.
-        let is_past = progress.is_some_and(|job| is_shredded(&job, &keyring));
-        let is_before = has_ids && keyring.job_key(number).is_some();
+        let is_past = progress.as_ref().is_some_and(|job| is_shredded(job, &keyring));
+        let is_expiry_due = progress.is_some_and(|job| is_expiry_due(&job, &keyring));
+        let is_before = is_expiry_due || (has_ids && keyring.job_key(number).is_some());
         match (is_past, is_before) {
             (false, false) => forget(&dir, number)?,
             // Their key is gone; a crash may have brought the file back.
@@ -161,6 +184,11 @@ pub(crate) fn remove_all(environment: &Dir, number: u64) -> Result<()> {
 pub(crate) fn is_shredded(job: &erasure::Job, keyring: &Keyring) -> bool {
     let gone = |intended: &Shredding| intended.destroyed.iter().all(|id| keyring.is_destroyed(*id));
     job.intended().is_some_and(|intended| intended.epoch <= keyring.epoch_number() && gone(intended))
+}
+
+/// Whether a job is about keys, some of which live still.
+fn is_expiry_due(job: &erasure::Job, keyring: &Keyring) -> bool {
+    job.expired().is_some() && !is_shredded(job, keyring)
 }
 
 fn forget(dir: &Dir, job: u64) -> Result<()> {

@@ -1,21 +1,26 @@
 //! The legacy: what a restore keeps of the environment as it was last, beside its keys: who revoked consent, whose data
-//! must stay, and the audit log.
+//! must stay, how long what is kept, and the audit log.
 //!
 //! Invariant: the live ones win. What the backup knows of consent is added to them, because what was revoked stays revoked;
 //! what it knows of holds counts only where the volume was lost and nothing is left that could have released them.
 
+use std::collections::BTreeMap;
+
 use privacy::{Holds, Latch, Wanted};
 use storage::backend::Dir;
 use storage::backup::Contents;
+use storage::id::CollectionId;
 use storage::journal::{Mark, Place, Subject};
-use storage::manifest::{Manifest, read_newest};
+use storage::manifest::{CollectionEntry, Manifest, read_newest};
 
 use crate::consents::Consents;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hold_book::HoldBook;
 use crate::journals::read_marked;
+use crate::kept::Retention;
 use crate::keys::Keys;
+use crate::rules::Rules;
 use crate::state::EnvironmentState;
 use crate::trail::{AUDIT, Trail};
 
@@ -23,6 +28,10 @@ use crate::trail::{AUDIT, Trail};
 pub(crate) struct Legacy {
     pub consent: Option<Mark>,
     pub holds: Option<Mark>,
+    /// The latest time that the clock was believed to show.
+    pub trusted_ms: Option<u64>,
+    /// How long the collections that are there keep records.
+    windows: BTreeMap<CollectionId, Option<Retention>>,
     /// Nothing is left but keys: the volume of the data was lost.
     pub is_lost: bool,
 }
@@ -37,7 +46,11 @@ impl Legacy {
         let (table_key, scope) = (keys.read().table_key(), keys.read().scope());
         for place in [Some(dir), before].into_iter().flatten() {
             match read_newest(place, &table_key, scope).map_err(Error::from) {
-                Ok(Some(Manifest { consent, holds, .. })) => return Ok(Self { consent, holds, is_lost: false }),
+                Ok(Some(Manifest { consent, holds, trusted_ms, collections, .. })) => {
+                    let window = |entry: &CollectionEntry| Ok((entry.id, Rules::decode(&entry.schema)?.retention));
+                    let windows = collections.iter().map(window).collect::<Result<_>>()?;
+                    return Ok(Self { consent, holds, trusted_ms, windows, is_lost: false });
+                }
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::warn!(%error, "what must not be forgotten is taken from the newest journals");
@@ -48,10 +61,17 @@ impl Legacy {
         }
         // Wherever an environment lives it has an audit log, which a restore begins last of all.
         if names(dir)?.iter().all(|name| name != AUDIT) {
-            return Ok(Self { consent: None, holds: None, is_lost: true });
+            return Ok(Self { consent: None, holds: None, trusted_ms: None, windows: BTreeMap::new(), is_lost: true });
         }
         let (consent, holds) = (newest(dir, keys, Subject::Consent)?, newest(dir, keys, Subject::Holds)?);
-        Ok(Self { consent, holds, is_lost: false })
+        Ok(Self { consent, holds, trusted_ms: None, windows: BTreeMap::new(), is_lost: false })
+    }
+
+    /// The rules that a collection of the backup has from now on: those of then, but the window of now.
+    pub fn rules(&self, collection: CollectionId, schema: &[u8]) -> Result<Rules> {
+        let rules = Rules::decode(schema)?;
+        let window = self.windows.get(&collection);
+        Ok(window.map_or_else(|| rules.clone(), |window| rules.with_retention(*window)))
     }
 
     /// Fails where something in `dir`, the directory of the live environment, does not open: to go on without it would be to

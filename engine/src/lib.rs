@@ -5,14 +5,15 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `erase`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and `recover` for opening;
-//! `backup`, `prune` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
+//! `aside`), `flush`, `erase`, `retain`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and
+//! `recover` for opening; `backup`, `prune` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
 //! rooms below the engine return values and never call back.
 
 #![forbid(unsafe_code)]
 
+mod ages;
 mod aim;
 mod alias;
 mod anchors;
@@ -36,6 +37,7 @@ mod database;
 mod declare;
 mod declared;
 mod door;
+mod doubt;
 mod draft;
 mod drill;
 pub mod durability;
@@ -51,6 +53,7 @@ mod facet;
 mod fields;
 mod files;
 mod filter;
+mod flush;
 mod group;
 mod health;
 mod hold;
@@ -61,6 +64,8 @@ mod info;
 mod inspect;
 mod job;
 mod journals;
+mod judge;
+mod kept;
 mod key_status;
 mod keys;
 mod legacy;
@@ -72,6 +77,7 @@ mod name;
 mod nearest;
 mod opened;
 mod pages;
+mod pending;
 mod permit;
 mod pool;
 mod portable;
@@ -90,6 +96,8 @@ mod rerank;
 mod reserve;
 mod resolve;
 mod restore;
+mod retain;
+mod retention;
 mod rewrite;
 mod root_key;
 mod roots;
@@ -151,6 +159,7 @@ pub use home::{KeyHome, KeyHomes};
 pub use index::{Builder as IndexBuilder, Metric};
 pub use info::{CollectionInfo, IndexKind, PayloadIndex, SegmentInfo, Upkeep};
 pub use inspect::Problem;
+pub use kept::Retention;
 pub use key_status::{EnvironmentKeys, KeyMemory, KeyStatus};
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
@@ -158,7 +167,7 @@ pub use opened::DrillReport;
 pub use portable::EntityExport;
 pub use privacy::audit::Source;
 pub use privacy::erasure::{Erased, Receipt, ReceiptError, ReceiptView, Subject, UnverifiedReceipt};
-pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey};
+pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey, Window, WindowError};
 pub use prune::Pruned;
 pub use query::{
     AsOf, Counted, Counters, Deleted, FacetCount, Facets, Filtered, Group, Groups, Hit, Hits, Page, Phases, Updated,
@@ -168,6 +177,7 @@ pub use receipt::StoredReceipt;
 pub use record::{ParseRecordIdError, Record, RecordId};
 pub use rerank::Rerank;
 pub use restore::{Restore, RestoreReport};
+pub use retention::{ExpiredRecords, Retain, RetentionPlan, RetentionRun};
 pub use root_key::{
     PASSPHRASE_CREDENTIAL, PASSPHRASE_FILE_VARIABLE, ROOT_KEY_CREDENTIAL, ROOT_KEY_FILE_VARIABLE, ROOT_KEY_VARIABLE,
     RootKey, SHARES_FILE_VARIABLE,

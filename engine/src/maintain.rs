@@ -1,5 +1,5 @@
 //! The upkeep of an environment in steps that a test can drive: flush, compaction, the rest of erasures for which there
-//! was no room, and the graphs that they left to be built.
+//! was no room, what is past its window, and the graphs that both left to be built.
 //!
 //! Invariant: a log goes only after a committed manifest no longer names it. What grows with the segments is built aside
 //! ([`crate::aside`]), so that a flush, for which writers may be waiting, never waits for it.
@@ -10,19 +10,17 @@ use std::time::Duration;
 
 use index::Stop;
 use storage::compaction::{Policy, Size, pick};
-use storage::id::{SegmentId, Sequence};
-use storage::manifest::Manifest;
+use storage::id::SegmentId;
 use storage::sync::lock_within;
 
 use crate::aside::{ATTEMPTS, Chosen, rewrite_alone, rewrite_aside, rewrite_at_last};
 use crate::declare::lacks_fields;
-use crate::draft::Input;
 use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memtable::Memtable;
+use crate::flush::{flush, flush_alone};
 use crate::rebuild;
-use crate::relog::{copy_all, is_held, remove_old_logs};
-use crate::rewrite::rewrite;
+use crate::relog::is_held;
+use crate::retain::retain_due;
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
 use crate::step::Step;
@@ -49,6 +47,9 @@ pub(crate) fn step(env: &EnvironmentState, stop: Stop<'_>) -> Result<Step> {
         if erase::finish_shredded(env)? {
             return Ok(Step::Purged);
         }
+    }
+    if retain_due(env)? {
+        return Ok(Step::Expired);
     }
     for piece in [rebuild::overdue, compact_next, rebuild::at_leisure] {
         match piece(env, stop)? {
@@ -173,90 +174,6 @@ pub(crate) fn hold_back(env: &EnvironmentState, state: &CollectionState) -> Resu
     };
     // Whoever held the lock may have flushed.
     if over(env, state, HOLD_BACK) { flush_alone(env) } else { Ok(()) }
-}
-
-/// Writes every memtable into a segment and lets the logs behind them go.
-pub(crate) fn flush(env: &EnvironmentState) -> Result<()> {
-    let _one = env.maintenance.lock();
-    flush_alone(env)
-}
-
-/// [`flush`] for a caller that holds `maintenance`.
-fn flush_alone(env: &EnvironmentState) -> Result<()> {
-    cut(env).map(drop)
-}
-
-/// What an environment held right after one write, all of it in segments.
-pub(crate) struct Cut {
-    /// Every write up to this one is in it, and no later one.
-    pub sequence: Sequence,
-    /// What was known of the collections.
-    pub manifest: Manifest,
-    /// The segments, with the rows that were dead then.
-    pub segments: Vec<(Arc<CollectionState>, Vec<SegmentView>)>,
-}
-
-impl Cut {
-    /// What is in segments now, under the locks of who calls, with every write applied.
-    fn now(env: &EnvironmentState, sequence: Sequence) -> Self {
-        let of = |state: Arc<CollectionState>| {
-            let segments = state.view().segments.clone();
-            (state, segments)
-        };
-        Self { sequence, manifest: env.manifest.lock().clone(), segments: env.all().into_iter().map(of).collect() }
-    }
-
-    /// Takes in the segments that the memtables of that time became: a row that died since was alive then.
-    fn complete(&mut self) {
-        for (state, segments) in &mut self.segments {
-            let is_new = |view: &&SegmentView| segments.iter().all(|old| old.segment.id != view.segment.id);
-            let added: Vec<_> = state.view().segments.iter().filter(is_new).cloned().collect();
-            segments.extend(added.into_iter().map(|view| SegmentView { dead: Arc::default(), ..view }));
-        }
-    }
-}
-
-/// Writes every memtable into a segment, and tells what the environment held when it began; writers go on meanwhile. The
-/// caller holds `maintenance`. What is in quarantine may have kept a memtable from being written.
-pub(crate) fn cut(env: &EnvironmentState) -> Result<Cut> {
-    env.check_open()?;
-    erase::finish_hidden(env)?;
-    let (mut cut, memtables) = {
-        let mut applied = env.apply.lock();
-        let mut queue = env.queue.lock();
-        env.apply_all(&mut applied, &mut queue)?;
-        env.tell_batches()?;
-        let cut = Cut::now(env, *applied);
-        if queue.log.is_none() && cut.manifest.logs.is_empty() {
-            return Ok(cut);
-        }
-        let log = env.new_log(queue.next_sequence)?;
-        env.commit(|manifest| manifest.logs.push(log.number()))?;
-        queue.log = Some(Arc::clone(&log));
-        let (held, free): (Vec<_>, Vec<_>) = env.all().into_iter().partition(|state| is_held(env, state));
-        copy_all(env, &mut queue, &log, &held)?;
-        let memtable = |state: Arc<CollectionState>| (Arc::clone(&state), state.view().memtable.clone());
-        let memtables: Vec<(Arc<CollectionState>, Memtable)> = free.into_iter().map(memtable).collect();
-        (cut, memtables)
-    };
-    let flushed = cut.sequence;
-    for (state, memtable) in memtables {
-        if !memtable.is_empty() {
-            let input = Input { memtable: Some(&memtable), flushed: Some(flushed), ..Input::of(&[]) };
-            rewrite(env, &state, &input)?;
-        }
-    }
-    {
-        let _order = env.apply.lock();
-        let newest = env.queue.lock().log.as_ref().map(|log| log.number());
-        env.commit(|manifest| {
-            manifest.logs.retain(|log| Some(*log) == newest);
-            manifest.last_sequence = manifest.last_sequence.max(flushed);
-        })?;
-    }
-    remove_old_logs(env)?;
-    cut.complete();
-    Ok(cut)
 }
 
 /// What the choice of segments to rewrite depends on.

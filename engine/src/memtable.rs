@@ -17,6 +17,7 @@ use storage::memtable::{Memtable as Slots, Slot};
 use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
+use crate::ages::Ages;
 use crate::error::Result;
 use crate::filter::{Filter, Subject};
 use crate::run::Run;
@@ -27,6 +28,7 @@ pub(crate) struct Memtable {
     slots: Slots,
     /// Oldest first.
     runs: Vec<Run>,
+    ages: Ages,
 }
 
 impl Deref for Memtable {
@@ -49,9 +51,13 @@ pub(crate) struct Near<'a> {
 }
 
 impl Memtable {
-    /// Puts records in their places, unless newer writes are there. Their ids differ, and `codes` are theirs.
-    pub fn put(&mut self, records: Vec<StoredRecord>, codes: Codes) -> Result<()> {
+    /// Puts records that were written at `written_ms` in their places, unless newer writes are there. Their ids differ,
+    /// and `codes` are theirs.
+    pub fn put(&mut self, records: Vec<StoredRecord>, codes: Codes, written_ms: u64) -> Result<()> {
         let mut run = Run::new(&records, codes)?;
+        if let Some(last) = records.iter().map(|record| record.sequence).max() {
+            self.ages.note(last, written_ms);
+        }
         for (position, record) in (0..).zip(records) {
             match self.slots.get(&record.id) {
                 None => {}
@@ -91,8 +97,9 @@ impl Memtable {
     }
 
     /// Drops every slot that `flushed` holds too, that is, that no write has replaced since.
-    pub fn remove_flushed(&mut self, flushed: &Slots, space: &Space) -> Result<()> {
+    pub fn remove_flushed(&mut self, flushed: &Self, space: &Space) -> Result<()> {
         self.slots.remove_flushed(flushed);
+        self.ages.forget(&flushed.ages);
         let lives = |id: &RecordId, sequence| {
             let live = self.slots.get(id).and_then(Slot::live);
             live.is_some_and(|record| record.sequence == sequence)
@@ -163,6 +170,11 @@ impl Memtable {
     pub fn record(&self, run: &Run, position: u32) -> Option<&Arc<StoredRecord>> {
         let (id, sequence) = run.id(position)?;
         self.live(&id).filter(|record| record.sequence == sequence)
+    }
+
+    /// When its records were written.
+    pub fn ages(&self) -> &Ages {
+        &self.ages
     }
 
     /// Bytes of records, slots and codes.

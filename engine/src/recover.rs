@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use index::Space;
-use privacy::erasure::Stage;
+use privacy::erasure::{Expired, Stage};
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::Sequence;
@@ -27,8 +27,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::hold_book::HoldBook;
 use crate::job::{self, JOBS, Job};
+use crate::judge::Judge;
 use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
+use crate::pending::Write;
 use crate::receipt::{self, RECEIPTS};
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
@@ -37,7 +39,7 @@ use crate::run::encode;
 use crate::segment::{Segment, is_damage};
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
-use crate::state::{CollectionState, EnvironmentState, Queue, Shared, Write, apply};
+use crate::state::{CollectionState, EnvironmentState, Queue, Shared};
 use crate::takeover;
 use crate::trail::{AUDIT, Kind, Tally, Trail};
 use storage::backend::Dir;
@@ -155,6 +157,7 @@ pub(crate) fn assemble(
     next_sequence: Sequence,
 ) -> EnvironmentState {
     let scope = keys.read().scope();
+    let keeps_for_a_time = catalog.collections().any(|state| state.rules().retention.is_some());
     EnvironmentState {
         name: name.to_owned(),
         scope,
@@ -177,6 +180,7 @@ pub(crate) fn assemble(
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),
         next_segment: AtomicU64::new(manifest.next_segment),
+        judge: Judge::resume(&manifest, keeps_for_a_time),
         manifest: Mutex::new(manifest),
         rebuild_at: AtomicU64::new(0),
     }
@@ -282,7 +286,7 @@ fn replay_logs(
             let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
             if sequence > flushed {
                 let codes = encode(&state.space, entry.records());
-                apply(&mut view, Write { sequence, entry, codes }, keys)?;
+                Write { sequence, entry, codes }.apply(&mut view, keys)?;
                 view.memtable.merge(&state.space)?;
                 state.publish(view);
             }
@@ -292,17 +296,23 @@ fn replay_logs(
     Ok((last, losses))
 }
 
-/// Hides whom a job erases; how many records that were, if the job did not say it yet.
+/// Hides whom or what a job erases; how many records that were, if the job did not say it yet.
 fn mask(keys: &Keys, catalog: &Catalog, job: &mut Job, now_ms: u64) -> Result<()> {
-    let mut counts = vec![0; job.entities.len()];
+    let (mut counts, mut expired) = (vec![0; job.entities.len()], Vec::new());
     for state in catalog.collections() {
         let mut view = (*state.view()).clone();
         for (entity, count) in job.entities.iter().zip(&mut counts) {
             *count += view.mask(entity, &state.space, keys)?;
         }
+        expired.push(Expired { collection: state.id.0, records: view.mask_keys(&job.keys, keys)? });
         state.publish(view);
     }
-    if job.progress.due() == Some(Stage::Hidden) { job.hide(now_ms, &counts) } else { Ok(()) }
+    expired.retain(|one| one.records > 0);
+    match job.progress.expired() {
+        _ if job.progress.due() != Some(Stage::Hidden) => Ok(()),
+        Some(_) => job.hide_expired(now_ms, expired),
+        None => job.hide(now_ms, &counts),
+    }
 }
 
 fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {

@@ -8,6 +8,7 @@ use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
 use storage::wal::{Entry, WalWriter, wal_number};
 
+use crate::doubt;
 use crate::entropy::generator;
 use crate::error::{Error, Result};
 use crate::files::remove;
@@ -71,18 +72,18 @@ pub(crate) fn remove_old_logs(env: &EnvironmentState) -> Result<()> {
 fn copy(env: &EnvironmentState, state: &CollectionState, log: &WalWriter) -> Result<Option<Sequence>> {
     let mut rng = generator(&*env.shared.entropy)?;
     let view = state.view();
-    let mut last = None;
-    let mut records: Vec<StoredRecord> = Vec::with_capacity(FRAME_RECORDS);
-    let collection = state.id;
-    for record in view.memtable.iter().filter_map(|(_, slot)| slot.live()) {
-        records.push((**record).clone());
-        if records.len() == FRAME_RECORDS {
-            let batch = std::mem::take(&mut records);
-            last = Some(log.append(|_| Entry::Put { collection, records: batch }, &mut rng)?.0);
+    let (mut last, collection, ages) = (None, state.id, view.memtable.ages());
+    let place = |record: &StoredRecord| ages.place(record.sequence);
+    let mut records: Vec<_> = view.memtable.iter().filter_map(|(_, slot)| slot.live()).collect();
+    // What was written earlier comes first, so that sequences rise as before when this is replayed.
+    records.sort_by_key(|record| place(record));
+    let now = doubt::written_ms(env);
+    for same_age in records.chunk_by(|one, next| place(one) == place(next)) {
+        let written_ms = same_age.first().and_then(|record| ages.written_ms(record.sequence)).unwrap_or(now);
+        for batch in same_age.chunks(FRAME_RECORDS) {
+            let records = batch.iter().map(|record| StoredRecord::clone(record)).collect();
+            last = Some(log.append(|_| Entry::Put { collection, written_ms, records }, &mut rng)?.0);
         }
-    }
-    if !records.is_empty() {
-        last = Some(log.append(|_| Entry::Put { collection, records }, &mut rng)?.0);
     }
     // Deletions need no log any more: the manifest that names the new log says which rows of segments are dead. So no
     // id of a record that was deleted outlives the erasure of its owner, but where a segment cannot be asked.

@@ -40,7 +40,6 @@ use crate::opened::{DrillReport, Under, file_of, open_segment, segments_of, spac
 use crate::permit::Permit;
 use crate::recover::{self, Damaged};
 use crate::rewrite::{build, open, place};
-use crate::rules::Rules;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
 use crate::takeover::Old;
@@ -226,6 +225,8 @@ impl<'a> Restore<'a> {
             next_wal: floor.log.saturating_add(1),
             next_job: floor.job.saturating_add(1),
             last_sequence: last,
+            // Where nobody can say, the clock is doubted unless the backup is of today.
+            trusted_ms: legacy.trusted_ms.or(Some(contents.made_ms)),
             ..legacy.marked(Manifest::first())
         };
         let books = (Consents::open(&dir, &keys, &base)?, HoldBook::open(&dir, &keys, &base)?);
@@ -236,7 +237,8 @@ impl<'a> Restore<'a> {
         let files = segments_of(&self.archive.place(&self.name), contents);
         for collection in &contents.collections {
             let space = space_of(&env.keys, collection.id.0, (collection.metric, collection.dimension))?;
-            let rules = Rules::decode(&collection.schema)?;
+            let rules = legacy.rules(collection.id, &collection.schema)?;
+            let schema = rules.encode();
             let state = Arc::new(CollectionState::new(
                 collection.id,
                 collection.name.clone(),
@@ -263,7 +265,7 @@ impl<'a> Restore<'a> {
                 metric: collection.metric,
                 created_sequence: 0,
                 flushed: last,
-                schema: collection.schema.clone(),
+                schema,
                 segments,
                 aliases: collection.aliases.clone(),
             });

@@ -9,22 +9,23 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use privacy::{Dek, KeyId, RowContext, RowField, Tag, Wanted, seal_row};
+use privacy::{Dek, KeyId, RowContext, RowField, Tag, Until, Wanted, seal_row};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use storage::id::{RowId, SegmentId};
 use storage::manifest::SegmentEntry;
-use storage::memtable::Memtable;
 use storage::record::{Record as StoredRecord, encode_body, encode_vector};
 use storage::segment::layout::{index_name, rows_name};
 use storage::segment::{RowsWriter, SealedRow};
 
+use crate::doubt;
 use crate::draft::{Draft, Input, Origin, Row, destroyed, draft, source_of};
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
+use crate::memtable::Memtable;
 use crate::segment::{Index, Segment};
 use crate::segment_files::{fresh_id, remove_files, size, write_index_file};
 use crate::snapshot::SegmentView;
@@ -75,7 +76,7 @@ pub(crate) fn build(env: &EnvironmentState, state: &CollectionState, input: &Inp
     let draft = draft(env, state, input)?;
     let id = fresh_id(env);
     if !draft.rows.is_empty() {
-        let owners = mint(env, state, &draft.rows)?;
+        let owners = mint(env, state, input, &draft.rows)?;
         write_rows(env, state, input, &draft.rows, &owners, id).inspect_err(|_| discard(env, id))?;
     }
     Ok(Built { id, draft })
@@ -151,23 +152,37 @@ fn finish(env: &EnvironmentState, state: &CollectionState, index: Index, id: Seg
 }
 
 /// The data key of every memtable row, in row order; keys that do not exist yet are made durable first.
-fn mint(env: &EnvironmentState, state: &CollectionState, rows: &[Row]) -> Result<Vec<Option<Owner>>> {
-    let tags: Vec<Option<Tag>> = {
+fn mint(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    input: &Input<'_>,
+    rows: &[Row],
+) -> Result<Vec<Option<Owner>>> {
+    let retention = state.rules().retention;
+    let now = doubt::written_ms(env);
+    let until = |row: &Row| {
+        let written_ms = input.memtable.and_then(|memtable| memtable.ages().written_ms(row.sequence));
+        retention.and_then(|retention| retention.until(written_ms.unwrap_or(now)))
+    };
+    let owners: Vec<Option<(Tag, Option<Until>)>> = {
         let keyring = env.keys.read();
-        let tag = |row: &Row| match row.origin {
-            Origin::Memtable(_) => Some(row.entity.as_ref().map_or(Tag::COLLECTION, |entity| keyring.tag(entity))),
+        let tag = |row: &Row| row.entity.as_ref().map_or(Tag::COLLECTION, |entity| keyring.tag(entity));
+        let owner = |row: &Row| match row.origin {
+            Origin::Memtable(_) => Some((tag(row), until(row))),
             Origin::Segment(..) => None,
         };
-        rows.iter().map(tag).collect()
+        rows.iter().map(owner).collect()
     };
-    let distinct: BTreeSet<Tag> = tags.iter().flatten().copied().collect();
-    let wanted: Vec<Wanted> = distinct.into_iter().map(|owner| Wanted::Dek { owner, collection: state.id.0 }).collect();
+    let (distinct, collection): (BTreeSet<_>, _) = (owners.iter().flatten().copied().collect(), state.id.0);
+    let wanted: Vec<Wanted> =
+        distinct.into_iter().map(|(owner, until)| Wanted::Dek { owner, collection, until }).collect();
     env.keys.extend(&wanted)?;
     let keyring = env.keys.read();
-    tags.iter()
-        .map(|tag| match tag {
+    owners
+        .iter()
+        .map(|owner| match owner {
             None => Ok(None),
-            Some(tag) => match keyring.dek(tag, state.id.0) {
+            Some((tag, until)) => match keyring.dek(tag, collection, *until) {
                 Some((key, dek)) => Ok(Some(Owner { key, dek })),
                 None => Err(Error::new(ErrorKind::KeyUnavailable, "a new data key is missing")),
             },

@@ -63,6 +63,8 @@ pub struct Settings {
     /// Days after which the background thread replaces an environment's KEK and anchor, unless an erasure did; 0 for
     /// never.
     pub kek_rotation_days: u64,
+    /// Minutes after which the background thread looks for records past their window again; 0 for never.
+    pub retention_check_minutes: u64,
     /// KiB of memory that one guess at a passphrase costs, for root keys that are wrapped from now on; see [`Cost`].
     pub passphrase_memory_kib: u32,
     /// Passes over that memory.
@@ -99,6 +101,7 @@ impl Default for Settings {
             builder: IndexBuilder::default(),
             scrub_days: 7,
             kek_rotation_days: 90,
+            retention_check_minutes: 60,
             passphrase_memory_kib: Cost::DEFAULT.memory_kib(),
             passphrase_passes: Cost::DEFAULT.passes(),
             flat_below: 1024,

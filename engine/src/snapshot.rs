@@ -1,10 +1,11 @@
 //! What one reader sees of a collection: its segments with their dead rows, and the memtable, all at one
 //! sequence. A view never changes; a write publishes a new one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use index::{Codes, Space};
-use privacy::EntityId;
+use privacy::{EntityId, KeyId};
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
@@ -30,6 +31,20 @@ impl SegmentView {
     /// Positions of the live rows of `entity`.
     pub fn of_entity(&self, entity: &EntityId, keys: &Keys) -> Result<RoaringBitmap> {
         Ok(self.segment.index(keys)?.entities.bitmap(entity) - &*self.dead)
+    }
+}
+
+impl SegmentView {
+    /// Positions of the rows whose key is one of `ids`; `None` where damage keeps anybody from saying which. Those are
+    /// not served, and die with their key.
+    pub fn of_keys(&self, ids: &BTreeSet<KeyId>, keys: &Keys) -> Result<Option<RoaringBitmap>> {
+        if ids.is_empty() {
+            return Ok(Some(RoaringBitmap::new()));
+        }
+        match self.segment.of_keys(ids, keys) {
+            Err(_) if self.segment.is_quarantined() => Ok(None),
+            found => found.map(Some),
+        }
     }
 }
 
@@ -64,13 +79,13 @@ impl View {
         self.segments.iter().filter(|view| view.segment.is_quarantined())
     }
 
-    /// Stores `records`, whose codes are `codes`, hiding older versions of them.
-    pub fn put(&mut self, records: Vec<StoredRecord>, codes: Codes, keys: &Keys) -> Result<()> {
+    /// Stores `records` that were written at `written_ms` and have these codes, hiding older versions of them.
+    pub fn put(&mut self, records: Vec<StoredRecord>, codes: Codes, written_ms: u64, keys: &Keys) -> Result<()> {
         for record in &records {
             self.shadow(&record.id, keys)?;
             self.sequence = self.sequence.max(record.sequence);
         }
-        self.memtable.put(records, codes)
+        self.memtable.put(records, codes, written_ms)
     }
 
     /// Deletes the record `id` as of `sequence`.
@@ -122,6 +137,19 @@ impl View {
                 continue;
             }
             let positions = view.of_entity(entity, keys)?;
+            if !positions.is_empty() {
+                hidden += positions.len();
+                *Arc::make_mut(&mut view.dead) |= positions;
+            }
+        }
+        Ok(hidden)
+    }
+
+    /// Hides every row whose key is one of `ids`; returns how many live records that were.
+    pub fn mask_keys(&mut self, ids: &BTreeSet<KeyId>, keys: &Keys) -> Result<u64> {
+        let mut hidden = 0;
+        for view in &mut self.segments {
+            let positions = view.of_keys(ids, keys)?.unwrap_or_default() - &*view.dead;
             if !positions.is_empty() {
                 hidden += positions.len();
                 *Arc::make_mut(&mut view.dead) |= positions;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use index::{Codes, Scratch};
+use index::Scratch;
 use privacy::audit::{Act, Entry, Outcome, Pseudonym};
 use privacy::{Blind, EntityId, Removal, Scope, SectionKey, Tag, Wanted};
 use rand::rngs::StdRng;
@@ -22,7 +22,7 @@ use storage::recovery::{LOGS, SEGMENTS};
 use storage::segment::layout::tombstones_name;
 use storage::segment::write_tombstones;
 use storage::sync::{Mutex, RwLock};
-use storage::wal::{Entry as LoggedWrite, WalWriter, wal_name};
+use storage::wal::{WalWriter, wal_name};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -33,7 +33,9 @@ use crate::files::remove;
 use crate::hold_book::HoldBook;
 use crate::home::KeyHomes;
 use crate::job::{self, Job};
+use crate::judge::Judge;
 use crate::keys::Keys;
+use crate::pending::Write;
 use crate::permit::Permit;
 use crate::reserve::Reserve;
 use crate::settings::Settings;
@@ -63,14 +65,6 @@ pub(crate) struct Shared {
     pub reserve: Reserve,
     /// Search buffers, taken by a query and put back after it.
     pub scratch: Mutex<Vec<Scratch>>,
-}
-
-/// A write that has a sequence.
-pub(crate) struct Write {
-    pub sequence: Sequence,
-    pub entry: LoggedWrite,
-    /// The codes of the records that it puts, made by the writer, who holds no lock yet.
-    pub codes: Codes,
 }
 
 /// How far ahead the keyring is told that writes will be counted, so that whoever restores an environment without its
@@ -145,6 +139,8 @@ pub(crate) struct EnvironmentState {
     pub next_segment: AtomicU64,
     /// When the rebuild of graphs is tried again after the disk had no room for one.
     pub rebuild_at: AtomicU64,
+    /// Whether the clock may be believed.
+    pub judge: Judge,
 }
 
 impl EnvironmentState {
@@ -290,7 +286,7 @@ impl EnvironmentState {
             let Some(state) = collections.iter().find(|state| state.id == id) else { continue };
             let (_, view) = changed.entry(id).or_insert_with(|| (Arc::clone(state), (*state.view()).clone()));
             let (kind, records) = Kind::of(&write.entry);
-            apply(view, write, &self.keys).inspect_err(fell_behind)?;
+            write.apply(view, &self.keys).inspect_err(fell_behind)?;
             self.tally.lock().count(id.0, kind, records, sequence, self.shared.clock.now_ms());
             *applied = (*applied).max(sequence);
         }
@@ -385,15 +381,4 @@ impl EnvironmentState {
         let keep_indexes = segments.map(|segment| segment.id.0).collect();
         Ok(Removal { keep_logs, keep_indexes, keep_jobs, ..Removal::default() })
     }
-}
-
-/// Applies one logged write to a view.
-pub(crate) fn apply(view: &mut View, write: Write, keys: &Keys) -> Result<()> {
-    let Write { sequence, entry, codes } = write;
-    match entry {
-        LoggedWrite::Put { records, .. } => view.put(records, codes, keys)?,
-        LoggedWrite::Delete { ids, .. } => ids.into_iter().try_for_each(|id| view.delete(id, sequence, keys))?,
-    }
-    view.sequence = view.sequence.max(sequence);
-    Ok(())
 }

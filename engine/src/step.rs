@@ -12,6 +12,8 @@ pub enum Step {
     Flushed,
     /// Rows of erased entities went, for which there had been no room on the disk.
     Purged,
+    /// What was past its window went.
+    Expired,
     /// What waited to be written anew had no row left and is gone.
     Emptied,
     /// What was being built was given up, because an erasure or another rewrite changed what it was built from.

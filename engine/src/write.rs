@@ -10,17 +10,19 @@ use storage::id::{CollectionId, RecordId, Sequence};
 use storage::wal::Entry;
 
 use crate::batch::{Batch, Conditions, Errors, of_record, too_many};
+use crate::doubt;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::maintain;
+use crate::pending::Write;
 use crate::permit::{Action, Permit};
 use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
 use crate::run::encode;
 use crate::select::Selection;
 use crate::snapshot::View;
-use crate::state::{CollectionState, EnvironmentState, Write};
+use crate::state::{CollectionState, EnvironmentState};
 
 /// Stores `records` as one batch, all or nothing; the last of several with one id wins.
 ///
@@ -193,9 +195,9 @@ impl Intent<'_> {
         }
     }
 
-    fn entry(self, collection: CollectionId, sequence: Sequence) -> Entry {
+    fn entry(self, collection: CollectionId, sequence: Sequence, written_ms: u64) -> Entry {
         match self {
-            Self::Put(batch) => Entry::Put { collection, records: batch.take(sequence) },
+            Self::Put(batch) => Entry::Put { collection, written_ms, records: batch.take(sequence) },
             Self::Delete(ids) => Entry::Delete { collection, ids },
         }
     }
@@ -242,7 +244,8 @@ fn log_one(
             }
             conditions.check(&state.view(), &env.keys)?;
         }
-        let (sequence, entry) = log.append(|sequence| intent.entry(state.id, sequence), &mut rng)?;
+        let written_ms = doubt::written_ms(env);
+        let (sequence, entry) = log.append(|sequence| intent.entry(state.id, sequence, written_ms), &mut rng)?;
         queue.pending.push_back(Write { sequence, entry, codes });
         queue.next_sequence = sequence + 1;
         (log, sequence)

@@ -43,7 +43,7 @@ pub use keyring::{
     AnchorStore, Epoch, Extension, Floor, Grade, InspectError, Keyring, KeyringError, OpenKeyringError, Part, Removal,
     RootHeader, Stamp, Tag, Wanted,
 };
-pub use retention::{Doubt, Reading, Trusted, Watch, Window, WindowError};
+pub use retention::{Doubt, Reading, Trusted, Until, Watch, Window, WindowError};
 pub use root::{
     BootstrapError, BootstrapHeader, CombineError, Cost, CostError, ParseError, ParseShareError, Passphrase,
     RootKeySource, Share, SplitError, combine_root_key, format_root_key, inspect_bootstrap, parse_root_key,

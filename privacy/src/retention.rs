@@ -4,7 +4,11 @@
 //! watch gives none while the clock has run back or leapt. Deleting is final and a wrong clock is common, so the doubt
 //! stays until the clock is right again or someone confirms it. Pure: readings of both clocks come in.
 
+use std::num::NonZeroU64;
+
 use thiserror::Error;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// How far a wall clock may run ahead of what is expected of it: 24 hours.
 pub const LEAP_MS: u64 = 24 * 60 * 60 * 1000;
@@ -26,7 +30,7 @@ pub struct WindowError {
 
 impl Window {
     /// The shortest window: an hour. Below it, the clocks of writers would decide.
-    pub const MIN_MS: u64 = 60 * 60 * 1000;
+    pub const MIN_MS: u64 = HOUR_MS;
 
     /// A window of so many milliseconds.
     ///
@@ -44,6 +48,36 @@ impl Window {
     /// Whether a record that was last written at `written_ms` must go now. One from the future stays.
     pub fn is_past(self, written_ms: u64, now: Trusted) -> bool {
         written_ms.checked_add(self.0).is_some_and(|end| end <= now.0)
+    }
+
+    /// How long writes use one key, in milliseconds: a sixteenth of the window in whole hours, an hour at least and a day
+    /// at most. Keys are what is destroyed, so a record goes up to so much later than its window ends.
+    pub fn period_ms(self) -> u64 {
+        (self.0 / 16 / HOUR_MS).clamp(1, 24) * HOUR_MS
+    }
+
+    /// The end of the period in which a write at `written_ms` falls. Periods follow one another from the Unix epoch on.
+    pub fn until(self, written_ms: u64) -> Until {
+        let period_ms = self.period_ms();
+        let end = (written_ms / period_ms).saturating_add(1).saturating_mul(period_ms);
+        Until(NonZeroU64::new(end).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+/// The end of the period in which writes used a key, in milliseconds since the Unix epoch: nothing that the key opens was
+/// written later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Until(NonZeroU64);
+
+impl Until {
+    /// From milliseconds since the Unix epoch; no period ends at its beginning.
+    pub fn from_ms(until_ms: u64) -> Option<Until> {
+        NonZeroU64::new(until_ms).map(Until)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn as_ms(self) -> u64 {
+        self.0.get()
     }
 }
 
@@ -176,6 +210,15 @@ mod tests {
     }
 
     #[test]
+    fn periods_are_a_sixteenth_of_the_window_between_an_hour_and_a_day() {
+        for (window_ms, hours) in
+            [(HOUR, 1), (16 * HOUR, 1), (24 * HOUR, 1), (32 * HOUR, 2), (16 * 24 * HOUR, 24), (u64::MAX, 24)]
+        {
+            assert_eq!(Window::from_ms(window_ms).unwrap().period_ms(), hours * HOUR, "{window_ms}");
+        }
+    }
+
+    #[test]
     fn a_clock_that_runs_back_is_doubted_until_it_is_right() {
         let mut watch = Watch::resume(None);
         watch.observe(at(START, 0)).unwrap();
@@ -247,6 +290,17 @@ mod tests {
                 }
                 prop_assert_eq!(watch.trusted_ms(), Some(highest));
             }
+        }
+
+        /// Nothing goes before its window is over, and nothing stays longer than a period after.
+        #[test]
+        fn periods_never_shorten_a_window(window_ms in HOUR..u64::MAX / 4, written_ms in 0..u64::MAX / 4) {
+            let window = Window::from_ms(window_ms).unwrap();
+            let until = window.until(written_ms);
+            prop_assert!(until.as_ms() > written_ms && until.as_ms() - written_ms <= window.period_ms());
+            prop_assert_eq!(until.as_ms() % window.period_ms(), 0);
+            prop_assert_eq!(window.until(until.as_ms() - 1), until);
+            prop_assert_eq!(Until::from_ms(until.as_ms()), Some(until));
         }
 
         /// A clock that is right is always believed.

@@ -20,8 +20,8 @@ use crate::journal::{Mark, Subject};
 use crate::numbered::{Numbered, NumberedError};
 
 /// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
-/// aliases, format 3 neither revoked consent nor holds; they are otherwise the same.
-pub const FORMAT: u16 = 4;
+/// aliases, format 3 neither revoked consent nor holds, format 4 no clock; they are otherwise the same.
+pub const FORMAT: u16 = 5;
 
 const FILE: Numbered = Numbered { magic: b"lethman\0", format: FORMAT, kind: SectionKind::Manifest };
 /// No file of a segment is longer (256 TiB), so that lengths can be added up.
@@ -57,6 +57,10 @@ pub struct Manifest {
     /// Where it is written whose data must not be erased yet; none before anybody's.
     #[n(8)]
     pub holds: Option<Mark>,
+    /// The latest time that the clock was believed to show, in milliseconds since the Unix epoch; none before anything
+    /// was kept for a time only.
+    #[n(9)]
+    pub trusted_ms: Option<u64>,
 }
 
 /// A collection and its segments.
@@ -176,6 +180,7 @@ impl Manifest {
             collections: Vec::new(),
             consent: None,
             holds: None,
+            trusted_ms: None,
         }
     }
 

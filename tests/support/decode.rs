@@ -251,7 +251,7 @@ fn keys(forge: &Forge, forged: &Tree) -> bool {
     };
     let rng = &mut StdRng::seed_from_u64(0);
     let owner = privacy::Tag::COLLECTION;
-    let extension = keyring.extend(&[Wanted::Log(99), Wanted::Dek { owner, collection: [9; 16] }], rng);
+    let extension = keyring.extend(&[Wanted::Log(99), Wanted::Dek { owner, collection: [9; 16], until: None }], rng);
     _ = keyring.apply(extension);
     let removal = Removal { entities: vec![owner], ..Removal::default() };
     let epoch = keyring.epoch(&removal, &RootKey::from_bytes(ROOT_KEY), &Anchor::from_bytes([1; 32]), rng);

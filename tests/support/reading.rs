@@ -292,7 +292,7 @@ impl Reader {
             for collection in &self.manifest.collections {
                 out.extend(
                     keyring
-                        .dek(&owner, collection.id.0)
+                        .dek(&owner, collection.id.0, None)
                         .iter()
                         .flat_map(|(id, dek)| [&id.0[..], dek.expose()].concat()),
                 );

@@ -120,8 +120,9 @@ impl Archive {
         let tag = first.tag(&entity);
         for keyring in &keyrings {
             person.blinds.extend(keyring.blind(&tag).map(|blind| *blind.expose()));
-            let deks = collections.iter().filter_map(|collection| keyring.dek(&tag, *collection));
-            person.keys.extend(deks.map(|(_, dek)| *dek.expose()));
+            let ids = collections.iter().flat_map(|collection| keyring.keys_of(*collection));
+            let ids = ids.filter(|(owner, ..)| *owner == tag);
+            person.keys.extend(ids.filter_map(|(_, id, _)| keyring.dek_by_id(id)).map(|dek| *dek.expose()));
         }
         person.pseudonyms = self.pseudonyms(&tag, &person.blinds);
         person.tag = Some(tag);

@@ -1,5 +1,7 @@
-//! What an environment can do for the people whose data it holds: consent, legal holds, and what they are given of theirs.
+//! What an environment can do for the people whose data it holds: consent, legal holds, retention, and what they are given of theirs.
 //! Erasing them stands with the handle itself.
+
+use std::sync::Arc;
 
 use privacy::EntityId;
 
@@ -8,8 +10,15 @@ use crate::consent::{self, Consent};
 use crate::error::Result;
 use crate::hold::{self, LegalHold};
 use crate::portable::{self, EntityExport};
+use crate::retention::Retain;
 
 impl Environment {
+    /// Removes records that are past the window of their collection, see
+    /// [`Collection::set_retention`](crate::Collection::set_retention).
+    pub fn retain(&self) -> Retain {
+        Retain { env: Arc::clone(&self.state), permit: self.permit.clone(), bell: self.bell.clone() }
+    }
+
     /// Revokes the consent of a data subject, for ever: nothing of it is taken in any more, in any collection here and on
     /// any way, what is sent to change its records included. What is stored stays until it is deleted or erased. Returns
     /// `false` if it was revoked already.

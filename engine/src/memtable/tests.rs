@@ -63,7 +63,7 @@ fn take(step: &Step, sequence: Sequence, table: &mut Memtable, slots: &mut Slots
             let records: Vec<_> = ids.iter().map(|id| record(*id, sequence.saturating_sub(*late))).collect();
             records.iter().for_each(|record| slots.insert(record.clone()));
             let codes = encode(&space, &records);
-            table.put(records, codes).unwrap();
+            table.put(records, codes, 0).unwrap();
         }
         Step::Delete { id, late } => {
             slots.delete(RecordId::Num(*id), sequence.saturating_sub(*late));
@@ -155,7 +155,7 @@ fn what_is_left_out_shows_in_the_horizon() {
     let mut records: Vec<_> = (0..50).map(|id| record(id, 1)).collect();
     records.iter_mut().for_each(|record| record.vector = vec![1.0; 5]);
     let codes = encode(&space, &records);
-    table.put(records, codes).unwrap();
+    table.put(records, codes, 0).unwrap();
     let query = space.query(&[1.0; 5]);
     let near = |ef| table.near(&query, ef, None, &mut Scratch::new());
     let least = near(10).candidates[0].0;
@@ -170,7 +170,7 @@ fn a_filter_sees_what_later_snapshots_lack() {
     let mut records: Vec<_> = (0..50).map(|id| record(id, 1)).collect();
     records.iter_mut().for_each(|record| record.payload = Some(br#"{"n": 1}"#.to_vec()));
     let codes = encode(&space, &records);
-    table.put(records, codes).unwrap();
+    table.put(records, codes, 0).unwrap();
     let matching = |table: &Memtable| -> u64 {
         table.matching(&Filter::eq("n", 1), &pool).unwrap().iter().map(RoaringBitmap::len).sum()
     };

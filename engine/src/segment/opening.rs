@@ -3,7 +3,10 @@
 //! Invariant: a key that is neither live nor known to be destroyed is damage, never silence; and whatever damage is met,
 //! it quarantines the segment.
 
+use std::collections::BTreeSet;
+
 use privacy::{Dek, KeyId, Keyring, RowContext, RowField, open_row_into};
+use roaring::RoaringBitmap;
 use storage::record::{Body, decode_body, decode_vector_into};
 use storage::segment::{RowEntry, SealedRow};
 use zeroize::Zeroizing;
@@ -38,6 +41,20 @@ impl Segment {
     pub fn is_live(&self, position: u32, keys: &Keys) -> Result<bool> {
         let sealed = self.sealed(position, RowField::Vector, keys)?;
         Ok(self.watch(self.dek(&sealed, &keys.read()))?.is_some())
+    }
+
+    /// Positions of the rows whose key is one of `ids`.
+    pub fn of_keys(&self, ids: &BTreeSet<KeyId>, keys: &Keys) -> Result<RoaringBitmap> {
+        let find = || {
+            let (rows, mut found) = (self.rows(keys)?, RoaringBitmap::new());
+            for position in 0..self.len {
+                if ids.contains(&rows.row(position)?.key) {
+                    found.insert(position);
+                }
+            }
+            Ok(found)
+        };
+        self.watch(find())
     }
 
     fn dek<'a>(&self, sealed: &Sealed<'_>, keyring: &'a Keyring) -> Result<Option<&'a Dek>> {

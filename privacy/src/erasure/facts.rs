@@ -27,6 +27,15 @@ pub struct Erased {
     pub records: u64,
 }
 
+/// What a job about records past their window hid in a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expired {
+    /// The collection's id.
+    pub collection: [u8; 16],
+    /// How many live records went.
+    pub records: u64,
+}
+
 /// What shredding did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shredding {
@@ -85,6 +94,24 @@ impl Erased {
             erased.push(one);
         }
         Ok(erased)
+    }
+}
+
+impl Expired {
+    pub(super) fn write_all(expired: &[Expired], e: &mut Encoder<Sink>) -> Written {
+        e.array(expired.len() as u64)?;
+        expired.iter().try_for_each(|one| e.array(2)?.bytes(&one.collection)?.u64(one.records).map(drop))
+    }
+
+    pub(super) fn read_all(d: &mut Decoder<'_>) -> Result<Vec<Expired>, Malformed> {
+        let mut expired: Vec<Expired> = Vec::new();
+        for _ in 0..length(d)? {
+            fixed(d, 2)?;
+            let one = Expired { collection: array(d)?, records: d.u64()? };
+            rising(expired.last().map(|last| &last.collection), &one.collection)?;
+            expired.push(one);
+        }
+        Ok(expired)
     }
 }
 

@@ -8,13 +8,16 @@
 //! a key that the shredding epoch drops ([`seal_entities`]); what a receipt will say of a person is a salted hash from
 //! the start. So a job that is found after the epoch can be finished, and says nothing about anyone. What the epoch will
 //! destroy is noted before it does ([`Job::intend`]): afterwards no key is left that would tell.
+//!
+//! A job about records past their window is the same walk over keys instead of people: it names nobody, says from the
+//! start which keys go, and gives no receipt.
 
 use minicbor::Decoder;
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::facts::{Erased, Purging, Shredding, Stamp};
+use super::facts::{Erased, Expired, Purging, Shredding, Stamp};
 use super::subject::Subject;
 use crate::cbor::{Malformed, decoded, fixed, length, written};
 use crate::entity::EntityId;
@@ -22,7 +25,7 @@ use crate::seal::{OpenError, Scope, SectionContext, SectionKind, open_section, s
 use crate::secret::SectionKey;
 
 /// The format written, and the newest that is read.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Places inside a job's files: the ids, and the progress.
 const ENTITIES: u64 = 0;
 const PROGRESS: u64 = 1;
@@ -89,6 +92,8 @@ pub struct Job {
     shredding: Option<Shredding>,
     purging: Option<Purging>,
     reason: Option<String>,
+    /// What it hid, if it is about keys and not about people.
+    expired: Option<Vec<Expired>>,
 }
 
 impl Job {
@@ -98,7 +103,16 @@ impl Job {
         let mut erased: Vec<Erased> = subjects.into_iter().map(|subject| Erased { subject, records: 0 }).collect();
         erased.sort_unstable();
         erased.dedup();
-        Job { number, begun, erased, reached: Vec::new(), shredding: None, purging: None, reason: None }
+        Job { number, begun, erased, reached: Vec::new(), shredding: None, purging: None, reason: None, expired: None }
+    }
+
+    /// A job that destroys the keys named in `shredding`, whoever's they are, because what they open is past its window.
+    ///
+    /// # Errors
+    /// [`JobError::Keys`], if the keys are out of order.
+    pub fn begin_expiry(number: u64, begun: Stamp, shredding: Shredding) -> Result<Job, JobError> {
+        let shredding = Some(in_order(shredding)?);
+        Ok(Job { shredding, expired: Some(Vec::new()), ..Job::begin(number, begun, []) })
     }
 
     /// The same with what the caller said it is for. It stays with the job, and is in no receipt.
@@ -118,20 +132,28 @@ impl Job {
         Ok(())
     }
 
+    /// Notes that no read returns what the keys open any more, and how many live records that were, by collection.
+    ///
+    /// # Errors
+    /// [`JobError`], if another stage is due or the sequence went back.
+    pub fn hide_expired(&mut self, at: Stamp, mut expired: Vec<Expired>) -> Result<(), JobError> {
+        self.reach(Stage::Hidden, at)?;
+        expired.sort_unstable();
+        expired.dedup_by_key(|one| one.collection);
+        self.expired = Some(expired);
+        Ok(())
+    }
+
     /// Notes what shredding will do; to be made durable before it is done. What was noted before is replaced.
     ///
     /// # Errors
     /// [`JobError`], if another stage is due or the keys are out of order.
-    pub fn intend(&mut self, mut shredding: Shredding) -> Result<(), JobError> {
+    pub fn intend(&mut self, shredding: Shredding) -> Result<(), JobError> {
         let (asked, due) = (Stage::Shredded, self.due());
         if due != Some(asked) {
             return Err(JobError::OutOfTurn { asked, due });
         }
-        if !shredding.destroyed.is_sorted_by(|a, b| a < b) {
-            return Err(JobError::Keys);
-        }
-        shredding.anchors.sort_unstable();
-        self.shredding = Some(shredding);
+        self.shredding = Some(in_order(shredding)?);
         Ok(())
     }
 
@@ -197,6 +219,11 @@ impl Job {
         &self.erased
     }
 
+    /// What it hid by collection, rising, if it is about records past their window; `None` for an erasure.
+    pub fn expired(&self) -> Option<&[Expired]> {
+        self.expired.as_deref()
+    }
+
     /// When a stage was reached, if it was.
     pub fn reached(&self, stage: Stage) -> Option<Stamp> {
         self.reached.get(stage as usize).copied()
@@ -241,6 +268,15 @@ impl Job {
         let read = |d: &mut Decoder<'_>| decode(number, d);
         decoded(&bytes, encode, read).map_err(|Malformed| OpenJobError::Damaged)
     }
+}
+
+/// With anchors in order, which says nothing; keys must be.
+fn in_order(mut shredding: Shredding) -> Result<Shredding, JobError> {
+    if !shredding.destroyed.is_sorted_by(|a, b| a < b) {
+        return Err(JobError::Keys);
+    }
+    shredding.anchors.sort_unstable();
+    Ok(shredding)
 }
 
 /// Seals whom job `number` erases under the job's ephemeral key, which goes in the epoch that destroys their keys.
@@ -296,10 +332,11 @@ fn encode_entities(entities: &[EntityId]) -> Zeroizing<Vec<u8>> {
     })
 }
 
-/// `[format, begun, [stage, …], [[subject, records], …], [shredding]?, [purging]?, [reason]?]`.
+/// `[format, begun, [stage, …], [[subject, records], …], [shredding]?, [purging]?, [reason]?,
+/// [[[collection, records], …]]?]`.
 fn encode(job: &Job) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(7)?.u64(FORMAT)?;
+        e.array(8)?.u64(FORMAT)?;
         job.begun.write(e)?;
         e.array(job.reached.len() as u64)?;
         job.reached.iter().try_for_each(|stamp| stamp.write(e))?;
@@ -309,12 +346,14 @@ fn encode(job: &Job) -> Zeroizing<Vec<u8>> {
         e.array(job.purging.iter().len() as u64)?;
         job.purging.iter().try_for_each(|purging| purging.write(e))?;
         e.array(job.reason.iter().len() as u64)?;
-        job.reason.iter().try_for_each(|reason| e.str(reason).map(drop))
+        job.reason.iter().try_for_each(|reason| e.str(reason).map(drop))?;
+        e.array(job.expired.iter().len() as u64)?;
+        job.expired.iter().try_for_each(|expired| Expired::write_all(expired, e))
     })
 }
 
 fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
-    fixed(d, 7)?;
+    fixed(d, 8)?;
     if d.u64()? != FORMAT {
         return Err(Malformed);
     }
@@ -324,12 +363,17 @@ fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
     let shredding = if length(d)? == 0 { None } else { Some(Shredding::read(d)?) };
     let purging = if length(d)? == 0 { None } else { Some(Purging::read(d)?) };
     let reason = if length(d)? == 0 { None } else { Some(d.str()?.to_owned()) };
+    let expired = if length(d)? == 0 { None } else { Some(Expired::read_all(d)?) };
     let stages = reached.len();
-    // What will be shredded is noted once the entities are hidden.
-    let is_told = (shredding.is_some() || stages < 2) && (shredding.is_none() || stages >= 1);
+    // What will be shredded is noted once the entities are hidden, and which keys are past their window at the start.
+    let is_due = |shredding: &Option<Shredding>| match expired {
+        Some(_) => shredding.is_some() && erased.is_empty(),
+        None => (shredding.is_some() || stages < 2) && (shredding.is_none() || stages >= 1),
+    };
+    let is_told = is_due(&shredding) && (stages >= 1 || expired.as_ref().is_none_or(Vec::is_empty));
     let is_told = is_told && purging.is_some() == (stages >= 3);
     let is_forward = Stamp::are_forward([begun].into_iter().chain(reached.iter().copied()));
-    let job = Job { number, begun, erased, reached, shredding, purging, reason };
+    let job = Job { number, begun, erased, reached, shredding, purging, reason, expired };
     if stages <= 4 && is_told && is_forward { Ok(job) } else { Err(Malformed) }
 }
 

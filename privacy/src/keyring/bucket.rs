@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use super::entry::{Entry, Tag};
+use super::entry::{Entry, EntryKey, Tag};
 use crate::secret::{Dek, KeyId, SectionKey};
 
 /// Most entries of a bucket that an epoch leaves; then their number doubles.
@@ -111,13 +111,13 @@ impl Buckets {
         self.bucket(&id.0).graves.contains(&id)
     }
 
-    /// Whether [`Buckets::add`] may take these new keys of an entity: same entry if there is one, no collection and
-    /// no key id that is already known.
+    /// Whether [`Buckets::add`] may take these new keys of an entity: same entry if there is one, no period of
+    /// a collection and no key id that is already known.
     pub fn accepts(&self, tag: &Tag, new: &Entry) -> bool {
         let fits = self.entry(tag).is_none_or(|entry| {
             entry.generation == new.generation
                 && entry.blind.expose() == new.blind.expose()
-                && new.keys.iter().all(|key| entry.key(&key.collection).is_none())
+                && new.keys.iter().all(|key| entry.key(key.collection, key.until).is_none())
         });
         fits && new.keys.iter().all(|key| self.dek(key.id).is_none() && !self.is_grave(key.id))
     }
@@ -149,17 +149,25 @@ impl Buckets {
     /// Removes every key of a collection and buries it. An entry without keys goes too: nothing of that entity is
     /// left to speak of.
     pub fn remove_collection(&mut self, collection: &[u8; 16]) -> Vec<KeyId> {
+        self.remove_where(|key| key.collection == *collection)
+    }
+
+    /// Removes the keys with these ids and buries them; an entry without keys goes as well.
+    pub fn remove_keys(&mut self, ids: &BTreeSet<KeyId>) -> Vec<KeyId> {
+        if ids.is_empty() { Vec::new() } else { self.remove_where(|key| ids.contains(&key.id)) }
+    }
+
+    fn remove_where(&mut self, goes: impl Fn(&EntryKey) -> bool) -> Vec<KeyId> {
         let mut removed = Vec::new();
         for bucket in &mut self.0 {
-            let holds = |entry: &Entry| entry.key(collection).is_some();
-            if !bucket.entries.values().any(holds) {
+            if !bucket.entries.values().flat_map(|entry| &entry.keys).any(&goes) {
                 continue;
             }
             let bucket = Arc::make_mut(bucket);
             bucket.place = None;
             bucket.entries.retain(|_, entry| {
-                removed.extend(entry.key(collection).map(|key| key.id));
-                entry.keys.retain(|key| key.collection != *collection);
+                removed.extend(entry.keys.iter().filter(|key| goes(key)).map(|key| key.id));
+                entry.keys.retain(|key| !goes(key));
                 !entry.keys.is_empty()
             });
         }

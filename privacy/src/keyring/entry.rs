@@ -1,6 +1,6 @@
 //! What the keyring holds: an entity's entry, and the names under which keys are kept.
 //!
-//! Invariant: an entry has one key per collection, in rising order of collection. Tags are the only form in which
+//! Invariant: an entry has one key per collection and period, in rising order of both. Tags are the only form in which
 //! an entity appears in a page.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use hkdf::hmac::Hmac;
 use sha2::Sha256;
 
 use crate::entity::EntityId;
+use crate::retention::Until;
 use crate::secret::{Blind, Dek, KeyId, TagKey};
 
 /// The pseudonym of an entity inside the keyring: HMAC-SHA-256 of its id under the environment's tag key. Personal
@@ -56,24 +57,39 @@ pub(super) struct Entry {
     pub keys: Vec<EntryKey>,
 }
 
-/// The key of one entity in one collection.
+/// The key of one entity in one collection, for the writes of one period.
 #[derive(Clone)]
 pub(super) struct EntryKey {
     pub collection: [u8; 16],
+    /// None where the collection kept records for ever.
+    pub until: Option<Until>,
     pub id: KeyId,
     pub dek: Arc<Dek>,
 }
 
+impl EntryKey {
+    /// What keys are ordered by.
+    pub fn place(&self) -> ([u8; 16], Option<Until>) {
+        (self.collection, self.until)
+    }
+}
+
 impl Entry {
-    /// The key for a collection.
-    pub fn key(&self, collection: &[u8; 16]) -> Option<&EntryKey> {
-        let at = self.keys.binary_search_by(|key| key.collection.cmp(collection)).ok()?;
+    /// The key for the writes of a period to a collection.
+    pub fn key(&self, collection: [u8; 16], until: Option<Until>) -> Option<&EntryKey> {
+        let at = self.keys.binary_search_by_key(&(collection, until), EntryKey::place).ok()?;
         self.keys.get(at)
     }
 
-    /// Adds a key. A collection that has one keeps it.
+    /// Every key for a collection, that of the earliest period first.
+    pub fn keys_of(&self, collection: [u8; 16]) -> impl Iterator<Item = &EntryKey> {
+        let first = self.keys.partition_point(|key| key.collection < collection);
+        self.keys.iter().skip(first).take_while(move |key| key.collection == collection)
+    }
+
+    /// Adds a key. A period that has one keeps it.
     pub fn add(&mut self, key: EntryKey) {
-        if let Err(at) = self.keys.binary_search_by(|present| present.collection.cmp(&key.collection)) {
+        if let Err(at) = self.keys.binary_search_by_key(&key.place(), EntryKey::place) {
             self.keys.insert(at, key);
         }
     }

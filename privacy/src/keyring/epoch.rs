@@ -21,13 +21,15 @@ use super::root_page::seal_root;
 use crate::seal::{Scope, SectionContext, SectionKind, seal_section};
 use crate::secret::{Anchor, KeyId, RootKey, SectionKey};
 
-/// What an epoch removes: the entries and collections named, and every log, index and job key *not* named.
+/// What an epoch removes: the entries, collections and keys named, and every log, index and job key *not* named.
 #[derive(Debug, Clone, Default)]
 pub struct Removal {
     /// Owners whose entries go, with all their keys. Unknown ones are ignored.
     pub entities: Vec<Tag>,
     /// Collections whose keys go, of every owner.
     pub collections: Vec<[u8; 16]>,
+    /// Single keys that go. Unknown ones are ignored.
+    pub keys: BTreeSet<KeyId>,
     /// Write-ahead logs whose keys stay.
     pub keep_logs: Vec<u64>,
     /// Segments whose index keys stay.
@@ -90,6 +92,7 @@ impl Keyring {
         next.files.retain(|file, _| kept.contains(file));
         let mut destroyed: Vec<KeyId> = removal.entities.iter().flat_map(|tag| next.buckets.remove(tag)).collect();
         destroyed.extend(removal.collections.iter().flat_map(|id| next.buckets.remove_collection(id)));
+        destroyed.extend(next.buckets.remove_keys(&removal.keys));
         destroyed.sort_unstable();
 
         next.buckets.split();

@@ -12,18 +12,22 @@ use thiserror::Error;
 use super::entry::{Entry, EntryKey, FileKey, Tag};
 use super::page::{self, Additions};
 use super::ring::Keyring;
+use crate::retention::Until;
 use crate::seal::{OpenError, SectionContext, SectionKind, open_section, seal_section};
 use crate::secret::{Blind, Dek, KeyId, SectionKey};
 
 /// A key to have. One that is present already is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wanted {
-    /// The key of an owner in a collection. For an entity erased before, a new entry under a new key.
+    /// The key of an owner for the writes of a period to a collection. For an entity erased before, a new entry under a
+    /// new key.
     Dek {
         /// Whose; [`Tag::COLLECTION`] for records without an entity.
         owner: Tag,
         /// The collection's id.
         collection: [u8; 16],
+        /// The end of the period; none where records are kept for ever.
+        until: Option<Until>,
     },
     /// The key of a write-ahead log.
     Log(u64),
@@ -92,7 +96,9 @@ impl Keyring {
         let mut additions = Additions::default();
         for want in wanted {
             match *want {
-                Wanted::Dek { owner, collection } => self.want_dek(&mut additions, owner, collection, rng),
+                Wanted::Dek { owner, collection, until } => {
+                    self.want_dek(&mut additions, owner, (collection, until), rng)
+                }
                 Wanted::Log(number) => self.want_file(&mut additions, FileKey::Log(number), rng),
                 Wanted::Index(number) => self.want_file(&mut additions, FileKey::Index(number), rng),
                 Wanted::Job(number) => self.want_file(&mut additions, FileKey::Job(number), rng),
@@ -141,11 +147,11 @@ impl Keyring {
         &self,
         additions: &mut Additions,
         owner: Tag,
-        collection: [u8; 16],
+        (collection, until): ([u8; 16], Option<Until>),
         rng: &mut (impl CryptoRng + ?Sized),
     ) {
         let present = self.buckets.entry(&owner);
-        if present.is_some_and(|entry| entry.key(&collection).is_some()) {
+        if present.is_some_and(|entry| entry.key(collection, until).is_some()) {
             return;
         }
         let added = additions.entries.entry(owner).or_insert_with(|| Entry {
@@ -154,7 +160,7 @@ impl Keyring {
             keys: Vec::new(),
         });
         let (id, dek) = (KeyId::generate(rng), Arc::new(Dek::generate(rng)));
-        added.add(EntryKey { collection, id, dek });
+        added.add(EntryKey { collection, until, id, dek });
     }
 
     fn want_file(&self, additions: &mut Additions, file: FileKey, rng: &mut (impl CryptoRng + ?Sized)) {

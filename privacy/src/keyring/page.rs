@@ -6,7 +6,7 @@
 //! stamp   [made at, [anchor store, …]]
 //! bucket  [entries, [key id, …]]
 //! frame   [entries, files, sequence]
-//! entries [[tag, generation, blind, [[collection, key id, dek], …]], …]       files [[code, number, key], …]
+//! entries [[tag, generation, blind, [[collection, until or 0, key id, dek], …]], …]       files [[code, number, key], …]
 //! ```
 //!
 //! Invariant: every list of named things is in strictly rising order, so equal contents have equal bytes. Decoding
@@ -22,6 +22,7 @@ use super::bucket::{Bucket, Place};
 use super::entry::{Entry, EntryKey, FileKey, Tag};
 use super::floor::Floor;
 use crate::cbor::{Malformed, Sink, Written, array, decoded, fixed, length, rising, written};
+use crate::retention::Until;
 use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
 
 /// The environment's keys that no epoch removes, so that older data files still open.
@@ -177,7 +178,11 @@ fn encode_entries(e: &mut Encoder<Sink>, entries: &BTreeMap<Tag, Entry>) -> Writ
         e.array(4)?.bytes(tag.as_bytes())?.u64(entry.generation)?.bytes(entry.blind.expose())?;
         e.array(entry.keys.len() as u64)?;
         for key in &entry.keys {
-            e.array(3)?.bytes(&key.collection)?.bytes(&key.id.0)?.bytes(key.dek.expose())?;
+            e.array(4)?
+                .bytes(&key.collection)?
+                .u64(key.until.map_or(0, Until::as_ms))?
+                .bytes(&key.id.0)?
+                .bytes(key.dek.expose())?;
         }
     }
     Ok(())
@@ -192,11 +197,11 @@ fn decode_entries(d: &mut Decoder<'_>) -> Result<BTreeMap<Tag, Entry>, Malformed
         let (generation, blind) = (d.u64()?, Arc::new(Blind::from_bytes(array(d)?)));
         let mut keys: Vec<EntryKey> = Vec::new();
         for _ in 0..length(d)? {
-            fixed(d, 3)?;
-            let collection = array(d)?;
-            rising(keys.last().map(|key| &key.collection), &collection)?;
+            fixed(d, 4)?;
+            let (collection, until) = (array(d)?, Until::from_ms(d.u64()?));
+            rising(keys.last().map(EntryKey::place).as_ref(), &(collection, until))?;
             let (id, dek) = (KeyId(array(d)?), Arc::new(Dek::from_bytes(array(d)?)));
-            keys.push(EntryKey { collection, id, dek });
+            keys.push(EntryKey { collection, until, id, dek });
         }
         entries.insert(tag, Entry { generation, blind, keys });
     }

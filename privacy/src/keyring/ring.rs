@@ -14,6 +14,7 @@ use super::floor::Floor;
 use super::page::{Durable, Files, Stamp};
 use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
+use crate::retention::Until;
 use crate::seal::Scope;
 use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
 
@@ -134,9 +135,15 @@ impl Keyring {
         Tag::of(&self.durable.tags, entity)
     }
 
-    /// The current key of an owner in a collection.
-    pub fn dek(&self, owner: &Tag, collection: [u8; 16]) -> Option<(KeyId, Arc<Dek>)> {
-        self.buckets.entry(owner)?.key(&collection).map(|key| (key.id, key.dek.clone()))
+    /// The key of an owner for the writes of a period to a collection.
+    pub fn dek(&self, owner: &Tag, collection: [u8; 16], until: Option<Until>) -> Option<(KeyId, Arc<Dek>)> {
+        self.buckets.entry(owner)?.key(collection, until).map(|key| (key.id, key.dek.clone()))
+    }
+
+    /// Every key of a collection: whose it is, its id, and the end of the period whose writes used it, if they were for one.
+    pub fn keys_of(&self, collection: [u8; 16]) -> impl Iterator<Item = (Tag, KeyId, Option<Until>)> {
+        let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
+        entries.flat_map(move |(tag, entry)| entry.keys_of(collection).map(|key| (*tag, key.id, key.until)))
     }
 
     /// The ids of every key of an owner, rising: what an epoch that removes it destroys.

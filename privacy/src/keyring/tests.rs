@@ -122,5 +122,5 @@ impl World {
 }
 
 fn dek(owner: Tag) -> Wanted {
-    Wanted::Dek { owner, collection: COLLECTION }
+    Wanted::Dek { owner, collection: COLLECTION, until: None }
 }

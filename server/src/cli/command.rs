@@ -6,7 +6,7 @@ use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
     aliases, audit, backup, bench, collections, consent, demo, erase, export, hold, import, indexes, keys, receipt,
-    records, restore, salvage, search, serve, verify, verify_erasure,
+    records, restore, retention, salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -57,6 +57,9 @@ enum Command {
     /// Hold a person's data, so that it is not erased.
     #[command(subcommand)]
     Hold(hold::Command),
+    /// Keep records for a time only, and remove those past it.
+    #[command(subcommand)]
+    Retention(retention::Command),
     /// Check the receipt of an erasure, the keys, the rows and every byte, without the engine that erased.
     VerifyErasure(verify_erasure::Args),
     /// Revoke a person's consent, so that their data is never taken in again. Cannot be undone.
@@ -97,6 +100,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(&context, command),
         Command::Keys(command) => keys::run(&context, &command),
         Command::Hold(command) => hold::run(&context, command),
+        Command::Retention(command) => retention::run(&context, command),
         Command::VerifyErasure(args) => verify_erasure::run(&context, &args),
         Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),

@@ -24,6 +24,7 @@ mod keys;
 mod receipt;
 mod records;
 mod restore;
+mod retention;
 mod salvage;
 mod search;
 mod serve;

@@ -1,7 +1,7 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
 //! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
-//! of an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of what is [`portable`], of a [`backup`], and of what a
+//! of an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`], of a [`backup`], and of what a
 //! search tells of itself: [`explain`].
 
 mod backup;
@@ -14,6 +14,7 @@ mod payload;
 mod portable;
 mod receipt;
 mod record;
+mod retention;
 mod strict;
 mod time;
 
@@ -27,5 +28,6 @@ pub use payload::Payload;
 pub use portable::PortableRecord;
 pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
+pub use retention::{ClockAnswer, RetentionAnswer, WindowAnswer, WindowsAnswer};
 pub use strict::{JsonError, Object, parse};
 pub use time::{AsOfAnswer, millis, rfc3339};

@@ -19,8 +19,8 @@ use utoipa::OpenApi;
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
 use super::{
-    admin, aliases, audit, backups, collections, consent, health, hold, indexes, portable, records, rules, search,
-    searches, tallies,
+    admin, aliases, audit, backups, collections, consent, health, hold, indexes, portable, records, retention, rules,
+    search, searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -63,6 +63,10 @@ use super::{
         hold::place,
         hold::release,
         hold::state,
+        retention::get,
+        retention::put,
+        retention::post,
+        retention::clock,
         portable::get,
         portable::post,
         backups::post,
@@ -108,6 +112,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/holds", get(hold::list).post(hold::place))
         .route("/v1/admin/holds/release", post(hold::release))
         .route("/v1/admin/holds/state", post(hold::state))
+        .route("/v1/admin/retention", get(retention::get).put(retention::put).post(retention::post))
+        .route("/v1/admin/retention/clock", post(retention::clock))
         .route("/v1/admin/entity/{id}/export", get(portable::get))
         .route("/v1/admin/entity/export", post(portable::post).delete(admin::delete_export))
         .route("/v1/admin/backups", post(backups::post).get(backups::list))

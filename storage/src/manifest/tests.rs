@@ -42,6 +42,7 @@ prop_compose! {
     fn manifests()(
         number in 1..=NUMBER_MAX, logs in prop::collection::btree_set(0u64..50, 0..4),
         mut collections in prop::collection::vec(collections(), 0..4), consent in marks(), holds in marks(),
+        trusted_ms: Option<u64>,
     ) -> Manifest {
         let mut next_segment = 1;
         for segment in collections.iter_mut().flat_map(|collection| &mut collection.segments) {
@@ -49,7 +50,8 @@ prop_compose! {
             next_segment += 1;
         }
         let logs = logs.into_iter().collect();
-        Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, logs, collections, consent, holds }
+        let base = Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, ..Manifest::first() };
+        Manifest { logs, collections, consent, holds, trusted_ms, ..base }
     }
 }
 
@@ -93,6 +95,7 @@ fn small() -> Manifest {
         collections: vec![collection],
         consent: Some(Mark { number: 1, frames: 2 }),
         holds: Some(Mark { number: 7, frames: 1 }),
+        trusted_ms: Some(9),
     }
 }
 

@@ -2,7 +2,7 @@
 //! over other data could bring deleted records back. One entry is one frame and applies wholly or not at all.
 //!
 //! ```text
-//! sequence u64 | kind u8 | collection 16 bytes | count | records or ids
+//! sequence u64 | kind u8 | collection 16 bytes | count | when written, records or ids
 //! record: id | sequence | flags u8 | entity? | dimension | f32 ... | payload?
 //! ```
 
@@ -22,6 +22,8 @@ pub enum Entry {
     Put {
         /// Where.
         collection: CollectionId,
+        /// When, in milliseconds since the Unix epoch: none of the records is younger.
+        written_ms: u64,
         /// What; each carries its own sequence, which is older than the entry's where the log is rewritten.
         records: Vec<Record>,
     },
@@ -44,7 +46,8 @@ impl fmt::Debug for Entry {
     }
 }
 
-const PUT: u8 = 1;
+/// A put that said nothing of when it was written had 1.
+const PUT: u8 = 3;
 const DELETE: u8 = 2;
 const HAS_ENTITY: u8 = 1;
 const HAS_PAYLOAD: u8 = 2;
@@ -71,8 +74,9 @@ impl Entry {
         let mut out = Zeroizing::new(Vec::with_capacity(self.size_bound()));
         out.extend_from_slice(&sequence.to_le_bytes());
         match self {
-            Self::Put { collection, records } => {
+            Self::Put { collection, written_ms, records } => {
                 put_start(&mut out, PUT, collection, records.len());
+                put_varint(&mut out, *written_ms);
                 records.iter().for_each(|record| put_record(&mut out, record));
             }
             Self::Delete { collection, ids } => {
@@ -92,8 +96,9 @@ impl Entry {
         let count = reader.count("count")?;
         let entry = match kind {
             PUT => {
+                let written_ms = reader.varint("when it was written")?;
                 let records = all(count, || read_record(&mut reader))?;
-                Self::Put { collection, records }
+                Self::Put { collection, written_ms, records }
             }
             DELETE => {
                 let ids = all(count, || reader.record_id())?;

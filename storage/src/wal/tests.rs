@@ -313,7 +313,11 @@ fn entry() -> impl Strategy<Value = Entry> {
     let put = prop::collection::vec(record(), 0..4);
     let ids = prop::collection::vec(record_id(), 0..8);
     prop_oneof![
-        (collection.clone(), put).prop_map(|(collection, records)| Entry::Put { collection, records }),
+        (collection.clone(), any::<u64>(), put).prop_map(|(collection, written_ms, records)| Entry::Put {
+            collection,
+            written_ms,
+            records
+        }),
         (collection, ids).prop_map(|(collection, ids)| Entry::Delete { collection, ids }),
     ]
 }

@@ -26,9 +26,17 @@ fn begun() -> Job {
     Job::begin(9, at(1000, 50), [[2; 32], [1; 32], [2; 32]].map(Subject::from_bytes))
 }
 
+fn expiring() -> Job {
+    Job::begin_expiry(9, at(1000, 50), shredding()).unwrap()
+}
+
+const EXPIRED: [Expired; 2] =
+    [Expired { collection: [1; 16], records: 8 }, Expired { collection: [2; 16], records: 3 }];
+
 /// Asks for a stage as the engine would.
 fn ask(job: &mut Job, stage: Stage, at: Stamp) -> Result<(), JobError> {
     match stage {
+        Stage::Hidden if job.expired().is_some() => job.hide_expired(at, vec![EXPIRED[1], EXPIRED[0]]),
         Stage::Hidden => job.hide(at, |subject| u64::from(subject.as_bytes()[0])),
         Stage::Shredded => {
             let mut next = job.clone();
@@ -69,6 +77,24 @@ fn keys_out_of_order_are_refused() {
         assert_eq!(job.intend(Shredding { destroyed, ..shredding() }), Err(JobError::Keys));
         assert_eq!(job, before);
     }
+}
+
+#[test]
+fn a_job_about_keys_knows_them_from_the_start() {
+    let (rng, key) = (&mut StdRng::seed_from_u64(1), SectionKey::from_bytes([1; 32]));
+    let found = |job: &Job, rng: &mut StdRng| Job::open(&key, SCOPE, 9, &job.seal(&key, SCOPE, rng)).unwrap();
+    let mut job = expiring();
+    let early = found(&job, rng);
+    assert_eq!((early.expired(), early.due()), (Some(&[][..]), Some(Stage::Hidden)));
+    assert_eq!(early.intended().unwrap().destroyed, shredding().destroyed);
+    for (count, stage) in STAGES.into_iter().enumerate() {
+        ask(&mut job, stage, at(2000 + count as u64, 60)).unwrap();
+        assert_eq!(found(&job, rng), job);
+    }
+    assert_eq!((job.expired(), job.erased()), (Some(&EXPIRED[..]), &[][..]));
+    assert_eq!(begun().expired(), None);
+    let unordered = Shredding { destroyed: vec![KeyId([3; 16]); 2], ..shredding() };
+    assert_eq!(Job::begin_expiry(9, at(1, 1), unordered), Err(JobError::Keys));
 }
 
 /// After a crash between the two, the keys are gone and what they were is known.
@@ -171,8 +197,8 @@ proptest! {
     }
 
     #[test]
-    fn changed_progress_is_refused_or_another_job(stages in 0..=4_usize, at_byte: prop::sample::Index, to: u8) {
-        let mut job = begun();
+    fn changed_progress_is_refused_or_another_job(stages in 0..=4_usize, at_byte: prop::sample::Index, to: u8, is_expiry: bool) {
+        let mut job = if is_expiry { expiring() } else { begun() };
         for stage in &STAGES[..stages] {
             ask(&mut job, *stage, at(2000, 60)).unwrap();
         }

@@ -16,7 +16,8 @@ fn entries(rng: &mut StdRng) -> BTreeMap<Tag, Entry> {
         let mut entry = Entry { generation: rng.random(), blind: Arc::new(Blind::generate(rng)), keys: Vec::new() };
         for _ in 0..rng.random_range(0..4) {
             let (collection, id) = (rng.random(), KeyId::generate(rng));
-            entry.add(EntryKey { collection, id, dek: Arc::new(Dek::generate(rng)) });
+            let until = Until::from_ms(rng.random_range(0..3));
+            entry.add(EntryKey { collection, until, id, dek: Arc::new(Dek::generate(rng)) });
         }
         entry
     };

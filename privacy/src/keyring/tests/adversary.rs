@@ -96,7 +96,7 @@ struct Person {
 
 fn person(world: &World, name: &str) -> Person {
     let tag = world.tag(name);
-    let dek = *world.keyring.dek(&tag, COLLECTION).unwrap().1.expose();
+    let dek = *world.keyring.dek(&tag, COLLECTION, None).unwrap().1.expose();
     Person { tag, dek, blind: *world.keyring.blind(&tag).unwrap().expose() }
 }
 

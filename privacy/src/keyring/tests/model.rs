@@ -8,20 +8,25 @@ use proptest::sample::subsequence;
 
 use super::super::bucket::{MAX_ENTRIES, MAX_GRAVES};
 use super::*;
-use crate::KeyId;
+use crate::{KeyId, Until};
 
 const OWNERS: usize = 6;
 const COLLECTIONS: u8 = 3;
+/// The first of them is none.
+const PERIODS: u64 = 4;
 const FILES: u64 = 4;
 
 #[derive(Debug, Clone)]
 enum Act {
-    Extend(Vec<(usize, u8)>, Vec<u64>),
+    /// Keys by owner, collection and period, and logs.
+    Extend(Vec<(usize, u8, u64)>, Vec<u64>),
     /// Prepared, then lost before its frame was synced.
     Lose(usize),
     Epoch {
         entities: Vec<usize>,
         collections: Vec<u8>,
+        /// Every key of a period up to this one goes by its id.
+        expired: u64,
         kept: Vec<u64>,
     },
     /// Computed, then abandoned before its root page was renamed.
@@ -32,10 +37,10 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     let entities = || vec(0..OWNERS, 0..3);
     prop_oneof![
-        4 => (vec((0..OWNERS, 0..COLLECTIONS), 0..5), vec(0..FILES, 0..3)).prop_map(|(d, f)| Act::Extend(d, f)),
+        4 => (vec((0..OWNERS, 0..COLLECTIONS, 0..PERIODS), 0..5), vec(0..FILES, 0..3)).prop_map(|(d, f)| Act::Extend(d, f)),
         1 => (0..OWNERS).prop_map(Act::Lose),
-        2 => (entities(), vec(0..COLLECTIONS, 0..2), subsequence((0..FILES).collect::<Vec<_>>(), 0..=4))
-            .prop_map(|(entities, collections, kept)| Act::Epoch { entities, collections, kept }),
+        2 => (entities(), vec(0..COLLECTIONS, 0..2), 0..PERIODS, subsequence((0..FILES).collect::<Vec<_>>(), 0..=4))
+            .prop_map(|(entities, collections, expired, kept)| Act::Epoch { entities, collections, expired, kept }),
         1 => entities().prop_map(Act::Abandon),
         2 => Just(Act::Restart),
     ]
@@ -44,33 +49,33 @@ fn act() -> impl Strategy<Value = Act> {
 /// What the keyring must hold, learnt only from what it served right after each extension.
 #[derive(Default)]
 struct Model {
-    deks: HashMap<(Tag, u8), (KeyId, [u8; 32])>,
+    deks: HashMap<(Tag, u8, u64), (KeyId, [u8; 32])>,
     blinds: HashMap<Tag, [u8; 32]>,
     destroyed: HashSet<KeyId>,
     logs: HashMap<u64, [u8; 32]>,
 }
 
 impl Model {
-    fn learn(&mut self, keyring: &Keyring, owner: Tag, collection: u8) {
-        let (id, dek) = keyring.dek(&owner, [collection; 16]).unwrap();
+    fn learn(&mut self, keyring: &Keyring, (owner, collection, period): (Tag, u8, u64)) {
+        let (id, dek) = keyring.dek(&owner, [collection; 16], Until::from_ms(period)).unwrap();
         let fresh = !self.deks.values().any(|(known, key)| *known == id || key == dek.expose());
-        match self.deks.get(&(owner, collection)) {
+        match self.deks.get(&(owner, collection, period)) {
             Some(known) => assert_eq!(known, &(id, *dek.expose()), "an extension replaces nothing"),
             None => assert!(fresh && !self.destroyed.contains(&id), "a new key is new"),
         }
-        self.deks.insert((owner, collection), (id, *dek.expose()));
+        self.deks.insert((owner, collection, period), (id, *dek.expose()));
         let blind = *keyring.blind(&owner).unwrap().expose();
         assert_eq!(*self.blinds.entry(owner).or_insert(blind), blind);
     }
 
-    fn remove(&mut self, gone: impl Fn(&Tag, u8) -> bool) -> Vec<KeyId> {
+    fn remove(&mut self, gone: impl Fn(&Tag, u8, u64) -> bool) -> Vec<KeyId> {
         let mut ids = Vec::new();
-        self.deks.retain(|(owner, collection), (id, _)| {
-            let gone = gone(owner, *collection);
+        self.deks.retain(|(owner, collection, period), (id, _)| {
+            let gone = gone(owner, *collection, *period);
             ids.extend(gone.then_some(*id));
             !gone
         });
-        self.blinds.retain(|owner, _| self.deks.keys().any(|(held, _)| held == owner));
+        self.blinds.retain(|owner, _| self.deks.keys().any(|(held, ..)| held == owner));
         self.destroyed.extend(&ids);
         ids.sort_unstable();
         ids
@@ -79,11 +84,19 @@ impl Model {
     fn check(&self, keyring: &Keyring, owners: &[Tag]) {
         for &owner in owners {
             for collection in 0..COLLECTIONS {
-                let want = self.deks.get(&(owner, collection)).copied();
-                let found = keyring.dek(&owner, [collection; 16]);
-                assert_eq!(found.map(|(id, dek)| (id, *dek.expose())), want);
+                for period in 0..PERIODS {
+                    let want = self.deks.get(&(owner, collection, period)).copied();
+                    let found = keyring.dek(&owner, [collection; 16], Until::from_ms(period));
+                    assert_eq!(found.map(|(id, dek)| (id, *dek.expose())), want);
+                }
             }
             assert_eq!(keyring.blind(&owner).map(|b| *b.expose()), self.blinds.get(&owner).copied());
+        }
+        for collection in 0..COLLECTIONS {
+            let want = self.deks.iter().filter(|((_, of, _), _)| *of == collection);
+            let want: HashSet<_> =
+                want.map(|((owner, _, period), (id, _))| (*owner, *id, Until::from_ms(*period))).collect();
+            assert_eq!(keyring.keys_of([collection; 16]).collect::<HashSet<_>>(), want);
         }
         for (id, key) in self.deks.values() {
             assert_eq!(keyring.dek_by_id(*id).unwrap().expose(), key);
@@ -102,6 +115,10 @@ impl Model {
     }
 }
 
+fn wanted(owner: Tag, collection: u8, period: u64) -> Wanted {
+    Wanted::Dek { owner, collection: [collection; 16], until: Until::from_ms(period) }
+}
+
 fn run(acts: Vec<Act>, seed: u64) {
     let mut world = World::new(seed);
     let mut model = Model::default();
@@ -110,11 +127,11 @@ fn run(acts: Vec<Act>, seed: u64) {
     for act in acts {
         match act {
             Act::Extend(deks, logs) => {
-                let wanted = deks.iter().map(|&(i, c)| Wanted::Dek { owner: owners[i], collection: [c; 16] });
+                let wanted = deks.iter().map(|&(i, c, p)| wanted(owners[i], c, p));
                 let wanted: Vec<_> = wanted.chain(logs.iter().copied().map(Wanted::Log)).collect();
                 world.extend(&wanted);
-                for (i, collection) in deks {
-                    model.learn(&world.keyring, owners[i], collection);
+                for (i, collection, period) in deks {
+                    model.learn(&world.keyring, (owners[i], collection, period));
                 }
                 for number in logs {
                     let key = *world.keyring.log_key(number).unwrap().expose();
@@ -122,16 +139,20 @@ fn run(acts: Vec<Act>, seed: u64) {
                 }
             }
             Act::Lose(i) => drop(world.keyring.extend(&[dek(owners[i]), Wanted::Log(0)], &mut world.rng)),
-            Act::Epoch { entities, collections, kept } => {
+            Act::Epoch { entities, collections, expired, kept } => {
                 let entities: Vec<Tag> = entities.into_iter().map(|i| owners[i]).collect();
+                let keys = model.deks.iter().filter(|((_, _, period), _)| (1..=expired).contains(period));
                 let removal = Removal {
+                    keys: keys.map(|(_, (id, _))| *id).chain([KeyId([9; 16])]).collect(),
                     entities: entities.clone(),
                     collections: collections.iter().map(|c| [*c; 16]).collect(),
                     keep_logs: kept.clone(),
                     ..Removal::default()
                 };
                 let destroyed = world.epoch(&removal);
-                let gone = |owner: &Tag, c| entities.contains(owner) || collections.contains(&c);
+                let gone = |owner: &Tag, c, period| {
+                    entities.contains(owner) || collections.contains(&c) || (1..=expired).contains(&period)
+                };
                 assert_eq!(destroyed, model.remove(gone));
                 model.logs.retain(|number, _| kept.contains(number));
             }
@@ -177,7 +198,7 @@ fn buckets_split_and_one_erasure_changes_few_pages() {
     }
     let keyring = world.reopened();
     assert_eq!((keyring.entity_count(), keyring.destroyed_count()), (2800, 200));
-    assert!(tags[200..].iter().all(|tag| keyring.dek(tag, COLLECTION).is_some()));
+    assert!(tags[200..].iter().all(|tag| keyring.dek(tag, COLLECTION, None).is_some()));
     assert_eq!(keyring.buckets.iter().len(), buckets, "erasures alone split nothing");
 }
 
@@ -199,11 +220,11 @@ fn a_returning_entity_gets_a_new_generation() {
     let mut world = World::new(3);
     let tag = world.populate(1)[0];
     let generation = |world: &World| world.keyring.buckets.entry(&tag).unwrap().generation;
-    let (before, (old, _)) = (generation(&world), world.keyring.dek(&tag, COLLECTION).unwrap());
+    let (before, (old, _)) = (generation(&world), world.keyring.dek(&tag, COLLECTION, None).unwrap());
     assert_eq!(world.erase(&[tag]), [old]);
     assert!(world.keyring.blind(&tag).is_none());
     world.extend(&[dek(tag)]);
-    let (new, _) = world.keyring.dek(&tag, COLLECTION).unwrap();
+    let (new, _) = world.keyring.dek(&tag, COLLECTION, None).unwrap();
     assert!(new != old && generation(&world) > before);
     assert!(world.keyring.is_destroyed(old) && !world.keyring.is_destroyed(new));
 }
@@ -215,7 +236,7 @@ fn the_root_key_can_be_replaced() {
     let (old, old_page) = (*world.root_key.expose(), world.root_page.clone());
     world.root_key = RootKey::generate(&mut world.rng);
     world.epoch(&Removal::nothing(&world.keyring));
-    assert!(world.reopened().dek(&tag, COLLECTION).is_some());
+    assert!(world.reopened().dek(&tag, COLLECTION, None).is_some());
     assert_eq!(Keyring::inspect(&world.root_page).unwrap().root_key, world.root_key.fingerprint());
     assert_eq!(Keyring::inspect(&old_page).unwrap().root_key, RootKey::from_bytes(old).fingerprint());
 }
@@ -243,7 +264,7 @@ fn the_root_page_keeps_its_bucket_files_until_the_next_epoch() {
     let mut world = World::new(11);
     let wanted = |name: &str, world: &World| {
         let owner = world.keyring.tag(&EntityId::new(name).unwrap());
-        Wanted::Dek { owner, collection: COLLECTION }
+        Wanted::Dek { owner, collection: COLLECTION, until: None }
     };
     let first = wanted("a", &world);
     world.extend(&[first]);

@@ -84,7 +84,7 @@ fn each_wrong_thing_is_named() {
     mend(&mut world.root_page);
     let (found, max) = (FORMAT + 1, FORMAT);
     assert_eq!(Keyring::inspect(&world.root_page), Err(InspectError::NewerFormat { found, max }));
-    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 5, max: 4 })));
+    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 6, max: 5 })));
 }
 
 #[test]
@@ -194,11 +194,11 @@ fn only_the_state_it_was_prepared_on_takes_an_extension() {
         let (keyring, rng) = (&world.keyring, &mut world.rng);
         (keyring.extend(&[dek(tag)], rng), keyring.extend(&[dek(tag)], rng))
     };
-    assert!(world.keyring.dek(&tag, COLLECTION).is_none(), "nothing is served before it is applied");
+    assert!(world.keyring.dek(&tag, COLLECTION, None).is_none(), "nothing is served before it is applied");
     world.commit(first);
-    let known = world.keyring.dek(&tag, COLLECTION).unwrap().0;
+    let known = world.keyring.dek(&tag, COLLECTION, None).unwrap().0;
     assert_eq!(world.keyring.apply(second), Err(KeyringError::Stale));
-    assert_eq!(world.keyring.dek(&tag, COLLECTION).unwrap().0, known);
+    assert_eq!(world.keyring.dek(&tag, COLLECTION, None).unwrap().0, known);
 
     let present = world.keyring.extend(&[dek(tag), dek(tag)], &mut world.rng);
     assert!(present.is_empty() && present.frame().is_empty());
