@@ -25,6 +25,7 @@ mod receipt;
 mod records;
 mod restore;
 mod salvage;
+mod seal;
 mod search;
 mod serve;
 mod terminal;

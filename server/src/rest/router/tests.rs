@@ -18,6 +18,7 @@ mod consent;
 mod erasure;
 mod portable;
 mod records;
+mod seal;
 mod searches;
 mod tallies;
 
