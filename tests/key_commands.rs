@@ -7,12 +7,14 @@
 #![allow(clippy::disallowed_methods, reason = "starts the real program on files that it makes")]
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::server::Server;
 
 /// A directory with a store in `data`, and how its root key is given.
 struct Place {
@@ -153,4 +155,86 @@ fn an_anchor_store_that_is_missing_is_given_up_only_by_name() {
     assert!(code == 1 && said.contains("give_up_missing_anchor_stores"), "{code}: {said}");
     assert_eq!(place.ok(&format!("{count} --give-up-missing-anchor-stores"))["count"], 1);
     assert_eq!(place.ok(count)["count"], 1, "it is given up for good");
+}
+
+/// A server that was started without a root key, and what it says.
+fn sealed(place: &Place) -> Server {
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_lethedb")));
+    command.current_dir(place.dir.path()).env_clear().env("HOME", place.dir.path()).env("RUST_LOG", "trace");
+    // It takes none of these although they are there.
+    command.env(place.key.0, place.path(place.key.1)).env("LETHEDB__SERVER__SEALED", "true");
+    command.args(["--data", "data", "--anchor-dir", "vault", "--keyring-mirror", "mirror"]);
+    command.stderr(fs::File::create(place.path("log")).unwrap());
+    Server::start(&mut command).unwrap()
+}
+
+/// `keys unseal --server`, with `input` piped in.
+fn unseal(place: &Place, server: &Server, line: &str, input: &str) -> (bool, String) {
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_lethedb")));
+    command.current_dir(place.dir.path()).env_clear().env("LETHEDB__SERVER__LISTEN", server.address());
+    command
+        .args(["keys", "unseal", "--server", "--output", "json"])
+        .args(line.split(' ').filter(|word| !word.is_empty()));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that needs no input may have ended.
+    _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn shares_open_a_server_that_was_started_sealed() {
+    let place = Place::new();
+    fs::create_dir(place.path("shares")).unwrap();
+    let split = place.ok("keys split --shares 3 --threshold 2 --to shares");
+    let files: Vec<&str> = split["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    let shares: Vec<String> = files.iter().map(|file| fs::read_to_string(place.path(file)).unwrap()).collect();
+    let other = place.ok("keys split --shares 2 --threshold 2 --stdout")["shares"][0].as_str().unwrap().to_owned();
+
+    let server = sealed(&place);
+    let status =
+        |path: &str| server.json("GET", path, &Value::Null).map(|(status, answer)| (status, answer["code"].clone()));
+    assert_eq!(status("/readyz"), Some((503, "sealed".into())));
+    assert_eq!(status("/v1/collections/films"), Some((503, "sealed".into())));
+    assert_eq!(server.send("GET", "/livez", "", b"").map(|(status, ..)| status), Some(200));
+
+    let (given, said) = unseal(&place, &server, "", &shares[0]);
+    assert!(given && said.contains("\"given\":1,\"needed\":2,\"sealed\":true"), "{said}");
+    let mut told = said;
+    for wrong in ["", "lethe-share-nonsense", &other, &shares[1][..shares[1].len() / 2]] {
+        let (given, said) = unseal(&place, &server, "", wrong);
+        assert!(!given, "{said}");
+        told.push_str(&said);
+    }
+    let (given, said) = unseal(&place, &server, "--reset", "");
+    assert!(given && said.contains("\"given\":0"), "{said}");
+    assert_eq!(status("/readyz"), Some((503, "sealed".into())));
+    let (given, said) = unseal(&place, &server, &format!("--share {}", files[2]), "");
+    assert!(given && said.contains("\"given\":1"), "{said}");
+    let (given, said) = unseal(&place, &server, "", &shares[1]);
+    assert!(given && said.contains("\"sealed\":false"), "{said}");
+    told.push_str(&said);
+
+    let (found, films) = server.json("GET", "/v1/collections/films", &Value::Null).unwrap();
+    assert_eq!((found, &films["records"]), (200, &1.into()), "{films}");
+    assert_eq!(server.json("GET", "/readyz", &Value::Null).map(|(status, _)| status), Some(200));
+    drop(server);
+    told.push_str(&fs::read_to_string(place.path("log")).unwrap());
+    assert!(told.contains("unsealed"), "the log tells of it");
+    for share in shares.iter().chain([&other]) {
+        let groups: Vec<&str> = share.trim().trim_start_matches("lethe-share-").split('-').collect();
+        let is_told = groups.windows(2).any(|pair| told.to_lowercase().contains(&pair.join("-")));
+        assert!(!is_told, "nothing of a share is told");
+    }
+    place.holds_its_record();
+}
+
+#[test]
+fn only_a_store_that_is_there_is_served_sealed() {
+    let place = Place::new();
+    fs::remove_dir_all(place.path("data")).unwrap();
+    let said = place.refused("serve --sealed --listen 127.0.0.1:0");
+    assert!(said.contains("no database"), "{said}");
+    assert!(!place.path("data").exists(), "nothing is made");
 }

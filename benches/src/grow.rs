@@ -12,12 +12,12 @@ mod growth;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use datasets::synthetic::Mixture;
 use datasets::{Dataset, Distance, Matrix, truth};
 use engine::{Collection, Counters, RootKey};
 use tempfile::TempDir;
 
 use crate::bandwidth::Bandwidth;
+use crate::clustered::{self, SEED};
 use crate::machine::Machine;
 use crate::measure::Pass;
 use crate::ours::{search, search_counted};
@@ -29,13 +29,6 @@ pub use case::{Case, Growing, UnknownGrowing};
 pub use cost::Cost;
 pub use growth::{Along, Grown, Growth};
 
-/// Clusters of the mixture, however many rows are drawn from it.
-const CLUSTERS: usize = 100;
-/// As `bench synth` makes clusters: they touch, and seem to have as many dimensions as real embeddings.
-const SPREAD: f32 = 1.0;
-const RANK: usize = 64;
-const DECAY: f32 = 0.25;
-const SEED: u64 = 1;
 const DISTANCE: Distance = Distance::Cosine;
 /// The widest search to try.
 const EF_MOST: usize = 4096;
@@ -158,7 +151,7 @@ impl Stand {
     ) -> Result<(Self, f64), RunError> {
         let start = Instant::now();
         progress(Stage::Synth, 0, 1);
-        let mixture = Mixture::new(case.dimension, CLUSTERS, SPREAD, SEED).flattened(RANK, DECAY, SEED);
+        let mixture = clustered::mixture(case.dimension);
         let (train, test) = (mixture.sample(case.n, SEED), mixture.sample(options.queries.max(1), SEED + 1));
         let set = Dataset { name: COLLECTION.to_owned(), metric: DISTANCE, train, test, neighbors: None };
         let neighbors = neighbors(&set, 0, most);

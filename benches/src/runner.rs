@@ -62,6 +62,14 @@ pub enum RunError {
     /// The other engine cannot order by dot product.
     #[error("hnsw_rs cannot search by dot product, so there is no baseline for this data set")]
     NoBaseline,
+    /// That cannot be erased or flushed.
+    #[error(
+        "all counts must be at least 1, the dimension at most {most}, and the new entities no more than the records they own"
+    )]
+    Erasures {
+        /// The largest dimension.
+        most: usize,
+    },
     /// The process may not run on that core.
     #[error("this process may not run on that core, only on {allowed:?}")]
     Core {

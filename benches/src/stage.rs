@@ -11,6 +11,8 @@ pub enum Stage {
     Build,
     /// Deleting and updating.
     Change,
+    /// Erasing.
+    Erase,
     /// Building the other engine's index.
     Baseline,
     /// Other engines building and sweeping their settings.
@@ -27,6 +29,7 @@ impl Stage {
             Self::Import => "importing",
             Self::Build => "building",
             Self::Change => "changing",
+            Self::Erase => "erasing",
             Self::Baseline => "baseline",
             Self::Peers => "peers",
             Self::Search => "searching",

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use datasets::{Dataset, Distance, synthetic};
 use engine::{Collection, Database, Environment, Metric, Record, RootKey, Settings};
@@ -67,6 +67,11 @@ pub fn open_with(data: &Path, root_key: RootKey, settings: Settings) -> engine::
     let database = Database::builder(data).root_key(root_key).settings(settings).open()?;
     let environment = database.environment(ENVIRONMENT)?;
     Ok(Store { database, environment })
+}
+
+/// Where the room `name` of the environment lies in a data directory.
+pub fn path(data: &Path, name: &str) -> PathBuf {
+    data.join("env").join(ENVIRONMENT).join(name)
 }
 
 /// The name of the collection for `set`: its file name as far as it fits, and the number of owners.

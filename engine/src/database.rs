@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use privacy::{AnchorStore, Grade, RootKeySource, Scope};
 use storage::anchor_dir::AnchorDir;
-use storage::backend::{Dir, Latch};
+use storage::backend::{Dir, Disk, Latch};
 use storage::sync::Mutex;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
 use crate::home::{Homes, KeyHome, KeyHomes, Owner};
-use crate::identity::ENVIRONMENTS;
+use crate::identity::{self, ENVIRONMENTS};
 use crate::keys::{Home, KEYRING};
 use crate::name;
 use crate::pages::Pages;
@@ -125,6 +125,15 @@ impl Database {
     /// Describes the database in the directory `path`.
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
         Builder::new(path.into())
+    }
+
+    /// Whether there is a database in the directory `path`. Takes no lock, needs no key, and changes nothing.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unsupported` as its identity is found to be.
+    pub fn exists(path: &Path) -> Result<bool> {
+        let Ok(disk) = Disk::open_existing(path) else { return Ok(false) };
+        Ok(identity::read(&Dir::root(Arc::new(disk)))?.is_some())
     }
 
     /// The data directory.

@@ -137,6 +137,19 @@ impl Database {
         Ok(sealed)
     }
 
+    /// Whether every environment is sealed with the root key that was given, or the one before; opens none.
+    ///
+    /// # Errors
+    /// `KeyUnavailable` if one is sealed with another; those of reading the beginnings of their keyrings.
+    pub fn check_root_key(&self) -> Result<()> {
+        for name in self.environments()? {
+            if let Some(key) = self.sealed_with(&name)? {
+                self.inner.roots.named(key)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The root key that the newest root page of an environment names.
     pub(crate) fn sealed_with(&self, name: &str) -> Result<Option<Fingerprint>> {
         self.place(name).1.sealed_with()

@@ -59,6 +59,8 @@ impl Default for Store {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
+    /// Whether to start without a root key and take it in shares: see `lethedb keys unseal --server`.
+    pub sealed: bool,
     /// The address to listen on; only loopback is allowed while there are neither TLS nor keys.
     pub listen: SocketAddr,
     /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
@@ -82,6 +84,7 @@ pub struct Server {
 impl Default for Server {
     fn default() -> Self {
         Self {
+            sealed: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 6333)),
             hosts: Vec::new(),
             body_bytes_max: 64 << 20,

@@ -137,6 +137,12 @@ impl Server {
         Ok(Self { child, address: listening.to_owned() })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Sends a request; none if no answer came. Gives the status, the head and the body.
     #[must_use]
     pub fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Option<(u16, String, String)> {

@@ -67,7 +67,7 @@ const PROCESSES: Place = Place {
 const NETWORK: Place = Place {
     what: "opens connections",
     signs: &["TcpStream::connect", "UdpSocket", "reqwest", "ureq", "hyper_util::client"],
-    rooms: &[],
+    rooms: &[("server/src/cli/seal.rs", "a command hands a share to the server on this machine")],
 };
 
 const SETTINGS: Place = Place {

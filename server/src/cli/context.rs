@@ -78,6 +78,11 @@ impl Context {
         self.finish(Database::builder(&self.config.store.data).root_key(root_key).create(create))
     }
 
+    /// Describes the existing database, with the root key from where `root_key` says, for whoever opens it.
+    pub fn existing(&self, root_key: RootKey) -> Builder {
+        self.described(Database::builder(&self.config.store.data).root_key(root_key).create(false))
+    }
+
     /// Opens the database in `data`, which may succeed another one, with keys where the settings say.
     pub fn open(&self, data: &Path, create: bool, succession: Option<Succession>) -> Result<Database, Failure> {
         let mut builder = Database::builder(data).root_key(RootKey::sources().ask(ask)).create(create);
@@ -88,6 +93,15 @@ impl Context {
     }
 
     fn finish(&self, builder: Builder) -> Result<Database, Failure> {
+        let database = self.described(builder).open()?;
+        if let Some(notice) = database.root_key_notice() {
+            self.terminal.note(notice)?;
+        }
+        Ok(database)
+    }
+
+    /// `builder` as the settings have it.
+    fn described(&self, builder: Builder) -> Builder {
         let store = &self.config.store;
         let mut builder = builder.settings(self.config.engine.clone());
         builder = builder.give_up_missing_anchor_stores(self.gives_up_missing);
@@ -97,11 +111,7 @@ impl Context {
         for dir in &store.keyring_mirrors {
             builder = builder.keyring_mirror(dir);
         }
-        let database = builder.open()?;
-        if let Some(notice) = database.root_key_notice() {
-            self.terminal.note(notice)?;
-        }
-        Ok(database)
+        builder
     }
 
     /// Opens the environment in `database`; it must exist.

@@ -24,6 +24,9 @@ pub enum Failure {
     /// The arguments contradict each other or the data.
     #[error("{0}")]
     Usage(String),
+    /// A server that is running did not do it.
+    #[error("{0}")]
+    Refused(String),
     /// The server did not start.
     #[error(transparent)]
     Serve(#[from] ServeError),

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::seal;
 use super::terminal::table;
 use crate::json::rfc3339;
 
@@ -78,6 +79,13 @@ pub struct Unseal {
     /// A file with a share; give as many as are needed. Asked for otherwise, one after the other.
     #[arg(long, value_name = "FILE")]
     share: Vec<PathBuf>,
+    /// Give a share to the server that was started with --sealed on this machine and listens at `server.listen`: those
+    /// of --share, or one from standard input or the terminal.
+    #[arg(long, conflicts_with = "to")]
+    server: bool,
+    /// Have the server forget the shares that it was given, and begin again.
+    #[arg(long, requires = "server")]
+    reset: bool,
     /// Where to write the root key, readable by its owner only: in memory, such as below /run. Without it, the shares are
     /// only tried.
     #[arg(long, value_name = "FILE")]
@@ -172,6 +180,9 @@ fn split(context: &Context, args: &Split) -> Result<(), Failure> {
 }
 
 fn unseal(context: &Context, args: &Unseal) -> Result<(), Failure> {
+    if args.server {
+        return seal::unseal(context, read_shares(&args.share)?, args.reset);
+    }
     let shares = if args.share.is_empty() { ask_shares(context)? } else { read_shares(&args.share)? };
     let found = shares.first().map(Share::root_key);
     let (key, text) = RootKey::combine(&shares)?;

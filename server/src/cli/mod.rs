@@ -26,6 +26,7 @@ mod records;
 mod restore;
 mod retention;
 mod salvage;
+mod seal;
 mod search;
 mod serve;
 mod terminal;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
+use engine::Database;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +17,10 @@ pub struct Args {
     /// Address to listen on; loopback only while there are neither TLS nor keys [default: 127.0.0.1:6333].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Start without a root key, wherever one could be taken from, and answer nothing but that, until enough shares of it
+    /// were given: with `lethedb keys unseal --server`.
+    #[arg(long)]
+    sealed: bool,
 }
 
 /// Serves until a signal, finishes the running requests, and closes the database.
@@ -23,25 +28,29 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     if let Some(listen) = args.listen {
         context.config.server.listen = listen;
     }
+    context.config.server.sealed |= args.sealed;
     rest::check_address(context.config.server.listen)?;
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
 
-    let database = context.database(true)?;
-    database.environment(&context.config.store.environment)?;
+    let terminal = context.terminal;
+    let app = app(context)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
-    let terminal = context.terminal;
+    let is_sealed = app.seal().database().is_err();
     let listening = |address| {
         // Whoever started the server may have closed its output; it serves all the same.
         _ = terminal.show(&json!({ "listening": address }), format_args!("listening on http://{address}"));
+        if is_sealed {
+            _ = terminal
+                .note("The server is sealed: give it shares of the root key with `lethedb keys unseal --server`.");
+        }
     };
-    let app = App::new(database.clone(), context.config);
-    let served = runtime.block_on(rest::serve(app, listening, stop_signal));
+    let served = runtime.block_on(rest::serve(app.clone(), listening, stop_signal));
     if let Err(ServeError::Unfinished) = served {
         // The write-ahead log makes an abrupt end safe, and nobody wants to wait for the work any more.
         runtime.shutdown_background();
@@ -49,8 +58,27 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     }
     // Work that outlived its client still holds the database; it ends before that closes.
     drop(runtime);
-    database.close()?;
+    if let Ok(database) = app.seal().database() {
+        database.clone().close()?;
+    }
     Ok(served?)
+}
+
+/// The database, open or sealed.
+fn app(context: Context) -> Result<App, Failure> {
+    let config = context.config.clone();
+    if !config.server.sealed {
+        let database = context.database(true)?;
+        database.environment(&config.store.environment)?;
+        return Ok(App::new(database, config));
+    }
+    let data = &config.store.data;
+    if !Database::exists(data)? {
+        let missing =
+            format!("there is no database in {}: only one that is there can be served sealed", data.display());
+        return Err(Failure::Usage(missing));
+    }
+    Ok(App::sealed(move |root_key| context.existing(root_key).open(), config))
 }
 
 /// Ready at SIGTERM or Ctrl-C.

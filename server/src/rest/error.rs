@@ -52,6 +52,12 @@ pub enum Refusal {
     ForeignHost,
     /// No turn came within the waiting time.
     Overloaded,
+    /// The server has no root key yet.
+    Sealed,
+    /// The text is no share of a root key.
+    InvalidShare,
+    /// The shares do not give the root key of this database.
+    WrongShare,
     /// A fault of this program.
     Internal,
 }
@@ -80,6 +86,9 @@ impl Refusal {
                 (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "The request is meant for another host")
             }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is busy"),
+            Self::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "sealed", "The server waits for shares of its root key"),
+            Self::InvalidShare => (StatusCode::BAD_REQUEST, "invalid_share", "The text is no share of a root key"),
+            Self::WrongShare => (StatusCode::CONFLICT, "wrong_share", "The share does not lead to the root key"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
         }
     }

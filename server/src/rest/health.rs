@@ -33,9 +33,10 @@ pub async fn livez() -> &'static str {
     Refused,
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> {
-    if app.is_ready() {
-        Ok(Json(Readiness { status: app.health(), damaged: app.damaged() }))
-    } else {
-        Err(Problem::new(Refusal::Overloaded, "the server is shutting down"))
+    if !app.is_ready() {
+        return Err(Problem::new(Refusal::Overloaded, "the server is shutting down"));
     }
+    // Both are known without touching a disk.
+    let database = app.seal().database()?;
+    Ok(Json(Readiness { status: database.health(), damaged: database.damaged() }))
 }

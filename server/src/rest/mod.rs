@@ -1,9 +1,9 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`state`] that requests share; what a request is made of
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
 //! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`backups`], [`consent`], [`hold`],
-//! [`retention`], [`portable`] (which sends [`lines`]); the [`router`]
+//! [`keys`], [`retention`], [`portable`] (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -22,12 +22,14 @@ mod fuzz;
 mod health;
 mod hold;
 mod indexes;
+mod keys;
 mod lines;
 mod portable;
 mod records;
 mod retention;
 mod router;
 mod rules;
+mod seal;
 mod search;
 mod searches;
 mod state;

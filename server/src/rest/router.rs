@@ -19,8 +19,8 @@ use utoipa::OpenApi;
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
 use super::{
-    admin, aliases, audit, backups, collections, consent, health, hold, indexes, portable, records, retention, rules,
-    search, searches, tallies,
+    admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, records, retention,
+    rules, search, searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -73,9 +73,13 @@ use super::{
         backups::list,
         backups::verify,
         backups::prune,
+        keys::unseal,
     )
 )]
 struct Description;
+
+/// What a server without its root key answers; all else is refused.
+const WHILE_SEALED: [&str; 3] = ["/livez", "/openapi.json", "/v1/admin/keys/unseal"];
 
 /// All routes, with limits, log and problems around them.
 pub fn router(app: App) -> Router {
@@ -119,11 +123,21 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/backups", post(backups::post).get(backups::list))
         .route("/v1/admin/backups/{number}/verify", post(backups::verify))
         .route("/v1/admin/backups/prune", post(backups::prune))
+        .route("/v1/admin/keys/unseal", post(keys::unseal))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
+        .layer(from_fn_with_state(app.clone(), only_unsealed))
         .layer(from_fn_with_state(app.clone(), only_our_host))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
         .with_state(app)
+}
+
+/// Refuses, before anything of it is read, what needs the database while that is sealed.
+async fn only_unsealed(State(app): State<App>, request: Request, next: Next) -> Response {
+    match app.seal().database() {
+        Err(sealed) if !WHILE_SEALED.contains(&request.uri().path()) => sealed.into_response(),
+        _ => next.run(request).await,
+    }
 }
 
 /// Refuses requests that were meant for another host: a web page may resolve its own name to this machine and would

@@ -1,4 +1,4 @@
-//! What all requests share: the database, the limits, and the queue in front of the engine.
+//! What all requests share: the database behind its seal, the limits, and the queue in front of the engine.
 //!
 //! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once. The place in the
 //! queue belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
-use engine::{Database, Health};
+use engine::{Database, RootKey};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::error::{Problem, Refusal};
 use super::lines;
+use super::seal::Seal;
 use crate::config::Config;
 
 /// The shared state; a cheap clone.
@@ -27,7 +28,7 @@ pub struct App {
 }
 
 struct Shared {
-    database: Database,
+    seal: Arc<Seal>,
     config: Config,
     turns: Arc<Semaphore>,
     draining: AtomicBool,
@@ -36,8 +37,23 @@ struct Shared {
 impl App {
     /// State for serving `database` within the limits of `config`.
     pub fn new(database: Database, config: Config) -> Self {
+        Self::behind(Seal::broken(database), config)
+    }
+
+    /// State for a server that has no root key yet; `open` opens the database once shares gave one.
+    pub fn sealed(open: impl Fn(RootKey) -> engine::Result<Database> + Send + Sync + 'static, config: Config) -> Self {
+        let environment = config.store.environment.clone();
+        Self::behind(Seal::new(open, environment), config)
+    }
+
+    fn behind(seal: Seal, config: Config) -> Self {
         let turns = Arc::new(Semaphore::new(config.server.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { shared: Arc::new(Shared { database, config, turns, draining: AtomicBool::new(false) }) }
+        Self { shared: Arc::new(Shared { seal: Arc::new(seal), config, turns, draining: AtomicBool::new(false) }) }
+    }
+
+    /// What stands before the database.
+    pub fn seal(&self) -> &Arc<Seal> {
+        &self.shared.seal
     }
 
     /// The settings.
@@ -55,26 +71,16 @@ impl App {
         !self.shared.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether writes are taken; known without touching a disk.
-    pub fn health(&self) -> Health {
-        self.shared.database.health()
-    }
-
-    /// Damaged segments of the environments in use; known without touching a disk.
-    pub fn damaged(&self) -> Vec<String> {
-        self.shared.database.damaged()
-    }
-
     /// Runs `work` when its turn comes.
     ///
     /// # Errors
-    /// `overloaded` if no turn came in time, `internal` if the work panicked, else what `work` says.
+    /// `sealed` without a root key, `overloaded` if no turn came in time, `internal` if the work panicked, else what `work` says.
     pub async fn run(
         &self,
         work: impl FnOnce(&Database) -> Result<Response, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
+        let database = self.shared.seal.database()?.clone();
         let turn = self.turn().await?;
-        let database = self.shared.database.clone();
         let done = spawn_blocking(move || {
             let _turn = turn;
             work(&database)
@@ -91,8 +97,8 @@ impl App {
         &self,
         work: impl FnOnce(&Database) -> Result<I, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
+        let (database, runtime) = (self.shared.seal.database()?.clone(), Handle::current());
         let turn = self.turn().await?;
-        let (database, runtime) = (self.shared.database.clone(), Handle::current());
         let patience = Duration::from_secs(self.shared.config.server.body_seconds);
         let (begun, has_begun) = oneshot::channel();
         spawn_blocking(move || {

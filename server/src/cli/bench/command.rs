@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::{churn, compare, filter, grow, payload, plot, recall, synth};
+use super::{churn, compare, erase, filter, grow, payload, plot, recall, synth};
 
 /// What to measure.
 #[derive(clap::Subcommand)]
@@ -22,6 +22,9 @@ pub enum Command {
     /// What deletes and updates leave behind once they were compacted, beside a fresh store of the same records: recall,
     /// time, bytes on disk and in memory.
     Churn(churn::Args),
+    /// What forgetting costs: each stage of an erasure by the records there are to erase, searches a second meanwhile, the
+    /// change of keys by how many entities there are, and a flush with new entities.
+    Erase(erase::Args),
     /// Bytes on disk and in memory that the index of payloads takes for each record, for eight typical fields.
     Payload(payload::Args),
     /// Make a data set up, with its exact neighbours, in the layout of ann-benchmarks.
@@ -37,6 +40,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Grow(args) => grow::run(context, &args),
         Command::Filter(args) => filter::run(context, args),
         Command::Churn(args) => churn::run(context, args),
+        Command::Erase(args) => erase::run(context, args),
         Command::Payload(args) => payload::run(context, &args),
         Command::Synth(args) => synth::run(context, &args),
     }
@@ -73,6 +77,8 @@ mod tests {
         assert_eq!(refused("bench grow --queries 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench filter --ef 32"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("bench churn --dataset a.hdf5 --share some"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench erase --part all"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench erase --held some"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench payload --records 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --rows 0"), ErrorKind::ValueValidation);

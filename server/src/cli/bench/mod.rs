@@ -5,6 +5,7 @@
 mod churn;
 mod command;
 mod compare;
+mod erase;
 mod filter;
 mod grow;
 mod payload;

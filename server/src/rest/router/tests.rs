@@ -19,6 +19,7 @@ mod erasure;
 mod portable;
 mod records;
 mod retention;
+mod seal;
 mod searches;
 mod tallies;
 
