@@ -72,7 +72,7 @@ impl Ann {
             refine(&Exactly { codes, query }, scratch);
             scratch.count_bytes(scratch.found().len() as u64 * codes.row_bytes());
         }
-        self.candidates(query, reach.limit, scratch, found);
+        self.candidates(query, reach, scratch, found);
     }
 
     /// Walks the graph, unless a scan is better; says whether that found enough.
@@ -108,14 +108,15 @@ impl Ann {
         is_whole && scratch.found().len() as u64 >= matching.min(reach.limit as u64)
     }
 
-    /// What was found and may belong to the nearest `limit`, nearest first.
-    fn candidates(&self, query: &Query, limit: usize, scratch: &mut Scratch, found: &mut Vec<Candidate>) {
-        let codes = self.codes();
+    /// What was found and may belong to the nearest that are wanted, nearest first; of more than the width of the search
+    /// that are in doubt, the nearest.
+    fn candidates(&self, query: &Query, reach: Reach, scratch: &mut Scratch, found: &mut Vec<Candidate>) {
+        let (codes, limit) = (self.codes(), reach.limit);
         scratch.found().iter().for_each(|(position, _)| codes.prefetch_error(position));
         scratch.sort_found();
         // The greatest of what the nearest can be at most: others must be able to be nearer.
         let mut last_chance = f32::NEG_INFINITY;
-        for (at, (position, key)) in scratch.found().iter().enumerate() {
+        for (at, (position, key)) in scratch.found().iter().take(reach.width()).enumerate() {
             let distance = query.distance(key);
             if at >= limit && distance - codes.greatest_error(query, distance) > last_chance {
                 break;

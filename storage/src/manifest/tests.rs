@@ -185,24 +185,24 @@ fn a_newer_format_says_so() {
 }
 
 /// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired. Format
-/// 3 adds a field to collections that have aliases, format 4 two to environments where consent was revoked or somebody is held, and they change
-/// nothing in others.
+/// 3 adds a field to collections that have aliases, format 4 two to environments where consent was revoked or somebody is
+/// held, format 5 one to those that keep something for a time only, and they change nothing in others.
 #[test]
 fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let dir = dir();
-    let small = || Manifest { consent: None, holds: None, ..small() };
+    let small = || Manifest { consent: None, holds: None, trusted_ms: None, ..small() };
     let plaintext = minicbor::to_vec(small()).unwrap();
     assert_eq!(plaintext[0], 0x87, "no field where nobody revoked");
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
     assert!(plaintext.windows(segment.len()).any(|window| window == segment), "{plaintext:x?}");
-    for (format, opens) in [(0, false), (1, true), (2, true), (3, true), (FORMAT, true)] {
+    for (format, opens) in [(0, false), (1, true), (2, true), (3, true), (4, true), (FORMAT, true)] {
         let older = Numbered { format, ..FILE };
         dir.write_new(&file_name(3), &older.seal(3, (&key(1), SCOPE), &plaintext, &mut rng(1))).unwrap();
         assert_eq!(newest(&dir).ok().flatten(), opens.then(small), "format {format}");
         dir.remove(&file_name(3)).unwrap();
     }
     write(&dir, &small()).unwrap();
-    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], [4, 0]);
+    assert_eq!(dir.read(&file_name(3)).unwrap()[8..10], FORMAT.to_le_bytes());
 }
 
 #[test]

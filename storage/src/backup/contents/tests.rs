@@ -88,7 +88,7 @@ fn a_list_of_another_place_key_or_number_is_refused() {
     assert_eq!(write(&dir, &small()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     let newer = Numbered { format: 9, ..LIST };
     dir.write_new(&list_name(9), &newer.seal(9, (&key(1), SCOPE), &[], &mut rng(1))).unwrap();
-    assert!(matches!(read(&dir, 9), Err(BackupError::NewerFormat { found: 9, max: 1 })));
+    assert!(matches!(read(&dir, 9), Err(BackupError::NewerFormat { found: 9, max: 2 })));
 }
 
 #[test]
