@@ -126,7 +126,6 @@ fn a_passphrase_takes_the_place_of_a_key_file() {
 #[test]
 fn shares_are_written_for_their_bearers_and_give_the_key_back() {
     let place = Place::new();
-    fs::create_dir(place.path("shares")).unwrap();
     let split = place.ok("keys split --shares 3 --threshold 2 --to shares");
     let files: Vec<&str> = split["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
     assert!(files.len() == 3 && files.iter().all(|file| is_private(&place.path(file))));
@@ -186,7 +185,6 @@ fn unseal(place: &Place, server: &Server, line: &str, input: &str) -> (bool, Str
 #[test]
 fn shares_open_a_server_that_was_started_sealed() {
     let place = Place::new();
-    fs::create_dir(place.path("shares")).unwrap();
     let split = place.ok("keys split --shares 3 --threshold 2 --to shares");
     let files: Vec<&str> = split["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
     let shares: Vec<String> = files.iter().map(|file| fs::read_to_string(place.path(file)).unwrap()).collect();

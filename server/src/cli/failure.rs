@@ -73,8 +73,8 @@ pub enum Failure {
     /// What was asked for is not there.
     #[error("not found: {}", .0.join(", "))]
     Missing(Vec<String>),
-    /// A file that an argument names cannot be read.
-    #[error("{file} cannot be read")]
+    /// A file that an argument names cannot be read or written.
+    #[error("{file} cannot be read or written")]
     File {
         /// As the argument has it.
         file: String,

@@ -4,9 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "writes shares and keys to files that the user names")]
 
 use std::fmt::{self, Display};
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use engine::{KeyStatus, Passphrase, RootKey, Share};
@@ -168,6 +168,8 @@ fn split(context: &Context, args: &Split) -> Result<(), Failure> {
         let texts: Vec<&str> = texts.iter().map(|text| text.as_str()).collect();
         return context.terminal.show(&json!({ "threshold": threshold, "shares": texts }), texts.join("\n"));
     };
+    let failed = |source| Failure::File { file: dir.display().to_string(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     let mut files = Vec::new();
     for share in &shares {
         let path = dir.join(format!("share-{}-of-{}.txt", share.place(), args.shares));
