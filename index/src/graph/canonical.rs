@@ -10,7 +10,7 @@ use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
 use super::params::{BuildParams, Stop};
 use super::prune::{choose, order};
-use crate::search::{Allow, Extent, Links, Reach, Scratch, first, walk};
+use crate::search::{Allow, Extent, Links, Reach, STARTS, Scratch, first, walk};
 use rayon::prelude::*;
 
 /// A batch is at most this part of the rows: rows of one batch do not see each other.
@@ -63,7 +63,7 @@ impl Links for Grown<'_> {
     }
 
     fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
-        first(0..self.rows as u32, room)
+        first(STARTS, 0..self.rows as u32, room)
     }
 
     #[inline]

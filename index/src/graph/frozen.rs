@@ -6,7 +6,7 @@
 
 use crate::arena::Arena;
 use crate::kernel;
-use crate::search::{Links, first};
+use crate::search::{Links, STARTS, first};
 use roaring::RoaringBitmap;
 
 /// A graph of rows, each with at most `degree` neighbours. Searches start near row 0.
@@ -96,7 +96,7 @@ impl Links for FrozenGraph {
     }
 
     fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
-        first(0..self.len() as u32, room)
+        first(STARTS, 0..self.len() as u32, room)
     }
 
     #[inline]

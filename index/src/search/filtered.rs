@@ -8,11 +8,18 @@
 
 use super::allow::Allow;
 use super::bits::Bits;
-use super::walkable::{Links, first};
+use super::walkable::{self, Links, first};
 use std::cell::Cell;
 
 /// Rows picked at once.
 const BATCH: usize = 16;
+
+/// Rows that a walk starts from. Where vectors form clusters, edges from one to another lead mostly through rows that do not
+/// match, so that a walk hardly leaves those it began in: it begins in many.
+const STARTS: usize = 512;
+
+/// It does not begin in more than one of so many that match; a scan would soon be better.
+const STARTS_SHARE: usize = 16;
 
 /// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
 /// what it compares.
@@ -50,6 +57,8 @@ pub(crate) struct Through<'a, G> {
     unmet: &'a [Cell<u64>],
     /// The other rows whose neighbours were.
     looked_through: &'a [Cell<u64>],
+    /// How many rows the walk starts from.
+    starts: usize,
     /// How many rows in between are looked through for one row, at most.
     most: usize,
     /// Rows looked through so far.
@@ -72,6 +81,7 @@ impl<'a, G: Links> Through<'a, G> {
             matching: matching.words(),
             unmet: cells(unmet),
             looked_through: cells(looked_through),
+            starts: ((graph.rows() as f64 * share) as usize / STARTS_SHARE).clamp(walkable::STARTS, STARTS),
             most: (AGAIN * ENOUGH as f64 / behind_each).ceil() as usize,
             lists: Cell::new(0),
         }
@@ -135,7 +145,7 @@ impl<G: Links> Links for Through<'_, G> {
     }
 
     fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
-        first(self.allow.positions(self.graph.rows() as u32), room)
+        first(self.starts, self.allow.positions(self.graph.rows() as u32), room)
     }
 
     fn neighbours<'a>(&'a self, row: u32, room: &'a mut Vec<u32>) -> &'a [u32] {

@@ -31,4 +31,4 @@ pub(crate) use flat::scan;
 pub(crate) use planner::{Way, way};
 pub(crate) use refine::refine;
 pub(crate) use traverse::{Extent, walk};
-pub(crate) use walkable::{Goal, Horizon, Links, first};
+pub(crate) use walkable::{Goal, Horizon, Links, STARTS, first};

@@ -3,14 +3,14 @@
 //! Two kinds of walk share one loop: a search of a finished graph for a query, and a builder's
 //! search of its growing graph for a row.
 
-/// Rows that a walk starts from.
-const STARTS: usize = 32;
+/// Rows that a walk of a whole graph starts from.
+pub(crate) const STARTS: usize = 32;
 
-/// The first of `rows`, in `room`. Positions follow a keyed order, so these rows are a random sample, and they lie side
-/// by side in memory: comparing them costs less than one layer of a hierarchy would.
-pub(crate) fn first(rows: impl Iterator<Item = u32>, room: &mut Vec<u32>) -> &[u32] {
+/// The first `count` of `rows`, in `room`. Positions follow a keyed order, so these rows are a random sample, and they lie
+/// side by side in memory: comparing them costs less than one layer of a hierarchy would.
+pub(crate) fn first(count: usize, rows: impl Iterator<Item = u32>, room: &mut Vec<u32>) -> &[u32] {
     room.clear();
-    room.extend(rows.take(STARTS));
+    room.extend(rows.take(count));
     room
 }
 
