@@ -15,11 +15,13 @@ use std::cell::Cell;
 const BATCH: usize = 16;
 
 /// Rows that a walk starts from. Where vectors form clusters, edges from one to another lead mostly through rows that do not
-/// match, so that a walk hardly leaves those it began in: it begins in many.
+/// match, so that a walk hardly leaves those it began in: it begins in many, at most.
 const STARTS: usize = 512;
 
-/// It does not begin in more than one of so many that match; a scan would soon be better.
-const STARTS_SHARE: usize = 16;
+/// It begins in one of so many rows, since more rows form more clusters, and no more than one of so many that match, since a
+/// scan would soon be better.
+const ROWS_PER_START: usize = 400;
+const MATCHES_PER_START: usize = 16;
 
 /// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
 /// what it compares.
@@ -74,6 +76,8 @@ impl<'a, G: Links> Through<'a, G> {
         unmet.copy(matching);
         looked_through.clear(rows);
         let cells = |bits: &'a mut Bits| Cell::from_mut(bits.words_mut()).as_slice_of_cells();
+        let matches = (graph.rows() as f64 * share) as usize;
+        let starts = (graph.rows() / ROWS_PER_START).min(matches / MATCHES_PER_START);
         let behind_each = (degree as f64 * share).max(f64::MIN_POSITIVE);
         Self {
             graph,
@@ -81,7 +85,7 @@ impl<'a, G: Links> Through<'a, G> {
             matching: matching.words(),
             unmet: cells(unmet),
             looked_through: cells(looked_through),
-            starts: ((graph.rows() as f64 * share) as usize / STARTS_SHARE).clamp(walkable::STARTS, STARTS),
+            starts: starts.clamp(walkable::STARTS, STARTS),
             most: (AGAIN * ENOUGH as f64 / behind_each).ceil() as usize,
             lists: Cell::new(0),
         }
