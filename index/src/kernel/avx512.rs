@@ -8,24 +8,30 @@
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX-512")]
 
 use super::avx2;
+use super::nibbles::{GROUP, PACKED};
 use super::rows::Rows;
 use super::scalar::{self, tail};
 use super::table::Kernels;
 use std::arch::x86_64::{
-    __m512i, _mm256_loadu_si256, _mm256_srli_epi16, _mm512_and_si512, _mm512_castsi256_si512, _mm512_dpbusd_epi32,
-    _mm512_inserti64x4, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512,
-    _mm512_sub_epi32, _mm512_xor_si512,
+    __m128i, __m512i, _mm_add_epi32, _mm_storeu_si128, _mm256_add_epi32, _mm256_castsi256_si128,
+    _mm256_extracti128_si256, _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_dpbusd_epi32,
+    _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi32, _mm512_set1_epi8,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_srli_epi16, _mm512_sub_epi32, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 use std::sync::OnceLock;
 
 /// Codes consumed by one step.
 const STEP: usize = 64;
 
+/// The lower half of a vector.
+const HALF: u64 = u32::MAX as u64;
+
 /// The table, if this processor has AVX-512 VNNI.
 pub(super) fn kernels() -> Option<&'static Kernels> {
     static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
     let table = || {
-        let detected = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+        let detected = is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni");
         // What opening and rotating need is AVX2's, which every such processor has.
         let others = avx2::kernels().filter(|_| detected)?;
         let Kernels { squares, unpack, hadamard, .. } = *others;
@@ -37,8 +43,7 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     // SAFETY: this function is reachable only through the table, which `kernels` gives out only if
     // the features are there.
-    let [dot] = unsafe { dot_each(a, [b]) };
-    dot
+    unsafe { dot_avx512(a, b) }
 }
 
 fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
@@ -51,10 +56,10 @@ fn dots_avx512(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i
     let (fours, rest) = positions.as_chunks::<4>();
     let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
     for (four, out) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0) {
-        *out = dot_each(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
+        *out = dot4(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
     }
     for (out, &position) in out_rest.iter_mut().zip(rest) {
-        [*out] = dot_each(query, [rows.row(position)]);
+        *out = dot_avx512(query, rows.row(position));
     }
 }
 
@@ -63,26 +68,61 @@ fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i
     unsafe { nibble_dots_avx512(query, rows, positions, out) }
 }
 
-#[target_feature(enable = "avx512f,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn nibble_dots_avx512(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {
-    for (out, &position) in out.iter_mut().zip(positions) {
-        *out = nibble_dot(query, rows.row(position));
+    let (fours, rest) = positions.as_chunks::<4>();
+    let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
+    for (four, out) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0) {
+        let rows = [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])];
+        *out = totals(nibble_sums(query, rows));
+    }
+    for (out, &position) in out_rest.iter_mut().zip(rest) {
+        let [sum] = nibble_sums(query, [rows.row(position)]);
+        *out = _mm512_reduce_add_epi32(sum);
     }
 }
 
-/// Both halves of the bytes are taken apart into the halves of one vector, which then meet the
-/// query's components in their own order.
-#[target_feature(enable = "avx512f,avx512vnni")]
-fn nibble_dot(query: &[i8], row: &[u8]) -> i32 {
+/// Sixteen partial sums each of the products of `query` with rows of packed numbers of four bits. Two groups are one step:
+/// of their low halves and of their high ones, each in one vector, which meet the components they belong to.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn nibble_sums<const ROWS: usize>(query: &[i8], rows: [&[u8]; ROWS]) -> [__m512i; ROWS] {
     let low_half = _mm512_set1_epi8(15);
-    let mut sum = _mm512_setzero_si512();
-    for (group, packed) in query.as_chunks::<STEP>().0.iter().zip(row.as_chunks::<{ STEP / 2 }>().0) {
-        // SAFETY: the array is 32 readable bytes, and the load needs no alignment.
-        let packed = unsafe { _mm256_loadu_si256(packed.as_ptr().cast()) };
-        let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(packed), _mm256_srli_epi16::<4>(packed));
-        sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(both, low_half), load(group));
+    let mut sums = [_mm512_setzero_si512(); ROWS];
+    let (steps, last) = query.as_chunks::<{ 2 * GROUP }>();
+    for (at, step) in steps.iter().enumerate() {
+        let [first, second] = step.as_chunks::<GROUP>().0 else { continue };
+        let (first, second) = (load(first), load(second));
+        // The first halves of both groups, then the second halves.
+        let (lows, highs) = (
+            _mm512_shuffle_i64x2::<0b01_00_01_00>(first, second),
+            _mm512_shuffle_i64x2::<0b11_10_11_10>(first, second),
+        );
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            // A row that is not there is empty.
+            if let Some(packed) = row.as_chunks::<STEP>().0.get(at) {
+                // SAFETY: the array is 64 readable bytes, and the load needs no alignment.
+                let packed = unsafe { _mm512_loadu_si512(packed.as_ptr().cast()) };
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(packed, low_half), lows);
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low_half), highs);
+            }
+        }
     }
-    _mm512_reduce_add_epi32(sum)
+    if let Some(group) = last.first_chunk::<GROUP>() {
+        let group = load(group);
+        let (lows, highs) = (
+            _mm512_shuffle_i64x2::<0b01_00_01_00>(group, _mm512_setzero_si512()),
+            _mm512_shuffle_i64x2::<0b11_10_11_10>(group, _mm512_setzero_si512()),
+        );
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            if let Some(packed) = row.get(STEP * steps.len()..).unwrap_or_default().first_chunk::<PACKED>() {
+                // SAFETY: the array is 32 readable bytes, and the mask admits no more.
+                let packed = unsafe { _mm512_maskz_loadu_epi8(HALF, packed.as_ptr().cast()) };
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(packed, low_half), lows);
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low_half), highs);
+            }
+        }
+    }
+    sums
 }
 
 #[target_feature(enable = "avx512f")]
@@ -92,24 +132,58 @@ fn load(codes: &[i8; STEP]) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn dot_each<const ROWS: usize>(query: &[i8], rows: [&[i8]; ROWS]) -> [i32; ROWS] {
-    let steps = query.as_chunks::<STEP>().0;
-    let chunks = rows.map(|row| row.as_chunks::<STEP>().0);
-    let count = chunks.iter().fold(steps.len(), |count, row| count.min(row.len()));
+fn dot_avx512(a: &[i8], b: &[i8]) -> i32 {
+    let (a_steps, b_steps) = (a.as_chunks::<STEP>().0, b.as_chunks::<STEP>().0);
     let offset = _mm512_set1_epi8(i8::MIN);
-    let mut shift = _mm512_setzero_si512();
-    let mut sums = [_mm512_setzero_si512(); ROWS];
-    for (at, q) in steps.iter().take(count).enumerate() {
+    let (mut sum, mut shift) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    for (x, y) in a_steps.iter().zip(b_steps) {
+        let x = load(x);
+        shift = _mm512_dpbusd_epi32(shift, offset, x);
+        sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(load(y), offset), x);
+    }
+    let done = a_steps.len().min(b_steps.len()) * STEP;
+    _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, shift)) + scalar::dot(tail(a, done), tail(b, done))
+}
+
+/// Inner products of `query` with four rows, which share its loads and the second sum.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dot4(query: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
+    let steps = query.as_chunks::<STEP>().0;
+    // Closures would not be compiled for AVX-512.
+    let [r0, r1, r2, r3] = rows;
+    let (r0, r1) = (r0.as_chunks::<STEP>().0, r1.as_chunks::<STEP>().0);
+    let (r2, r3) = (r2.as_chunks::<STEP>().0, r3.as_chunks::<STEP>().0);
+    let offset = _mm512_set1_epi8(i8::MIN);
+    let (mut sums, mut shift) = ([_mm512_setzero_si512(); 4], _mm512_setzero_si512());
+    let count = steps.len().min(r0.len()).min(r1.len()).min(r2.len()).min(r3.len());
+    for ((((q, x0), x1), x2), x3) in steps.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
         let q = load(q);
         shift = _mm512_dpbusd_epi32(shift, offset, q);
-        for (sum, row) in sums.iter_mut().zip(chunks) {
-            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(load(&row[at]), offset), q);
+        for (sum, x) in sums.iter_mut().zip([x0, x1, x2, x3]) {
+            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(load(x), offset), q);
         }
     }
-    let done = count * STEP;
-    let mut dots = [0; ROWS];
-    for ((dot, sum), row) in dots.iter_mut().zip(sums).zip(rows) {
-        *dot = _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, shift)) + scalar::dot(tail(query, done), tail(row, done));
+    for sum in &mut sums {
+        *sum = _mm512_sub_epi32(*sum, shift);
+    }
+    let (mut dots, done) = (totals(sums), count * STEP);
+    for (dot, row) in dots.iter_mut().zip(rows) {
+        *dot += scalar::dot(tail(query, done), tail(row, done));
     }
     dots
+}
+
+/// The sums of the sixteen numbers in each vector.
+#[target_feature(enable = "avx512f")]
+fn totals([a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    // In each quarter, one partial sum of each vector.
+    let quarters = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let halves = _mm256_add_epi32(_mm512_castsi512_si256(quarters), _mm512_extracti64x4_epi64::<1>(quarters));
+    let totals = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves));
+    let mut out = [0; 4];
+    // SAFETY: the array is 16 writable bytes, and the store needs no alignment.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast::<__m128i>(), totals) };
+    out
 }
