@@ -169,7 +169,10 @@ fn an_export_can_be_of_some_go_to_a_pipe_and_replaces_nothing() {
     with(&place.file("data"), |database| make(database, "from").upsert(example(100)).unwrap());
     let of_one = place.records("from").iter().filter(|record| record.entity_id() == Some("zoë-4")).count();
     assert!(of_one > 1);
-    for (flag, value) in [("--entity", "zoë-4"), ("--filter", "{\"entity\": \"zoë-4\"}")] {
+    let filter = "{\"entity\": \"zoë-4\"}";
+    place.write("filter.json", filter);
+    let of_file = format!("@{}", place.file("filter.json").display());
+    for (flag, value) in [("--entity", "zoë-4"), ("--filter", filter), ("--filter", &of_file)] {
         let output = place.run(&["export", "-", "--collection", "from", flag, value]);
         assert!(output.status.success());
         let lines = String::from_utf8(output.stdout).unwrap();

@@ -9,14 +9,14 @@
 pub fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         let start = row.as_ptr().cast::<i8>();
         for offset in (0..size_of_val(row)).step_by(64) {
             // A prefetch never faults, whatever the address; the offset stays inside `row` all the
             // same.
             let line = start.wrapping_add(offset);
             // SAFETY: SSE is part of x86-64, and the instruction reads nothing architecturally.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

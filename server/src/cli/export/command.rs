@@ -9,10 +9,11 @@ use engine::{AsOf, Collection, Filter, RecordId};
 use serde_json::json;
 
 use super::sink::{Sink, beside};
+use crate::cli::argument;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::format::{FileFormat, is_pipe};
-use crate::json::{self, Object};
+use crate::json::Object;
 
 /// Records that are read together.
 const PAGE_RECORDS: usize = 1_000;
@@ -31,8 +32,8 @@ pub struct Args {
     /// Format of the file [default: as its extension says].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
-    /// Only records that match, as JSON.
-    #[arg(long, value_name = "JSON", conflicts_with = "entity")]
+    /// Only records that match, as JSON; it may stand in a file, or come from standard input for @-.
+    #[arg(long, value_name = "JSON|@FILE", conflicts_with = "entity")]
     filter: Option<String>,
     /// Only records of this data subject.
     #[arg(long)]
@@ -52,10 +53,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return person(context, args, format);
     };
     let filter = match (&args.filter, &args.entity) {
-        (Some(text), _) => {
-            let filter: Result<Object<Filter>, _> = json::parse(text.as_bytes());
-            Some(filter.map_err(|error| Failure::Usage(format!("--filter: {error}")))?.0)
-        }
+        (Some(text), _) => Some(argument::read::<Object<Filter>>("--filter", text)?.0),
         (None, entity) => entity.as_ref().map(Filter::entity),
     };
     let database = context.database(false)?;
