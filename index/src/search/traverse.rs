@@ -5,9 +5,12 @@
 //! it reaches everything yields `min(limit, rows)` results when everything is allowed.
 
 use super::allow::Allow;
+use super::pool::Pool;
 use super::reach::Reach;
 use super::scratch::Scratch;
-use super::walkable::{Horizon, Links};
+use super::visited::Visited;
+use super::walkable::{Goal, Horizon, Links};
+use std::ops::Range;
 
 /// Where a walk ends.
 pub(crate) struct Extent {
@@ -32,6 +35,10 @@ const SCANNED_PER_LIST: u64 = 6;
 /// The same for a row that it compares. It comes from anywhere in memory, and takes part in what comes next.
 const SCANNED_PER_ROW: u64 = 2;
 
+/// Lists that a walk reads one after the other: on its way to where the nearest are, each row may lead to a better one. From
+/// then on the next list is chosen before the rows of the last are compared, and its rows come from memory meanwhile.
+const DESCENT: u64 = 6;
+
 /// Walks as far as `extent` says, unless that takes too long; leaves the best allowed ones of what it saw in `scratch`
 /// and says whether it came to its end.
 pub(crate) fn walk<H: Horizon>(
@@ -47,11 +54,16 @@ pub(crate) fn walk<H: Horizon>(
     visited.reset(rows);
     frontier.reset(reach.rank(), width.min(rows));
     found.reset(reach.rank(), reach.width().min(rows));
-    let mut fresh = visited.admit(graph.starts(links), |rows| goal.prefetch(rows));
+    let mut admitted = visited.admit(graph.starts(links), |rows| goal.prefetch(rows));
     // Rows with greater keys are not expanded, and not kept.
     let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
     let mut farthest = None;
     let is_whole = loop {
+        let mut next = None;
+        if hops >= DESCENT {
+            next = expand(graph, goal, (frontier, visited, links), last);
+        }
+        let fresh = visited.members(admitted);
         if keys.len() < fresh.len() {
             keys.resize(fresh.len(), 0);
         }
@@ -73,14 +85,10 @@ pub(crate) fn walk<H: Horizon>(
         if spent >= most {
             break false;
         }
-        let Some(row) = frontier.expand(last) else {
+        let Some(rows) = next.or_else(|| expand(graph, goal, (frontier, visited, links), last)) else {
             break true;
         };
-        if let Some(next) = frontier.peek() {
-            graph.prefetch(next);
-        }
-        hops += 1;
-        fresh = visited.admit(graph.neighbours(row, links), |rows| goal.prefetch(rows));
+        (admitted, hops) = (rows, hops + 1);
     };
     counters.hops += hops + graph.lists_between();
     if !filtered {
@@ -89,4 +97,19 @@ pub(crate) fn walk<H: Horizon>(
     let wanted = found.last_of_nearest().filter(|_| !H::KEEPS_ALL);
     found.settle(wanted.map_or(i32::MAX, |key| goal.doubtful(key)));
     is_whole
+}
+
+/// Expands the nearest row of the frontier that is not beyond `last`: the neighbours that were not met before are admitted,
+/// and on their way from memory.
+fn expand(
+    graph: &impl Links,
+    goal: &impl Goal,
+    (frontier, visited, links): (&mut Pool, &mut Visited, &mut Vec<u32>),
+    last: i32,
+) -> Option<Range<usize>> {
+    let row = frontier.expand(last)?;
+    if let Some(next) = frontier.peek() {
+        graph.prefetch(next);
+    }
+    Some(visited.admit(graph.neighbours(row, links), |rows| goal.prefetch(rows)))
 }

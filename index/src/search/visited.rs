@@ -3,6 +3,8 @@
 //! Invariant: between queries every bit is 0, so that a query costs what it visits, not what the
 //! segment holds.
 
+use std::ops::Range;
+
 /// Positions admitted at once.
 const BATCH: usize = 16;
 
@@ -33,7 +35,7 @@ impl Visited {
     /// over. Whether a neighbour was seen is a coin toss, so no branch depends on it. A few at a time they are shown
     /// to `ahead`, which can start loading what will be asked of them while the next are looked up.
     #[inline]
-    pub(crate) fn admit(&mut self, positions: &[u32], mut ahead: impl FnMut(&[u32])) -> &[u32] {
+    pub(crate) fn admit(&mut self, positions: &[u32], mut ahead: impl FnMut(&[u32])) -> Range<usize> {
         let start = self.members.len();
         for positions in positions.chunks(BATCH) {
             let (mut fresh, mut count) = ([0; BATCH], 0);
@@ -48,7 +50,13 @@ impl Visited {
             ahead(fresh);
             self.members.extend_from_slice(fresh);
         }
-        &self.members[start..]
+        start..self.members.len()
+    }
+
+    /// Those that were admitted together.
+    #[inline]
+    pub(crate) fn members(&self, admitted: Range<usize>) -> &[u32] {
+        self.members.get(admitted).unwrap_or_default()
     }
 }
 
@@ -74,7 +82,8 @@ mod tests {
                 for positions in batches {
                     let within = positions.iter().copied().filter(|&position| (position as usize) < room);
                     let expected: Vec<u32> = within.filter(|&position| model.insert(position)).collect();
-                    prop_assert_eq!(visited.admit(&positions, |_| ()), expected);
+                    let admitted = visited.admit(&positions, |_| ());
+                    prop_assert_eq!(visited.members(admitted), expected);
                 }
             }
         }
