@@ -73,56 +73,57 @@ fn nibble_dots_avx512(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: 
     let (fours, rest) = positions.as_chunks::<4>();
     let (out_fours, out_rest) = out.split_at_mut((4 * fours.len()).min(out.len()));
     for (four, out) in fours.iter().zip(out_fours.as_chunks_mut::<4>().0) {
-        let rows = [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])];
-        *out = totals(nibble_sums(query, rows));
+        *out = nibble_dot4(query, [rows.row(four[0]), rows.row(four[1]), rows.row(four[2]), rows.row(four[3])]);
     }
     for (out, &position) in out_rest.iter_mut().zip(rest) {
-        let [sum] = nibble_sums(query, [rows.row(position)]);
-        *out = _mm512_reduce_add_epi32(sum);
+        [*out, ..] = nibble_dot4(query, [rows.row(position); 4]);
     }
 }
 
-/// Sixteen partial sums each of the products of `query` with rows of packed numbers of four bits. Two groups are one step:
-/// of their low halves and of their high ones, each in one vector, which meet the components they belong to.
+/// Inner products of `query` with four rows of packed numbers of four bits. Two groups are one step: of their low halves and
+/// of their high ones, each in one vector, which meet the components they belong to.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn nibble_sums<const ROWS: usize>(query: &[i8], rows: [&[u8]; ROWS]) -> [__m512i; ROWS] {
-    let low_half = _mm512_set1_epi8(15);
-    let mut sums = [_mm512_setzero_si512(); ROWS];
+fn nibble_dot4(query: &[i8], rows: [&[u8]; 4]) -> [i32; 4] {
     let (steps, last) = query.as_chunks::<{ 2 * GROUP }>();
-    for (at, step) in steps.iter().enumerate() {
+    let mut sums = [_mm512_setzero_si512(); 4];
+    let [r0, r1, r2, r3] = rows;
+    let ((r0, t0), (r1, t1)) = (r0.as_chunks::<STEP>(), r1.as_chunks::<STEP>());
+    let ((r2, t2), (r3, t3)) = (r2.as_chunks::<STEP>(), r3.as_chunks::<STEP>());
+    for ((((step, x0), x1), x2), x3) in steps.iter().zip(r0).zip(r1).zip(r2).zip(r3) {
         let [first, second] = step.as_chunks::<GROUP>().0 else { continue };
-        let (first, second) = (load(first), load(second));
-        // The first halves of both groups, then the second halves.
-        let (lows, highs) = (
-            _mm512_shuffle_i64x2::<0b01_00_01_00>(first, second),
-            _mm512_shuffle_i64x2::<0b11_10_11_10>(first, second),
-        );
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // A row that is not there is empty.
-            if let Some(packed) = row.as_chunks::<STEP>().0.get(at) {
-                // SAFETY: the array is 64 readable bytes, and the load needs no alignment.
-                let packed = unsafe { _mm512_loadu_si512(packed.as_ptr().cast()) };
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(packed, low_half), lows);
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low_half), highs);
-            }
+        let query = halves(load(first), load(second));
+        for (sum, x) in sums.iter_mut().zip([x0, x1, x2, x3]) {
+            // SAFETY: the array is 64 readable bytes, and the load needs no alignment.
+            let packed = unsafe { _mm512_loadu_si512(x.as_ptr().cast()) };
+            *sum = nibble_sum(*sum, packed, query);
         }
     }
     if let Some(group) = last.first_chunk::<GROUP>() {
-        let group = load(group);
-        let (lows, highs) = (
-            _mm512_shuffle_i64x2::<0b01_00_01_00>(group, _mm512_setzero_si512()),
-            _mm512_shuffle_i64x2::<0b11_10_11_10>(group, _mm512_setzero_si512()),
-        );
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            if let Some(packed) = row.get(STEP * steps.len()..).unwrap_or_default().first_chunk::<PACKED>() {
+        let query = halves(load(group), _mm512_setzero_si512());
+        for (sum, x) in sums.iter_mut().zip([t0, t1, t2, t3]) {
+            // A row that is not there is empty.
+            if let Some(x) = x.first_chunk::<PACKED>() {
                 // SAFETY: the array is 32 readable bytes, and the mask admits no more.
-                let packed = unsafe { _mm512_maskz_loadu_epi8(HALF, packed.as_ptr().cast()) };
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(packed, low_half), lows);
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low_half), highs);
+                let packed = unsafe { _mm512_maskz_loadu_epi8(HALF, x.as_ptr().cast()) };
+                *sum = nibble_sum(*sum, packed, query);
             }
         }
     }
-    sums
+    totals(sums)
+}
+
+/// Of the components of two groups, the first halves and the second halves.
+#[target_feature(enable = "avx512f")]
+fn halves(first: __m512i, second: __m512i) -> [__m512i; 2] {
+    [_mm512_shuffle_i64x2::<0b01_00_01_00>(first, second), _mm512_shuffle_i64x2::<0b11_10_11_10>(first, second)]
+}
+
+/// Adds sixteen partial sums of the products of two groups, in halves, with packed numbers of four bits.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn nibble_sum(sum: __m512i, packed: __m512i, [lows, highs]: [__m512i; 2]) -> __m512i {
+    let low_half = _mm512_set1_epi8(15);
+    let sum = _mm512_dpbusd_epi32(sum, _mm512_and_si512(packed, low_half), lows);
+    _mm512_dpbusd_epi32(sum, _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low_half), highs)
 }
 
 #[target_feature(enable = "avx512f")]
