@@ -8,6 +8,8 @@
 use thiserror::Error;
 
 use super::contribution::{Bound, Contribution, GRID};
+#[cfg(test)]
+use super::mutant::{self, Mutant};
 
 /// Bits by which vectors are added up more finely than the grid.
 const FINE: u32 = 20;
@@ -127,6 +129,15 @@ impl Vectors<'_> {
         self.mean_in_fine_steps().into_iter().map(|steps| steps * fine).collect()
     }
 
+    /// Which of some reference points the mean is nearest to in L2; of several, the first. So an entity is assigned once,
+    /// by its own records alone. None without points.
+    pub fn nearest(&self, points: &[Vec<f32>]) -> Option<usize> {
+        let mean = self.mean();
+        let square = |point: &Vec<f32>| mean.iter().zip(point).map(|(a, b)| (a - f64::from(*b)).powi(2)).sum::<f64>();
+        let squares: Vec<f64> = points.iter().map(square).collect();
+        (0..points.len()).min_by(|a, b| squares[*a].total_cmp(&squares[*b]))
+    }
+
     /// The entity's contribution: its mean, clipped and cut to the grid. It begins anew for the next entity.
     pub fn take(&mut self) -> Contribution {
         let mean = self.mean_in_fine_steps();
@@ -135,6 +146,8 @@ impl Vectors<'_> {
         let norm_l1 = mean.iter().map(|x| x.abs()).sum::<f64>();
         let shrink = shrink(norm_l2, self.clip.l2 / fine).min(shrink(norm_l1, self.clip.l1 / fine));
         let coarse = f64::from(1_u32 << FINE);
+        #[cfg(test)]
+        let shrink = if mutant::is(Mutant::PerRecord) { shrink * self.records as f64 } else { shrink };
         let steps = mean.iter().map(|x| (x * shrink / coarse) as i64).collect();
         let contribution = Contribution::new(steps, &self.clip.bound);
         self.sums.fill(0);

@@ -5,6 +5,9 @@
 //! the sum by at most K in L1 and √K₂ in L2, and the count by 1. Integer addition does not depend on order, which float
 //! addition does (Casacuberta et al. 2022 make a leak of that).
 
+#[cfg(test)]
+use super::mutant::{self, Mutant};
+
 /// Units of the grid in the power of two above the largest sum of sizes: 2²⁴, far below any noise.
 pub(super) const GRID: u32 = 24;
 
@@ -53,6 +56,10 @@ impl Bound {
 
     /// Whether `steps` keeps within.
     fn holds(&self, steps: &[i64]) -> bool {
+        #[cfg(test)]
+        if mutant::is(Mutant::PerRecord) {
+            return true;
+        }
         let l1 = steps.iter().try_fold(0_u64, |sum, q| sum.checked_add(q.unsigned_abs()));
         let square = |q: &i64| u128::from(q.unsigned_abs()) * u128::from(q.unsigned_abs());
         let l2 = steps.iter().try_fold(0_u128, |sum, q| sum.checked_add(square(q)));

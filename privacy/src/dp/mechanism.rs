@@ -7,7 +7,9 @@
 use rand_core::CryptoRng;
 
 use super::contribution::{Bound, Sum};
-use super::epsilon::{EPSILON_UNIT, Epsilon, Guarantee};
+use super::epsilon::{EPSILON_UNIT, Guarantee};
+#[cfg(test)]
+use super::mutant::{self, Mutant};
 use super::rho::Rho;
 use super::sampler::Noise;
 
@@ -51,24 +53,24 @@ impl Mechanism {
             Needs::Sum => 0,
             Needs::Both { count_tenths } => count_tenths,
         };
-        let epsilon = guarantee.epsilon;
-        let whole = guarantee.delta.map(|delta| Rho::of(epsilon, delta));
-        let noise = |tenths: u64, l1: u64, l2_squared: u128| match whole {
-            Some(rho) => rho.tenths(tenths).sigma(l2_squared).map(|sigma| Noise::Gaussian { sigma }),
-            None => Some(laplace(share(epsilon, tenths), l1)),
-        };
-        let (mut sum, mut count) = (None, None);
+        let units = guarantee.epsilon.units();
+        let count_units = units * count_tenths / 10;
+        let whole = guarantee.delta.map(|delta| Rho::of(guarantee.epsilon, delta));
+        let mut mechanism = Mechanism { sum: None, count: None };
         if needs != Needs::Count {
-            sum = Some(noise(10 - count_tenths, bound.l1(), bound.l2_squared())?);
+            let rho = whole.map(|rho| rho.tenths(10 - count_tenths));
+            mechanism.sum = Some(noise(rho, units - count_units, bound.l1(), bound.l2_squared())?);
         }
         if needs != Needs::Sum {
-            count = Some(noise(count_tenths, 1, 1)?);
+            mechanism.count = Some(noise(whole.map(|rho| rho.tenths(count_tenths)), count_units, 1, 1)?);
         }
-        Some(Mechanism { sum, count })
+        Some(mechanism)
     }
 
     /// Draws noise for every number of `sum` and adds it. Numbers and their order are those of the sum.
     pub(super) fn apply(self, sum: &Sum, rng: &mut (impl CryptoRng + ?Sized)) -> Noisy {
+        #[cfg(test)]
+        mutant::leak(sum.entities());
         let mut steps = Vec::new();
         if let Some(noise) = self.sum {
             let noisy = sum.steps().iter().map(|step| i128::from(*step).saturating_add(noise.draw(rng)));
@@ -79,12 +81,21 @@ impl Mechanism {
     }
 }
 
-/// So many tenths of ε in units. A count's few tenths are rounded down and a sum's many up, so that both are ε together.
-fn share(epsilon: Epsilon, tenths: u64) -> u64 {
-    if tenths > 5 { epsilon.units() - share(epsilon, 10 - tenths) } else { epsilon.units() * tenths / 10 }
+/// Noise for numbers that one entity moves by at most `l1` and the root of `l2_squared`: Gaussian of this ρ if there is one,
+/// Laplace of so many units of ε if not. None if no Gaussian noise is wide enough.
+fn noise(rho: Option<Rho>, units: u64, l1: u64, l2_squared: u128) -> Option<Noise> {
+    #[cfg(test)]
+    let (units, l1) = mistaken(units, l1, l2_squared);
+    match rho {
+        Some(rho) => rho.sigma(l2_squared).map(|sigma| Noise::Gaussian { sigma }),
+        None => Some(Noise::Laplace { steps: units, total: l1.max(1) * EPSILON_UNIT }),
+    }
 }
 
-/// Laplace noise that pays so many units of ε for a number that moves by at most `l1`.
-fn laplace(units: u64, l1: u64) -> Noise {
-    Noise::Laplace { steps: units, total: l1.max(1) * EPSILON_UNIT }
+/// What noise is calibrated to by the mistakes that tests must notice.
+#[cfg(test)]
+fn mistaken(units: u64, l1: u64, l2_squared: u128) -> (u64, u64) {
+    let units = if mutant::is(Mutant::HalfScale) { units * 2 } else { units };
+    let l1 = if mutant::is(Mutant::DimensionForgotten) { l2_squared.isqrt() as u64 } else { l1 };
+    (units, l1)
 }

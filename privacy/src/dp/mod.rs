@@ -8,15 +8,23 @@
 //! ([`Clip::gather`], [`Span::gather`], [`Bins::gather`]), take its [`Contribution`], add it to the [`Sum`] of its group
 //! once, and [`Plan::release`] each sum.
 
+#![doc = include_str!("guide.md")]
+#![doc = include_str!("proofs.md")]
+
 mod bins;
 mod clip;
 mod contribution;
 mod epsilon;
 mod mechanism;
+#[cfg(test)]
+mod mutant;
 mod plan;
 mod rho;
 mod sampler;
 mod span;
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub use bins::{BINS_MAX, Bins, Weights};
 pub use clip::{BoundError, Clip, DIMENSION_MAX, Vectors};
@@ -26,3 +34,4 @@ pub use plan::{Facts, GROUPS_MAX, Groups, LEAST_GROUP, NoiseName, Plan, PlanErro
 pub use rho::Rho;
 pub use sampler::Noise;
 pub use span::{Numbers, Span};
+pub use table::error_table;

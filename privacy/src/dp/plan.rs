@@ -11,7 +11,9 @@ use super::bins::Bins;
 use super::clip::{BoundError, Clip};
 use super::contribution::{Bound, Sum};
 use super::epsilon::{Cost, Guarantee};
-use super::mechanism::{Mechanism, Needs};
+use super::mechanism::{Mechanism, Needs, Noisy};
+#[cfg(test)]
+use super::mutant::{self, Mutant};
 use super::sampler::Noise;
 use super::span::Span;
 
@@ -192,6 +194,17 @@ impl Plan {
         &self.question
     }
 
+    /// What one answer promises.
+    pub fn guarantee(&self) -> Guarantee {
+        self.guarantee
+    }
+
+    /// The noise in use.
+    #[cfg(test)]
+    pub(super) fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
     /// Into what groups the entities fall.
     pub fn groups(&self) -> Groups {
         self.groups
@@ -228,17 +241,28 @@ impl Plan {
 
     /// Draws noise and answers for one group. The cost must have been debited before; each call is another answer.
     pub fn release(&self, sum: &Sum, rng: &mut (impl CryptoRng + ?Sized)) -> Release {
-        let bound = self.question.bound();
-        let noisy = self.mechanism.apply(sum, rng);
-        let sums: Vec<f64> = noisy.steps.iter().map(|steps| *steps as f64 * bound.step()).collect();
+        #[cfg(test)]
+        if mutant::is(Mutant::SeededNoise) {
+            let known: &mut rand::rngs::StdRng = &mut rand::SeedableRng::seed_from_u64(self.cost().epsilon_units);
+            return self.tell(self.mechanism.apply(sum, known));
+        }
+        self.tell(self.mechanism.apply(sum, rng))
+    }
+
+    /// From here on everything is computed from what was said and from noisy numbers.
+    fn tell(&self, noisy: Noisy) -> Release {
+        let step = self.question.bound().step();
+        let sums: Vec<f64> = noisy.steps.iter().map(|steps| *steps as f64 * step).collect();
         let count = noisy.count.unwrap_or_else(|| sums.iter().sum::<f64>().round() as i128);
         let count = i64::try_from(count).unwrap_or(if count < 0 { i64::MIN } else { i64::MAX });
-        Release { values: self.values(sums, count), facts: self.facts(count) }
+        let is_large = count >= 0 && count.unsigned_abs() >= self.least_group;
+        #[cfg(test)]
+        let is_large = mutant::true_count().map_or(is_large, |count| count >= self.least_group);
+        Release { values: self.values(sums, count, is_large), facts: self.facts(count) }
     }
 
     /// The answer from noisy sums and the noisy count.
-    fn values(&self, sums: Vec<f64>, count: i64) -> Option<Vec<f64>> {
-        let is_large = count >= 0 && count.unsigned_abs() >= self.least_group;
+    fn values(&self, sums: Vec<f64>, count: i64, is_large: bool) -> Option<Vec<f64>> {
         let entities = count.max(1) as f64;
         match &self.question {
             Question::Count => Some(vec![count as f64]),

@@ -8,6 +8,9 @@
 
 use rand_core::CryptoRng;
 
+#[cfg(test)]
+use super::mutant::{self, Mutant};
+
 /// How noise is drawn for whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noise {
@@ -67,7 +70,10 @@ fn laplace(s: u64, t: u64, rng: &mut (impl CryptoRng + ?Sized)) -> i128 {
         let size = (rest + whole * u128::from(t)) / u128::from(s);
         let is_negative = rng.next_u32() & 1 == 1;
         // Zero would come up under either sign.
-        if !(is_negative && size == 0) {
+        let is_second_zero = is_negative && size == 0;
+        #[cfg(test)]
+        let is_second_zero = is_second_zero && !mutant::is(Mutant::TwoZeros);
+        if !is_second_zero {
             let size = i128::try_from(size).unwrap_or(i128::MAX);
             return if is_negative { -size } else { size };
         }
