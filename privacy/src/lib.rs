@@ -16,6 +16,7 @@
 //! | [`consent`] | whose data is never taken in again |
 //! | [`hold`] | whose data must not be erased yet |
 //! | [`retention`] | which records are past their window, and whether the clock may be believed |
+//! | [`dp`] | answers about many that say little about any one: bounds, exact noise, what it costs |
 //!
 //! Promised: bytes sealed here open only with their key and only in their place; a key removed by an epoch is in
 //! no page of that epoch, and older pages need an anchor that the epoch destroys. Not promised: anything against
@@ -26,6 +27,7 @@
 pub mod audit;
 mod cbor;
 pub mod consent;
+pub mod dp;
 pub mod entity;
 pub mod erasure;
 pub mod hold;

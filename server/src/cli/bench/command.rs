@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::{churn, compare, erase, filter, grow, payload, plot, recall, synth};
+use super::{churn, compare, erase, filter, grow, payload, plot, privacy, recall, synth};
 
 /// What to measure.
 #[derive(clap::Subcommand)]
@@ -27,6 +27,8 @@ pub enum Command {
     Erase(erase::Args),
     /// Bytes on disk and in memory that the index of payloads takes for each record, for eight typical fields.
     Payload(payload::Args),
+    /// How far private centroids are off, measured and predicted, by dimension, entities and ε, and where their time goes.
+    Privacy(privacy::Args),
     /// Make a data set up, with its exact neighbours, in the layout of ann-benchmarks.
     Synth(synth::Args),
 }
@@ -42,6 +44,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Churn(args) => churn::run(context, args),
         Command::Erase(args) => erase::run(context, args),
         Command::Payload(args) => payload::run(context, &args),
+        Command::Privacy(args) => privacy::run(context, args),
         Command::Synth(args) => synth::run(context, &args),
     }
 }
@@ -79,6 +82,7 @@ mod tests {
         assert_eq!(refused("bench churn --dataset a.hdf5 --share some"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench erase --part all"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench erase --held some"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench privacy --epsilon some"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench payload --records 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --rows 0"), ErrorKind::ValueValidation);

@@ -10,6 +10,7 @@ mod filter;
 mod grow;
 mod payload;
 mod plot;
+mod privacy;
 mod recall;
 mod synth;
 mod watch;
