@@ -12,6 +12,7 @@ mod bins;
 mod clip;
 mod contribution;
 mod epsilon;
+pub mod ledger;
 mod mechanism;
 mod plan;
 mod rho;
