@@ -55,7 +55,7 @@ pub(super) struct Book {
     /// Through which write the batches of each collection were told.
     told: BTreeMap<[u8; 16], u64>,
     /// The last row of the ledger of privacy budgets that was told.
-    ledger: u64,
+    pub ledger: u64,
     /// Whether this process told anything.
     has_told: bool,
     /// The lock on the data directory is given up: nothing is written any more.
@@ -232,11 +232,6 @@ impl Trail {
     /// Through which write batches into this collection were told.
     pub fn told(&self, collection: &[u8; 16]) -> u64 {
         self.book.lock().told.get(collection).copied().unwrap_or_default()
-    }
-
-    /// The last row of the ledger of privacy budgets that was told.
-    pub fn ledger(&self) -> u64 {
-        self.book.lock().ledger
     }
 
     /// What checkpoints are checked with.
