@@ -256,7 +256,9 @@ fn pin(env: &EnvironmentState, archive: &Archive) -> Result<Pinned> {
     // key that no erasure destroys.
     let unknown = format!("not known: the hold comes from backup {number}, and backups keep no reasons");
     let holds = env.holds.holds.read().with_reason(&unknown).encode().to_vec();
-    let mut contents = Contents { number, made_ms, sequence: cut.sequence, collections: Vec::new(), latch, holds };
+    let budget = env.budgets.backed_up(&env.keys);
+    let mut contents =
+        Contents { number, made_ms, sequence: cut.sequence, collections: Vec::new(), latch, holds, budget };
     let mut files = Vec::new();
     let mut regions = regions.into_iter();
     for (state, views) in &cut.segments {

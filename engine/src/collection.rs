@@ -1,5 +1,6 @@
 //! The handle of a collection: it forwards to the walks and holds no logic of its own.
 
+pub(crate) mod aggregate;
 pub(crate) mod scroll;
 pub(crate) mod search;
 pub(crate) mod update;

@@ -221,7 +221,7 @@ impl From<JournalError> for Error {
         };
         Self::with(
             kind,
-            "a journal of consent or legal holds cannot be read; put a whole copy of the file back into the directory of the environment",
+            "a journal of consent, legal holds or privacy budgets cannot be read; put a whole copy of the file back into the directory of the environment",
             error,
         )
     }

@@ -13,6 +13,7 @@ use storage::id::CollectionId;
 use storage::journal::{Mark, Place, Subject};
 use storage::manifest::{CollectionEntry, Manifest, read_newest};
 
+use crate::budget_book::inherited;
 use crate::consents::Consents;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +29,7 @@ use crate::trail::{AUDIT, Trail};
 pub(crate) struct Legacy {
     pub consent: Option<Mark>,
     pub holds: Option<Mark>,
+    pub budget: Option<Mark>,
     /// The latest time that the clock was believed to show.
     pub trusted_ms: Option<u64>,
     /// How long the collections that are there keep records.
@@ -46,10 +48,10 @@ impl Legacy {
         let (table_key, scope) = (keys.read().table_key(), keys.read().scope());
         for place in [Some(dir), before].into_iter().flatten() {
             match read_newest(place, &table_key, scope).map_err(Error::from) {
-                Ok(Some(Manifest { consent, holds, trusted_ms, collections, .. })) => {
+                Ok(Some(Manifest { consent, holds, budget, trusted_ms, collections, .. })) => {
                     let window = |entry: &CollectionEntry| Ok((entry.id, Rules::decode(&entry.schema)?.retention));
                     let windows = collections.iter().map(window).collect::<Result<_>>()?;
-                    return Ok(Self { consent, holds, trusted_ms, windows, is_lost: false });
+                    return Ok(Self { consent, holds, budget, trusted_ms, windows, is_lost: false });
                 }
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -61,10 +63,13 @@ impl Legacy {
         }
         // Wherever an environment lives it has an audit log, which a restore begins last of all.
         if names(dir)?.iter().all(|name| name != AUDIT) {
-            return Ok(Self { consent: None, holds: None, trusted_ms: None, windows: BTreeMap::new(), is_lost: true });
+            let (trusted_ms, windows) = (None, BTreeMap::new());
+            return Ok(Self { consent: None, holds: None, budget: None, trusted_ms, windows, is_lost: true });
         }
         let (consent, holds) = (newest(dir, keys, Subject::Consent)?, newest(dir, keys, Subject::Holds)?);
-        Ok(Self { consent, holds, trusted_ms: None, windows: BTreeMap::new(), is_lost: false })
+        // One that does not open is as good as missing: private queries are refused then, and nothing else.
+        let budget = newest(dir, keys, Subject::Budget).unwrap_or_default();
+        Ok(Self { consent, holds, budget, trusted_ms: None, windows: BTreeMap::new(), is_lost: false })
     }
 
     /// The rules that a collection of the backup has from now on: those of then, but the window of now.
@@ -85,7 +90,7 @@ impl Legacy {
 
     /// `manifest`, naming the journals that are left.
     pub fn marked(&self, manifest: Manifest) -> Manifest {
-        Manifest { consent: self.consent, holds: self.holds, ..manifest }
+        Manifest { consent: self.consent, holds: self.holds, budget: self.budget, ..manifest }
     }
 
     /// Opens the audit log; where it was lost, another one begins, under another name.
@@ -99,7 +104,7 @@ impl Legacy {
     }
 
     /// Writes down what only the backup knows, and says where the manifest that restores it will find all that is known.
-    pub fn settle(&self, env: &EnvironmentState, contents: &Contents) -> Result<(Option<Mark>, Option<Mark>)> {
+    pub fn settle(&self, env: &EnvironmentState, contents: &Contents) -> Result<[Option<Mark>; 3]> {
         let senseless = |what| Error::corrupt(format!("backup {} does not say who {what}", contents.number));
         let mut latch = env.consents.latch.read().clone();
         let known = latch.len();
@@ -112,7 +117,11 @@ impl Legacy {
         } else {
             self.holds
         };
-        Ok((consent, holds))
+        let budget = match (self.is_lost, inherited(&env.keys, &contents.budget)) {
+            (true, Some(whole)) => Some(write(env, Subject::Budget, &whole)?),
+            _ => self.budget,
+        };
+        Ok([consent, holds, budget])
     }
 }
 
@@ -120,6 +129,7 @@ fn write(env: &EnvironmentState, subject: Subject, whole: &[u8]) -> Result<Mark>
     let mut journal = match subject {
         Subject::Consent => env.consents.journal.lock(),
         Subject::Holds => env.holds.journal.lock(),
+        Subject::Budget => env.budgets.journal.lock(),
     };
     let table_key = env.keys.read().table_key();
     let place = Place { dir: &env.dir, key: &table_key, scope: env.scope };

@@ -5,7 +5,7 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `flush`, `erase`, `retain`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `portable`, and
+//! `aside`), `flush`, `erase`, `retain`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `budget`, `aggregate`, `portable`, and
 //! `recover` for opening; `backup`, `prune` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
@@ -14,16 +14,21 @@
 #![forbid(unsafe_code)]
 
 mod ages;
+mod aggregate;
 mod aim;
 mod alias;
 mod anchors;
+mod answers;
 mod archive;
 mod aside;
 mod audit;
 mod backup;
+mod balance;
 mod batch;
 mod bootstrap;
 mod bounds;
+mod budget;
+mod budget_book;
 mod builder;
 mod catalog;
 mod change;
@@ -34,6 +39,7 @@ mod condition;
 mod consent;
 mod consents;
 mod database;
+mod debit;
 mod declare;
 mod declared;
 mod door;
@@ -54,6 +60,7 @@ mod fields;
 mod files;
 mod filter;
 mod flush;
+mod gather;
 mod gathering;
 mod group;
 mod health;
@@ -62,6 +69,7 @@ mod hold_book;
 mod home;
 mod identity;
 mod info;
+mod inquiry;
 mod inspect;
 mod job;
 mod journals;
@@ -91,6 +99,7 @@ mod rebuild;
 mod receipt;
 mod record;
 mod recover;
+mod released;
 mod relog;
 mod repair;
 mod rerank;
@@ -137,9 +146,12 @@ pub use alias::Alias;
 pub use archive::Archive;
 pub use audit::{Audit, AuditEvent, AuditPage, AuditReport};
 pub use backup::{Backup, BackupInfo, BackupReport, Listed, Progress};
+pub use balance::BudgetStanding;
+pub use budget::{Budget, BudgetOf, BudgetReport};
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
 pub use collection::Collection;
+pub use collection::aggregate::Aggregate;
 pub use collection::scroll::{Count, Facet, Order, Sample, Scroll};
 pub use collection::search::{Grouping, Search};
 pub use collection::update::Update;
@@ -177,6 +189,7 @@ pub use query::{
 };
 pub use receipt::StoredReceipt;
 pub use record::{ParseRecordIdError, Record, RecordId};
+pub use released::{Predicted, Released, ReleasedGroup};
 pub use rerank::Rerank;
 pub use restore::{Restore, RestoreReport};
 pub use retention::{ExpiredRecords, Retain, RetentionPlan, RetentionRun};

@@ -4,6 +4,7 @@
 //! narrower permits come from authorising a caller. The walks ask the permit before anything else.
 
 use privacy::audit::{Actor, Source};
+use privacy::dp::ledger::Principal;
 
 use crate::error::Result;
 
@@ -22,6 +23,10 @@ pub(crate) enum Action {
     Consent,
     /// Hold an entity's data, release it, and see who is held.
     Hold,
+    /// Ask for a noisy aggregate, which spends of the privacy budget.
+    Aggregate,
+    /// Give a privacy budget another cap.
+    Budget,
     /// Read everything that is stored about an entity.
     Export,
     /// Flush, compact, verify, drill.
@@ -64,6 +69,14 @@ impl Permit {
             Holder::Engine => Actor::Engine,
         };
         (actor, self.source)
+    }
+
+    /// The opaque id under which the ledger of privacy budgets knows the holder.
+    pub(crate) fn principal(&self) -> Principal {
+        match self.holder {
+            Holder::TrustedHost => Principal([0; 16]),
+            Holder::Engine => Principal([1; 16]),
+        }
     }
 
     /// Fails with `Denied` where the holder may not do `action`.

@@ -12,12 +12,14 @@ use privacy::erasure::{Expired, Stage};
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::Sequence;
+use storage::journal::Subject;
 use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
 use storage::segment::layout::rows_name;
 use storage::segment::read_tombstones;
 use storage::wal::{Entry, Loss, Salvaged, replay, salvage};
 
+use crate::budget_book::BudgetBook;
 use crate::catalog::Catalog;
 use crate::consents::Consents;
 use crate::draft::Input;
@@ -63,7 +65,7 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
         Manifest::first().write(&dir, table_key, scope, &mut rng).map_err(|e| Error::io(doing, e))
     })?;
     let trail = Trail::open(keys.trail_home(dir.sub(AUDIT)))?;
-    let books = (Consents::fresh(), HoldBook::fresh());
+    let books = Books { consents: Consents::fresh(), holds: HoldBook::fresh(), budgets: BudgetBook::fresh() };
     Ok(assemble(name, dir, (keys, trail, books), shared, Manifest::first(), Catalog::default(), 1))
 }
 
@@ -102,7 +104,10 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
     let found = list(&dir).map_err(|e| Error::io("the environment cannot be listed", e))?;
     let findings = examine(&manifest, &found);
     let in_dir = |path: &str, dir: &str| path.split('/').next() == Some(dir);
-    let is_told = |path: &str| in_dir(path, SEGMENTS) || (damaged == Damaged::Salvaged && in_dir(path, LOGS));
+    // Without the ledger of privacy budgets nothing but private queries is refused.
+    let is_ledger = |path: &str| Subject::Budget.file_number(path).is_some();
+    let is_salvaged = |path: &str| damaged == Damaged::Salvaged && in_dir(path, LOGS);
+    let is_told = |path: &str| in_dir(path, SEGMENTS) || is_ledger(path) || is_salvaged(path);
     if let Some(missing) = findings.missing.iter().find(|path| !is_told(path)) {
         return Err(Error::corrupt(format!("the file {missing} is missing; restore it from a backup")));
     }
@@ -112,7 +117,7 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         entry.aliases.iter().for_each(|alias| catalog.set_alias(alias.clone(), &state));
         catalog.insert(state);
     }
-    let books = (Consents::open(&dir, &keys, &manifest)?, HoldBook::open(&dir, &keys, &manifest)?);
+    let (consents, holds) = (Consents::open(&dir, &keys, &manifest)?, HoldBook::open(&dir, &keys, &manifest)?);
     let mut interrupted = job::interrupted(&dir, &keys)?;
     let (trail, is_audit_lost) = match Trail::open(keys.trail_home(dir.sub(AUDIT))) {
         Err(error) if damaged == Damaged::Salvaged && error.kind() == ErrorKind::Corrupt => {
@@ -120,6 +125,8 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         }
         opened => (opened?, false),
     };
+    let budgets = BudgetBook::open(&dir, &keys, &manifest, trail.ledger());
+    let books = Books { consents, holds, budgets };
     let mut untold = Tally::default();
     let told = |collection: &[u8; 16]| manifest.last_sequence.max(trail.told(collection));
     let (last, losses) =
@@ -146,11 +153,18 @@ impl Found {
     }
 }
 
+/// What an environment must not forget, beside its keys and its audit log.
+pub(crate) struct Books {
+    pub consents: Consents,
+    pub holds: HoldBook,
+    pub budgets: BudgetBook,
+}
+
 /// An environment that holds what `manifest` and `catalog` say.
 pub(crate) fn assemble(
     name: &str,
     dir: Dir,
-    (keys, trail, (consents, holds)): (Keys, Trail, (Consents, HoldBook)),
+    (keys, trail, Books { consents, holds, budgets }): (Keys, Trail, Books),
     shared: &Arc<Shared>,
     manifest: Manifest,
     catalog: Catalog,
@@ -176,6 +190,7 @@ pub(crate) fn assemble(
         structure: Mutex::new(()),
         consents,
         holds,
+        budgets,
         apply: Mutex::new(next_sequence - 1),
         queue: Mutex::new(Queue { log: None, pending: VecDeque::new(), next_sequence }),
         behind: AtomicBool::new(false),

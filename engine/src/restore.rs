@@ -24,6 +24,7 @@ use storage::recovery::{LOGS, SEGMENTS};
 
 use crate::archive::Archive;
 use crate::backup::Progress;
+use crate::budget_book::BudgetBook;
 use crate::catalog::Catalog;
 use crate::consents::Consents;
 use crate::database::{ANCHORS, Database};
@@ -38,7 +39,7 @@ use crate::legacy::Legacy;
 use crate::name;
 use crate::opened::{DrillReport, Under, file_of, open_segment, segments_of, space_of, verify};
 use crate::permit::Permit;
-use crate::recover::{self, Damaged};
+use crate::recover::{self, Books, Damaged};
 use crate::rewrite::{build, open, place};
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
@@ -229,8 +230,12 @@ impl<'a> Restore<'a> {
             trusted_ms: legacy.trusted_ms.or(Some(contents.made_ms)),
             ..legacy.marked(Manifest::first())
         };
-        let books = (Consents::open(&dir, &keys, &base)?, HoldBook::open(&dir, &keys, &base)?);
         let trail = legacy.trail(&dir, &keys)?;
+        let books = Books {
+            consents: Consents::open(&dir, &keys, &base)?,
+            holds: HoldBook::open(&dir, &keys, &base)?,
+            budgets: BudgetBook::open(&dir, &keys, &base, trail.ledger()),
+        };
         let env = recover::assemble(&self.name, dir, (keys, trail, books), shared, base, Catalog::default(), last + 1);
         let total = contents.bytes();
         let (mut done, mut rows, mut collections) = (0, DrillReport::default(), Vec::new());
@@ -298,7 +303,7 @@ fn write_anew(
 fn commit(
     env: &EnvironmentState,
     collections: Vec<CollectionEntry>,
-    (consent, holds): (Option<Mark>, Option<Mark>),
+    [consent, holds, budget]: [Option<Mark>; 3],
     last: Sequence,
 ) -> Result<()> {
     let next = collections.iter().flat_map(|entry| &entry.segments).map(|segment| segment.id.0 + 1).max();
@@ -306,7 +311,7 @@ fn commit(
     env.commit(|manifest| {
         manifest.collections = collections;
         manifest.last_sequence = last;
-        (manifest.consent, manifest.holds) = (consent, holds);
+        (manifest.consent, manifest.holds, manifest.budget) = (consent, holds, budget);
         manifest.next_segment = manifest.next_segment.max(next.unwrap_or_default());
     })
 }

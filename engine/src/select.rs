@@ -24,6 +24,8 @@ use crate::state::EnvironmentState;
 pub(crate) struct Selection<'a> {
     env: &'a EnvironmentState,
     filter: &'a Filter,
+    /// So many rows it opens at most.
+    limit: u64,
     /// What it cost so far.
     pub cost: Filtered,
 }
@@ -36,8 +38,15 @@ impl<'a> Selection<'a> {
     pub fn new(env: &'a EnvironmentState, filter: &'a Filter) -> Result<Self> {
         match filter.fault() {
             Some(what) => Err(Error::invalid(what)),
-            None => Ok(Self { env, filter, cost: Filtered::default() }),
+            None => {
+                Ok(Self { env, filter, limit: env.shared.settings.unindexed_filter_limit, cost: Filtered::default() })
+            }
         }
+    }
+
+    /// The same for a read that opens every record that matches anyway, and must not say how many they are by refusing.
+    pub fn unlimited(env: &'a EnvironmentState, filter: &'a Filter) -> Result<Self> {
+        Self::new(env, filter).map(|selection| Self { limit: u64::MAX, ..selection })
     }
 
     /// The records of the memtable that match, by its runs.
@@ -89,7 +98,7 @@ impl<'a> Selection<'a> {
 
     fn spend(&mut self, rows: u64) -> Result<()> {
         self.cost.opened += rows;
-        let limit = self.env.shared.settings.unindexed_filter_limit;
+        let limit = self.limit;
         if self.cost.opened <= limit {
             return Ok(());
         }

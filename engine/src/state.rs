@@ -1,6 +1,6 @@
 //! What the walks of one environment share: directory, keys, log, manifest, views, and the locks that order them.
 //!
-//! Lock order, outermost first: `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
+//! Lock order, outermost first: a budget book's `releasing` (one private answer is made at a time), `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
 //! erasure, drop or commit of what was built at a time), `structure`, a journal's, `apply` (writes become visible in
 //! sequence order), `queue` (sequences are given out), `manifest`, a collection's view. `tally` and the trail's own lock are
 //! taken last.
@@ -24,6 +24,7 @@ use storage::segment::write_tombstones;
 use storage::sync::{Mutex, RwLock};
 use storage::wal::{WalWriter, wal_name};
 
+use crate::budget_book::BudgetBook;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::consents::Consents;
@@ -129,6 +130,8 @@ pub(crate) struct EnvironmentState {
     pub consents: Consents,
     /// Whose data must not be erased yet.
     pub holds: HoldBook,
+    /// What was spent of the privacy budgets.
+    pub budgets: BudgetBook,
     /// Guards the last sequence whose write is visible.
     pub apply: Mutex<Sequence>,
     pub queue: Mutex<Queue>,

@@ -16,6 +16,7 @@ use storage::wal::{replay, wal_name};
 use zeroize::Zeroizing;
 
 use crate::consent;
+use crate::debit;
 use crate::declared::Declared;
 use crate::error::{Error, Result};
 use crate::fields::{self, Extent};
@@ -64,7 +65,9 @@ pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> R
     check_files(env, &mut report)?;
     report.events = check_trail(env, &mut report);
     check_logs(env, &mut report);
-    for (file, checked) in [("consent", consent::check(env)), ("holds", hold::check_journal(env))] {
+    for (file, checked) in
+        [("consent", consent::check(env)), ("holds", hold::check_journal(env)), ("budget", debit::check_journal(env))]
+    {
         if let Err(error) = checked {
             report.problem(file.into(), &error);
         }

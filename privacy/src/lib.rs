@@ -56,6 +56,7 @@ pub use seal::{
     open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
 };
 pub use secret::{
-    Anchor, Blind, Dek, Fingerprint, KeyId, OrderKey, RootKey, RotationSeed, Salt, SectionKey, SigningKey, TagKey,
+    Anchor, Blind, Dek, Fingerprint, KeyId, LedgerKey, OrderKey, RootKey, RotationSeed, Salt, SectionKey, SigningKey,
+    TagKey,
 };
 pub use signature::{SignatureError, VerifyingKey};

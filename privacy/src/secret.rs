@@ -60,6 +60,8 @@ keys! {
     SigningKey;
     /// What an entity's id is hashed with in a receipt: given to the caller once, and stored nowhere.
     Salt;
+    /// Chains the rows of the ledger of privacy budgets, and hashes the queries in it.
+    LedgerKey;
 }
 
 impl RootKey {
@@ -93,6 +95,29 @@ impl RotationSeed {
         let mut seed = RotationSeed([0; 32]);
         seed.0.copy_from_slice(&HmacImpl::finalize(mac)[..32]);
         seed
+    }
+}
+
+impl LedgerKey {
+    /// The key of an environment's ledger: HMAC-SHA-512 under the durable key of its tables, first 32 bytes.
+    pub fn of(table: &SectionKey) -> LedgerKey {
+        let mut mac = <Hmac<Sha512> as HmacImpl>::new_from_slice(&table.0);
+        HmacImpl::update(&mut mac, b"lethedb ledger v1\0");
+        let mut key = LedgerKey([0; 32]);
+        key.0.copy_from_slice(&HmacImpl::finalize(mac)[..32]);
+        key
+    }
+
+    /// HMAC-SHA-256 over `parts`, each after its length, for one purpose.
+    pub fn mac(&self, purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = <Hmac<Sha256> as HmacImpl>::new_from_slice(&self.0);
+        for part in [&[purpose][..], parts].concat() {
+            HmacImpl::update(&mut mac, &(part.len() as u64).to_be_bytes());
+            HmacImpl::update(&mut mac, part);
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(&HmacImpl::finalize(mac)[..32]);
+        hash
     }
 }
 

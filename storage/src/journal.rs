@@ -26,16 +26,19 @@ pub enum Subject {
     Consent,
     /// Whose data must not be erased yet.
     Holds,
+    /// What was spent of the privacy budgets.
+    Budget,
 }
 
 impl Subject {
     /// Every subject there is.
-    pub const ALL: [Subject; 2] = [Subject::Consent, Subject::Holds];
+    pub const ALL: [Subject; 3] = [Subject::Consent, Subject::Holds, Subject::Budget];
 
     fn name(self) -> &'static str {
         match self {
             Self::Consent => "consent",
             Self::Holds => "holds",
+            Self::Budget => "budget",
         }
     }
 
@@ -43,6 +46,7 @@ impl Subject {
         match self {
             Self::Consent => (LogKind::Consent, SectionKind::Consent),
             Self::Holds => (LogKind::Holds, SectionKind::Holds),
+            Self::Budget => (LogKind::Budget, SectionKind::Budget),
         }
     }
 

@@ -99,6 +99,12 @@ impl Filter {
         &self.node
     }
 
+    /// Whether any part of it is a condition on whose records are.
+    pub(crate) fn names_entities(&self) -> bool {
+        let inside = |(_, filters): (&str, &[Self])| filters.iter().any(Self::names_entities);
+        matches!(self.node, Node::Entity(_)) || self.node.children().into_iter().any(inside)
+    }
+
     /// Why it cannot be used, if it cannot, told as of the JSON form.
     pub(crate) fn fault(&self) -> Option<String> {
         self.wrong().map(|(place, what)| match &place[..] {

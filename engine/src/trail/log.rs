@@ -54,6 +54,8 @@ pub(super) struct Book {
     writer: Option<BlockWriter>,
     /// Through which write the batches of each collection were told.
     told: BTreeMap<[u8; 16], u64>,
+    /// The last row of the ledger of privacy budgets that was told.
+    pub ledger: u64,
     /// Whether this process told anything.
     has_told: bool,
     /// The lock on the data directory is given up: nothing is written any more.
@@ -156,11 +158,12 @@ impl Trail {
         let (mut entries, mut first) = (entries.into_iter().peekable(), None);
         while entries.peek().is_some() {
             self.close_block(&mut book)?;
-            let (mut log, mut events, mut told) = (book.log.clone(), Vec::new(), book.told.clone());
+            let (mut log, mut events) = (book.log.clone(), Vec::new());
+            let (mut told, mut ledger) = (book.told.clone(), book.ledger);
             let room = BLOCK - book.open.len();
             for entry in entries.by_ref().take(room) {
                 first.get_or_insert(entry.time_ms);
-                note_told(&mut told, &entry.act);
+                note_told(&mut told, &mut ledger, &entry.act);
                 places.push(log.size());
                 let appended = log.append(entry);
                 events.push(appended.event);
@@ -176,7 +179,7 @@ impl Trail {
             if let Some(writer) = &mut book.writer {
                 writer.append(&place, &events, &mut rng)?;
             }
-            (book.log, book.told, book.has_told) = (log, told, true);
+            (book.log, book.told, book.ledger, book.has_told) = (log, told, ledger, true);
             book.unsigned_since = book.unsigned_since.or(first);
             book.open.append(&mut events);
         }
@@ -312,7 +315,7 @@ impl Trail {
     fn publish(&self, book: &mut Book, mut mark: Mark) -> Result<()> {
         let checkpoint = book.log.checkpoint();
         mark.note = self.note(&checkpoint);
-        mark.told = book.told.clone();
+        (mark.told, mark.ledger) = (book.told.clone(), book.ledger);
         mark.write(&place(&self.home), checkpoint.size, &mut generator(&*self.home.entropy)?)?;
         (book.mark, book.signed, book.unsigned_since) = (mark, checkpoint.size, None);
         for store in &self.home.anchors {
@@ -330,8 +333,8 @@ impl Trail {
 
 impl Book {
     pub(super) fn new(log: Log, mark: Mark, signed: u64) -> Self {
-        let (told, open, writer) = (mark.told.clone(), Vec::new(), None);
-        Self { log, open, mark, signed, writer, told, has_told: false, is_closed: false, unsigned_since: None }
+        let (told, ledger, open, writer) = (mark.told.clone(), mark.ledger, Vec::new(), None);
+        Self { log, open, mark, signed, writer, told, ledger, has_told: false, is_closed: false, unsigned_since: None }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -342,7 +345,7 @@ impl Book {
     fn replay(&mut self, event: Vec<u8>) -> Result<()> {
         let told = replayed(&mut self.log, &event)?;
         if let Some(Event { entry, .. }) = told {
-            note_told(&mut self.told, &entry.act);
+            note_told(&mut self.told, &mut self.ledger, &entry.act);
         }
         self.open.push(event);
         Ok(())
@@ -377,13 +380,16 @@ pub(super) fn cut(what: &str) -> Error {
     ))
 }
 
-fn note_told(told: &mut BTreeMap<[u8; 16], u64>, act: &Act) {
+fn note_told(told: &mut BTreeMap<[u8; 16], u64>, rows: &mut u64, act: &Act) {
     match *act {
         Act::RecordsWritten { collection, last, .. } | Act::RecordsDeleted { collection, last, .. } => {
             let through = told.entry(collection).or_default();
             *through = last.max(*through);
         }
         Act::CollectionDropped { collection } => drop(told.remove(&collection)),
+        Act::AggregateReleased { ledger, .. } | Act::BudgetSet { ledger, .. } | Act::BudgetForfeited { ledger } => {
+            *rows = ledger.max(*rows)
+        }
         _ => {}
     }
 }

@@ -16,7 +16,7 @@ use super::block::{AUDIT, BLOCK, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What a mark says.
 #[derive(Clone, Default)]
@@ -29,6 +29,8 @@ pub(super) struct Mark {
     pub note: String,
     /// Through which write the batches of each collection were told.
     pub told: BTreeMap<[u8; 16], u64>,
+    /// The last row of the ledger of privacy budgets that was told.
+    pub ledger: u64,
 }
 
 fn name(size: u64) -> String {
@@ -102,6 +104,7 @@ impl Mark {
         }
         out.extend_from_slice(&(self.roots.len() as u64).to_le_bytes());
         self.roots.iter().for_each(|root| out.extend_from_slice(root));
+        out.extend_from_slice(&self.ledger.to_le_bytes());
         for (collection, last) in &self.told {
             out.extend_from_slice(collection);
             out.extend_from_slice(&last.to_le_bytes());
@@ -124,6 +127,7 @@ impl Mark {
         for _ in 0..reader.u64("count").ok()? {
             mark.roots.push(reader.array("root").ok()?);
         }
+        mark.ledger = reader.u64("ledger").ok()?;
         while !reader.rest().is_empty() {
             let collection = reader.array("collection").ok()?;
             mark.told.insert(collection, reader.u64("sequence").ok()?);

@@ -28,6 +28,11 @@ pub(crate) struct Told {
 }
 
 impl Trail {
+    /// The last row of the ledger of privacy budgets that was told.
+    pub fn ledger(&self) -> u64 {
+        self.with_book(|book| Ok(book.ledger)).unwrap_or_default()
+    }
+
     /// Reads the log from the disk and holds it against every signed checkpoint: from its first event if it is to be
     /// `deep`, else from where the open block begins.
     ///

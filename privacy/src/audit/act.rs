@@ -354,6 +354,22 @@ acts! {
         /// The number of the oldest that stays.
         first: u64,
     }
+    /// A privacy budget was given another cap.
+    44 "budget.set" BudgetSet {
+        /// The row of the ledger that says so.
+        ledger: u64,
+        /// Which collection's; none for the environment's, or a ration.
+        collection: Option<[u8; 16]>,
+        /// Whose ration, by an opaque id.
+        principal: Option<[u8; 16]>,
+        /// The ε of the cap, in units of 2⁻²⁰; none for no cap.
+        epsilon: Option<u64>,
+    }
+    /// Rows of the ledger were lost: all that could have been spent counts as spent.
+    45 "budget.forfeited" BudgetForfeited {
+        /// The row of the ledger that says so.
+        ledger: u64,
+    }
 }
 
 /// An act that a later version knows: its number and its fields as they were found.

@@ -15,6 +15,7 @@ mod bins;
 mod clip;
 mod contribution;
 mod epsilon;
+pub mod ledger;
 mod mechanism;
 #[cfg(test)]
 mod mutant;

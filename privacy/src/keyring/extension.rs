@@ -39,6 +39,8 @@ pub enum Wanted {
     Sequences(u64),
     /// That the audit log is the one after so many that were lost.
     Trail(u64),
+    /// That the ledger of the privacy budgets has so many rows, see [`Floor`](super::Floor).
+    Ledger(u64),
 }
 
 /// Why a keyring does not take a frame or an extension. It is unchanged then.
@@ -106,10 +108,11 @@ impl Keyring {
                     additions.sequence = additions.sequence.max(last);
                 }
                 Wanted::Trail(lost) if lost > self.floor.trail => additions.trail = additions.trail.max(lost),
-                Wanted::Sequences(_) | Wanted::Trail(_) => {}
+                Wanted::Ledger(rows) if rows > self.floor.ledger => additions.ledger = additions.ledger.max(rows),
+                Wanted::Sequences(_) | Wanted::Trail(_) | Wanted::Ledger(_) => {}
             }
         }
-        let counts = additions.sequence > 0 || additions.trail > 0;
+        let counts = additions.sequence > 0 || additions.trail > 0 || additions.ledger > 0;
         let frame = if additions.entries.is_empty() && additions.files.is_empty() && !counts {
             Vec::new()
         } else {
@@ -182,6 +185,7 @@ impl Keyring {
         additions.files.keys().for_each(|file| self.floor.count(file));
         self.floor.sequence = self.floor.sequence.max(additions.sequence);
         self.floor.trail = self.floor.trail.max(additions.trail);
+        self.floor.ledger = self.floor.ledger.max(additions.ledger);
         self.files.extend(additions.files);
         self.frames += 1;
         Ok(())

@@ -18,6 +18,8 @@ pub struct Floor {
     pub job: u64,
     /// How many audit logs were lost before the one that there is.
     pub trail: u64,
+    /// The ledger of the privacy budgets has at least so many rows.
+    pub ledger: u64,
 }
 
 impl Floor {

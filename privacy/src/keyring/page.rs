@@ -1,11 +1,11 @@
 //! The plaintext of pages and frames: deterministic CBOR (RFC 8949 §4.2: shortest integers, definite lengths).
 //!
 //! ```text
-//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [sequence, log, index, job],
+//! root    [[table, order, rotation, tags, audit, signing], new_keys, files, [sequence, log, index, job, trail, ledger],
 //!          [[key, generation, offset, length], …], stamp]
 //! stamp   [made at, [anchor store, …]]
 //! bucket  [entries, [key id, …]]
-//! frame   [entries, files, sequence]
+//! frame   [entries, files, sequence, trail, ledger]
 //! entries [[tag, generation, blind, [[collection, until or 0, key id, dek], …]], …]       files [[code, number, key], …]
 //! ```
 //!
@@ -58,14 +58,15 @@ pub(super) struct RootContent {
     pub stamp: Stamp,
 }
 
-/// The content of a frame: keys to add, up to which number writes may be counted, and which audit log there is; 0 leaves
-/// that as it is.
+/// The content of a frame: keys to add, up to which number writes may be counted, which audit log there is, and
+/// how long the ledger of budgets is; 0 leaves that as it is.
 #[derive(Default)]
 pub(super) struct Additions {
     pub entries: BTreeMap<Tag, Entry>,
     pub files: Files,
     pub sequence: u64,
     pub trail: u64,
+    pub ledger: u64,
 }
 
 /// The plaintext of a root page. Places come from the buckets, all of which must have been written.
@@ -84,7 +85,8 @@ pub(super) fn encode_root<'a>(
         e.bytes(durable.audit.expose())?.bytes(durable.signing.expose())?;
         e.bytes(new_keys.expose())?;
         encode_files(e, files)?;
-        e.array(5)?.u64(floor.sequence)?.u64(floor.log)?.u64(floor.index)?.u64(floor.job)?.u64(floor.trail)?;
+        e.array(6)?.u64(floor.sequence)?.u64(floor.log)?.u64(floor.index)?;
+        e.u64(floor.job)?.u64(floor.trail)?.u64(floor.ledger)?;
         e.array(places.len() as u64)?;
         for place in places {
             e.array(4)?.bytes(place.key.expose())?;
@@ -110,8 +112,9 @@ pub(super) fn decode_root(bytes: &[u8]) -> Result<RootContent, Malformed> {
         };
         let new_keys = SectionKey::from_bytes(array(d)?);
         let files = decode_files(d)?;
-        fixed(d, 5)?;
-        let floor = Floor { sequence: d.u64()?, log: d.u64()?, index: d.u64()?, job: d.u64()?, trail: d.u64()? };
+        fixed(d, 6)?;
+        let (sequence, log, index) = (d.u64()?, d.u64()?, d.u64()?);
+        let floor = Floor { sequence, log, index, job: d.u64()?, trail: d.u64()?, ledger: d.u64()? };
         let mut places = Vec::new();
         for _ in 0..length(d)? {
             fixed(d, 4)?;
@@ -157,18 +160,18 @@ pub(super) fn decode_bucket(bytes: &[u8]) -> Result<Bucket, Malformed> {
 /// The plaintext of a frame.
 pub(super) fn encode_additions(additions: &Additions) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(4)?;
+        e.array(5)?;
         encode_entries(e, &additions.entries)?;
         encode_files(e, &additions.files)?;
-        e.u64(additions.sequence)?.u64(additions.trail).map(drop)
+        e.u64(additions.sequence)?.u64(additions.trail)?.u64(additions.ledger).map(drop)
     })
 }
 
 pub(super) fn decode_additions(bytes: &[u8]) -> Result<Additions, Malformed> {
     decoded(bytes, encode_additions, |d| {
-        fixed(d, 4)?;
+        fixed(d, 5)?;
         let (entries, files) = (decode_entries(d)?, decode_files(d)?);
-        Ok(Additions { entries, files, sequence: d.u64()?, trail: d.u64()? })
+        Ok(Additions { entries, files, sequence: d.u64()?, trail: d.u64()?, ledger: d.u64()? })
     })
 }
 

@@ -18,8 +18,8 @@ use crate::seal::{OpenError, Scope, SectionContext, SectionKind, open_section, s
 use crate::secret::{Anchor, Fingerprint, RootKey, SectionKey};
 
 /// The format written, and the only one that opens: 2 has the keys of the audit log, 3 the stamp, 4 the floor, 5
-/// which audit log there is, 6 the periods of keys.
-pub(super) const FORMAT: u32 = 6;
+/// which audit log there is, 6 the periods of keys, 7 how long the ledger of budgets is.
+pub(super) const FORMAT: u32 = 7;
 
 const MAGIC: [u8; 8] = *b"lethkeys";
 const HEADER: usize = 36;

@@ -102,6 +102,10 @@ pub enum SectionKind {
     Holds = 16,
     /// What a backup holds.
     Backup = 17,
+    /// What was spent of the privacy budgets.
+    Budget = 18,
+    /// A noisy answer that was given.
+    Answer = 19,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.

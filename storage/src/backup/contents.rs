@@ -17,7 +17,7 @@ use crate::backend::Dir;
 use crate::id::{CollectionId, NUMBER_MAX, SegmentId, Sequence};
 use crate::numbered::{Numbered, NumberedError};
 
-const LIST: Numbered = Numbered { magic: b"lethbak\0", format: 2, kind: SectionKind::Backup };
+const LIST: Numbered = Numbered { magic: b"lethbak\0", format: 3, kind: SectionKind::Backup };
 const ENDING: &str = ".backup";
 
 /// What a backup holds.
@@ -41,6 +41,9 @@ pub struct Contents {
     /// Whose data had to stay, in the same way, and not why.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub holds: Vec<u8>,
+    /// What was spent of the privacy budgets, in the same way; nothing where nothing was.
+    #[cbor(n(6), with = "minicbor::bytes", default, skip_if = "Vec::is_empty")]
+    pub budget: Vec<u8>,
 }
 
 /// A collection of a backup.

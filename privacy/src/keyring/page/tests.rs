@@ -33,7 +33,7 @@ fn files(rng: &mut StdRng) -> Files {
 
 fn floor(rng: &mut StdRng) -> Floor {
     let mut next = || rng.random();
-    Floor { sequence: next(), log: next(), index: next(), job: next(), trail: next() }
+    Floor { sequence: next(), log: next(), index: next(), job: next(), trail: next(), ledger: next() }
 }
 
 fn root(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
@@ -71,6 +71,7 @@ fn frame(rng: &mut StdRng) -> Zeroizing<Vec<u8>> {
         files: files(rng),
         sequence: rng.random(),
         trail: rng.random(),
+        ledger: rng.random(),
     })
 }
 

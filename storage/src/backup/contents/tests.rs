@@ -26,7 +26,15 @@ fn collection(id: u8, segments: Vec<BackedSegment>) -> BackedCollection {
 fn small() -> Contents {
     let segments = vec![segment(3, b"one", &[]), segment(5, b"two", &[0, 8])];
     let collections = vec![collection(1, segments), collection(2, vec![])];
-    Contents { number: 7, made_ms: 12, sequence: 40, collections, latch: b"latch".to_vec(), holds: vec![] }
+    Contents {
+        number: 7,
+        made_ms: 12,
+        sequence: 40,
+        collections,
+        latch: b"latch".to_vec(),
+        holds: vec![],
+        budget: vec![],
+    }
 }
 
 fn write(dir: &Dir, contents: &Contents) -> io::Result<()> {
@@ -41,6 +49,7 @@ proptest! {
     #[test]
     fn what_was_written_is_read(
         number in 1..=NUMBER_MAX, sequence in 0..=NUMBER_MAX, made_ms: u64, latch: Vec<u8>, holds: Vec<u8>,
+        budget: Vec<u8>,
         sizes in prop::collection::vec(prop::collection::vec(prop::collection::btree_set(0u32..9, 0..9), 0..4), 0..4),
     ) {
         let dir = dir();
@@ -53,7 +62,7 @@ proptest! {
             collection(id, segments.collect())
         });
         let collections = collections.collect();
-        let contents = Contents { number, made_ms, sequence, collections, latch, holds };
+        let contents = Contents { number, made_ms, sequence, collections, latch, holds, budget };
         write(&dir, &contents).unwrap();
         prop_assert_eq!(&read(&dir, number).unwrap(), &contents);
         prop_assert_eq!(numbers(&dir).unwrap(), [number]);
@@ -88,7 +97,7 @@ fn a_list_of_another_place_key_or_number_is_refused() {
     assert_eq!(write(&dir, &small()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     let newer = Numbered { format: 9, ..LIST };
     dir.write_new(&list_name(9), &newer.seal(9, (&key(1), SCOPE), &[], &mut rng(1))).unwrap();
-    assert!(matches!(read(&dir, 9), Err(BackupError::NewerFormat { found: 9, max: 2 })));
+    assert!(matches!(read(&dir, 9), Err(BackupError::NewerFormat { found: 9, max: 3 })));
 }
 
 #[test]
