@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use privacy::AnchorStore;
+use privacy::audit::Origin;
 
 use super::log::{Home, Trail};
 use super::mark::open_note;
@@ -33,6 +34,14 @@ pub(crate) fn inherit(home: &Home, left: &[Arc<dyn AnchorStore>]) -> Result<()> 
     Ok(())
 }
 
+/// Whether a note is of a log that the environment had before this one and lost: signed by its key, under the name of then.
+/// It says nothing against this log.
+pub(super) fn is_of_earlier(home: &Home, note: &str) -> bool {
+    Origin::named_in(note, home.scope)
+        .filter(|named| named.lost() < home.origin.lost())
+        .is_some_and(|named| open_note(note, &named, &home.signing.verifying_key()).is_ok())
+}
+
 impl Trail {
     /// Opens the log of an environment of which nothing is left but its keys, under the new name that `home` has. The
     /// checkpoints of the one before would refuse it.
@@ -43,6 +52,27 @@ impl Trail {
                 .map_err(|e| Error::io("the checkpoint of the audit log that was lost cannot be set aside", e))?;
         }
         Self::open(home)
+    }
+
+    /// Whether nothing was told yet in this log, and it is not the first that the environment has.
+    pub fn begins_anew(&self) -> Result<bool> {
+        if self.size() > 0 {
+            return Ok(false);
+        }
+        let names = self.home.dir.list().map_err(|e| Error::io("the audit log cannot be listed", e))?;
+        Ok(self.home.origin.lost() > 0 || names.iter().any(|name| name.starts_with(LOST)))
+    }
+
+    /// Sets the checkpoints of earlier logs aside in the anchor stores: one of a store that was away when this log began.
+    pub(super) fn set_earlier_aside(&self) -> Result<()> {
+        for store in &self.home.anchors {
+            let doing = "the checkpoint of an audit log that was lost cannot be set aside";
+            let kept = store.checkpoint().map_err(|e| Error::io(doing, e))?;
+            if kept.is_some_and(|note| is_of_earlier(&self.home, &note)) {
+                store.set_checkpoint_aside().map_err(|e| Error::io(doing, e))?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts what a log that could not be read has left out of the way of the one that begins, with its checkpoints. All

@@ -15,6 +15,7 @@ use storage::backend::Dir;
 use storage::sync::Mutex;
 
 use super::block::{self, AUDIT, BLOCK, BLOCK_HEIGHT, BlockWriter, Place, split, tree_of};
+use super::heir::is_of_earlier;
 use super::mark::{self, Mark, open_note};
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
@@ -111,8 +112,9 @@ impl Trail {
         Self { home, book: Mutex::new(book) }
     }
 
-    /// Removes what a crash left of marks.
+    /// Removes what a crash left of marks, and makes room in the anchor stores for checkpoints of this log.
     pub fn settle(&self) -> Result<()> {
+        self.set_earlier_aside()?;
         mark::remove_unfinished(&self.home.dir, self.book.lock().signed)
     }
 
@@ -125,7 +127,7 @@ impl Trail {
         for store in &self.home.anchors {
             let kept =
                 store.checkpoint().map_err(|e| Error::io("the checkpoint in an anchor store cannot be read", e))?;
-            let Some(note) = kept else { continue };
+            let Some(note) = kept.filter(|note| !is_of_earlier(&self.home, note)) else { continue };
             let checkpoint = open_note(&note, &self.home.origin, &key)?;
             let book = self.book.lock();
             let root_at = |size| root_at(size, &mut |start, height| self.perfect(&book, start, height));
