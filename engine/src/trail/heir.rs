@@ -7,10 +7,9 @@
 use std::sync::Arc;
 
 use privacy::AnchorStore;
-use privacy::audit::Origin;
 
 use super::log::{Home, Trail};
-use super::mark::open_note;
+use super::mark::{is_of_earlier, open_note};
 use crate::error::{Error, Result};
 
 /// What stands before the names of files that were set aside.
@@ -32,14 +31,6 @@ pub(crate) fn inherit(home: &Home, left: &[Arc<dyn AnchorStore>]) -> Result<()> 
         }
     }
     Ok(())
-}
-
-/// Whether a note is of a log that the environment had before this one and lost: signed by its key, under the name of then.
-/// It says nothing against this log.
-pub(super) fn is_of_earlier(home: &Home, note: &str) -> bool {
-    Origin::named_in(note, home.scope)
-        .filter(|named| named.lost() < home.origin.lost())
-        .is_some_and(|named| open_note(note, &named, &home.signing.verifying_key()).is_ok())
 }
 
 impl Trail {
@@ -65,10 +56,11 @@ impl Trail {
 
     /// Sets the checkpoints of earlier logs aside in the anchor stores: one of a store that was away when this log began.
     pub(super) fn set_earlier_aside(&self) -> Result<()> {
+        let key = self.verifying_key();
         for store in &self.home.anchors {
             let doing = "the checkpoint of an audit log that was lost cannot be set aside";
             let kept = store.checkpoint().map_err(|e| Error::io(doing, e))?;
-            if kept.is_some_and(|note| is_of_earlier(&self.home, &note)) {
+            if kept.is_some_and(|note| is_of_earlier(&note, &self.home.origin, self.home.scope, &key)) {
                 store.set_checkpoint_aside().map_err(|e| Error::io(doing, e))?;
             }
         }

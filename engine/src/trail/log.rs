@@ -15,8 +15,7 @@ use storage::backend::Dir;
 use storage::sync::Mutex;
 
 use super::block::{self, AUDIT, BLOCK, BLOCK_HEIGHT, BlockWriter, Place, split, tree_of};
-use super::heir::is_of_earlier;
-use super::mark::{self, Mark, open_note};
+use super::mark::{self, Mark, is_of_earlier, open_note};
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -127,7 +126,9 @@ impl Trail {
         for store in &self.home.anchors {
             let kept =
                 store.checkpoint().map_err(|e| Error::io("the checkpoint in an anchor store cannot be read", e))?;
-            let Some(note) = kept.filter(|note| !is_of_earlier(&self.home, note)) else { continue };
+            let Some(note) = kept.filter(|note| !is_of_earlier(note, &self.home.origin, self.home.scope, &key)) else {
+                continue;
+            };
             let checkpoint = open_note(&note, &self.home.origin, &key)?;
             let book = self.book.lock();
             let root_at = |size| root_at(size, &mut |start, height| self.perfect(&book, start, height));

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::facts::{Fate, Segments};
 use super::*;
 use crate::audit::{Actor, Entry, Log, Source};
 use crate::secret::KeyId;
