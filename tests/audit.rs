@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{AuditPage, Database, Environment, ErrorKind, Filter, Metric, Receipt, Record, Source, Step, Wait};
-use lethedb_tests::world::on_disk;
+use engine::{
+    AuditPage, Database, Environment, ErrorKind, Filter, Metric, Receipt, Record, RootKey, Source, Step, Wait,
+};
+use lethedb_tests::world::{ROOT_KEY, on_disk};
 
 fn vector(id: u64) -> Vec<f32> {
     (0..4).map(|i| ((id * 31 + i * 17) % 101) as f32 - 50.5).collect()
@@ -190,7 +192,7 @@ fn an_erasure_may_be_answered_once_the_keys_are_gone() {
     docs.upsert(records(0..60)).unwrap();
     env.flush().unwrap();
     let erasure = env.erase("person-0003").wait(Wait::Shred).run().unwrap();
-    assert!(erasure.shredded_at >= erasure.hidden_at && erasure.purged_at.is_none() && erasure.receipt.is_none());
+    assert!(erasure.shredded_at >= Some(erasure.hidden_at) && erasure.purged_at.is_none() && erasure.receipt.is_none());
     assert_eq!(erasure.verify(&env.receipt_key()).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(env.receipt(erasure.job).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(docs.count().filter(Filter::entity("person-0003")).run().unwrap().count, 0);
@@ -330,4 +332,32 @@ fn every_anchor_store_keeps_the_newest_checkpoint() {
         let error = open().environment("acme").err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{kept}: {error}");
     }
+}
+
+/// Keys come and go above the environment; each environment tells what it meant for it.
+#[test]
+fn a_root_key_that_is_replaced_at_opening_or_given_by_shares_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, env) = open(dir.path());
+    env.rotate_kek().unwrap();
+    let shares = db.split_root_key(2, 3).unwrap();
+    drop(env);
+    db.close().unwrap();
+
+    let told = |env: &Environment, action: &str| actions(env).iter().filter(|told| *told == action).count();
+    let db = on_disk(dir.path()).root_key(RootKey::shares(shares.into_iter().take(2).collect())).open().unwrap();
+    let env = db.open_environment("acme").unwrap();
+    assert_eq!((told(&env, "keys.unsealed"), told(&env, "keys.root.rotated")), (1, 0));
+    drop(env);
+    db.close().unwrap();
+
+    let next = || on_disk(dir.path()).root_key(RootKey::bytes([8; 32]));
+    let db = next().previous_root_key(RootKey::bytes(ROOT_KEY)).open().unwrap();
+    let env = db.open_environment("acme").unwrap();
+    assert_eq!((told(&env, "keys.unsealed"), told(&env, "keys.root.rotated")), (1, 1));
+    // What opening did is told once, and is no news to whoever finishes the rotation.
+    assert_eq!(db.finish_rotation().unwrap(), 0);
+    assert_eq!(told(&env, "keys.root.rotated"), 1);
+    assert_eq!(db.rotate_root_key(&RootKey::bytes([9; 32])).unwrap(), 1);
+    assert_eq!(told(&env, "keys.root.rotated"), 2);
 }

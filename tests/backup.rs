@@ -180,6 +180,39 @@ fn writes_that_come_during_a_backup_are_not_in_it() {
     assert_eq!(report.backup.records, expected(&before, &[]).len() as u64);
 }
 
+/// What an archive does not hold as it was copied is no backup, and the earlier ones stay.
+#[test]
+fn a_copy_that_is_not_what_was_copied_is_no_backup() {
+    let (mut store, mut state) = store(6);
+    let (memory, archive) = archive();
+    act(&mut store, &mut state, &Action::Put(0..40, 1));
+    let env = store.environment().unwrap();
+    env.backup(&archive).unrecoverable(true).run().unwrap();
+    let first = state.clone();
+    act(&mut store, &mut state, &Action::Put(40..60, 1));
+    let rec = Dir::root(Arc::new(memory.clone())).sub("env").sub(ENVIRONMENT).sub("rec");
+    let before = rec.list().unwrap();
+    let mut is_changed = false;
+    // All is copied, and nothing was read again yet.
+    let medium = |progress: engine::Progress| {
+        if progress.done * 2 == progress.total && !std::mem::replace(&mut is_changed, true) {
+            for name in rec.list().unwrap().into_iter().filter(|name| !before.contains(name)) {
+                let mut bytes = rec.read(&name).unwrap();
+                let at = bytes.len() / 2;
+                bytes[at] ^= 1;
+                rec.remove(&name).unwrap();
+                rec.write_new(&name, &bytes).unwrap();
+            }
+        }
+    };
+    let error = env.backup(&archive).unrecoverable(true).on_progress(medium).run().unwrap_err();
+    assert!(error.kind() == ErrorKind::Corrupt && is_changed, "{error}");
+    assert_eq!(env.backups(&archive).unwrap().len(), 1);
+    assert_eq!(opened(&env, &archive, 1), expected(&first, &[]));
+    let second = env.backup(&archive).unrecoverable(true).run().unwrap();
+    assert_eq!(opened(&env, &archive, second.backup.number), expected(&state, &[]));
+}
+
 /// No bytes in an archive are anybody's: what is under an owner's key stays under it.
 #[test]
 fn nothing_of_anybody_is_in_the_clear() {

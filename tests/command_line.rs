@@ -10,10 +10,13 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
+use engine::{Clock, Record, SystemClock, Window};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::server::Installation;
+use tests::world::on_disk;
 
 /// A data directory, and files beside it.
 struct Place(TempDir);
@@ -285,7 +288,7 @@ fn help_is_there_for_every_command_with_an_example() {
 fn a_backup_is_made_listed_read_and_restored_here_and_elsewhere() {
     let place = Place::with_films();
     let refused = place.fails(1, "backup create --archive backups");
-    assert!(refused.contains("keyring mirror"), "{refused}");
+    assert!(refused.contains("keyring mirror") && refused.contains("--unrecoverable"), "{refused}");
     let made = place.ok("backup create --archive backups --unrecoverable");
     assert_eq!((&made["number"], &made["records"]), (&json!(1), &json!(3)));
     assert!(made["needs"].as_array().unwrap().len() > 2);
@@ -310,4 +313,49 @@ fn a_backup_is_made_listed_read_and_restored_here_and_elsewhere() {
     assert!(moved.contains("taken over"), "{moved}");
     let usage = place.fails(2, "backup list");
     assert!(usage.contains("--archive"), "{usage}");
+}
+
+/// A clock that was right some hours ago, for what was written then.
+struct Behind(u64);
+
+impl Clock for Behind {
+    fn now_ms(&self) -> u64 {
+        SystemClock.now_ms() - self.0
+    }
+}
+
+#[test]
+fn a_collection_keeps_records_for_a_window() {
+    let place = Place::with_films();
+    let window = |place: &Place| place.ok("collections info --collection films")["retention"]["window_ms"].clone();
+    for (wrong, said) in [("--hours 0", "1 hour"), ("", "--days"), ("--days 1 --forever", "cannot be used with")] {
+        let (code, _, told) =
+            place.run(&format!("retention set films {wrong}").trim().split(' ').collect::<Vec<_>>(), "");
+        assert!(code != 0 && told.contains(said) && !told.contains(" ms"), "{wrong}: {told}");
+    }
+    assert_eq!(place.ok("retention set films --days 30")["window_ms"], 30 * 24 * 3_600_000_u64);
+    assert_eq!(window(&place), 30 * 24 * 3_600_000_u64);
+    assert!(place.shows("retention show").contains("films: 30 days, since "));
+    assert!(place.shows("collections info --collection films").contains("30 days"));
+    place.ok("retention set films --forever");
+    assert_eq!((window(&place), place.ok("retention run")["records_removed"].clone()), (Value::Null, json!(0)));
+    place.ok("retention confirm-clock");
+    // What was written in the last hours of another process.
+    let db = on_disk(&place.0.path().join("old")).clock(Arc::new(Behind(5 * 3_600_000))).open().unwrap();
+    let env = db.environment("default").unwrap();
+    let films = env.collection("films").dimension(2).open_or_create().unwrap();
+    films.set_retention(Window::from_ms(3_600_000).ok()).unwrap();
+    films.upsert((0..7u64).map(|id| Record::new(id, vec![1.0, 2.0]).entity("ada"))).unwrap();
+    env.hold("nobody", "a case").unwrap();
+    drop((films, env));
+    db.close().unwrap();
+    let run = |words: &str| place.ok(&format!("--data old retention run{words}"));
+    let planned = run(" --dry-run");
+    assert_eq!((&planned["dry_run"], &planned["records_removed"]), (&json!(true), &json!(7)), "{planned}");
+    let ran = run("");
+    assert_eq!((&ran["records_removed"], &ran["collections"][0]["collection"]), (&json!(7), &json!("films")), "{ran}");
+    assert!(ran["keys_destroyed"] != 0 && ran["purged_at"].is_string() && ran["pending"].is_null(), "{ran}");
+    assert_eq!(place.ok("--data old records count --collection films")["count"], 0);
+    let told = place.ok("--data old audit list --action retention.ran");
+    assert_eq!(told["events"].as_array().unwrap().len(), 1, "{told}");
 }

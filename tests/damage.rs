@@ -10,8 +10,10 @@ use std::hint::black_box;
 use engine::ErrorKind;
 use lethedb_tests::case::{Counts, Violation, add};
 use lethedb_tests::damage::{Bench, Damage, Verdict, case, has_reader, is_stored, judge, open_all, read_all, replay};
+use lethedb_tests::damage_backup::{Shelf, every};
 use lethedb_tests::furnished::{Furnished, load, reopen};
 use lethedb_tests::guard::{guarded, limit};
+use lethedb_tests::parallel::over;
 use lethedb_tests::reading::{Kind, Reader};
 use lethedb_tests::reopening::{Reopened, reopened};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -56,6 +58,18 @@ fn every_damaged_store_is_refused_or_answers_rightly() {
     }
     print(&total);
     assert!(total["cases"] >= 4_000, "{total:?}");
+}
+
+#[test]
+fn every_damaged_backup_is_refused_or_opens_rightly() {
+    let shelf = Shelf::new().unwrap();
+    let damages = shelf.damages(SEED, 700);
+    let parts: Vec<&[(String, Damage)]> = damages.chunks(damages.len().div_ceil(2)).collect();
+    let mut total = Counts::new();
+    over(parts, |part| every(&shelf, part, 40)).into_iter().for_each(|counts| add(&mut total, &held(counts)));
+    print(&total);
+    let refused = total["restores refused"];
+    assert!(total["cases"] >= 3_000 && refused >= 20 && total["restores right"] >= 10, "{total:?}");
 }
 
 #[test]

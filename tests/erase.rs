@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::{Collection, DrillReport, Environment, ErrorKind, Filter, Record, RecordId, Step};
+use lethedb_tests::copied::copy;
 use lethedb_tests::world::{on_disk, over};
 use storage::backend::Faulty;
 use storage::backend::faulty::{Crash, Fault, FaultKind};
@@ -23,21 +24,6 @@ fn records(from: u64, count: u64) -> impl Iterator<Item = Record> {
     (from..from + count).map(|id| {
         Record::new(id, vector(id)).entity(owner(id)).payload(serde_json::json!({ "note": format!("canary-{id:06}") }))
     })
-}
-
-fn copy(from: &Path, to: &Path, skip: &str) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (name, path) = (entry.file_name(), entry.path());
-        if name == skip {
-            continue;
-        } else if path.is_dir() {
-            copy(&path, &to.join(name), skip);
-        } else {
-            std::fs::copy(&path, to.join(name)).unwrap();
-        }
-    }
 }
 
 fn files(path: &Path) -> Vec<PathBuf> {
@@ -92,14 +78,14 @@ fn an_erased_person_is_in_no_read_no_file_and_no_old_copy() {
     docs.upsert(records(90, 60)).unwrap();
     env.flush().unwrap();
     docs.upsert(records(145, 20)).unwrap();
-    copy(live.path(), old.path(), "anchors");
+    copy(live.path(), old.path(), Some("anchors"));
     assert_eq!(leaks(live.path(), &needles()), Vec::<PathBuf>::new());
 
     let erasure = env.erase("person-0003").reason("request 882").run().unwrap();
     let ids: Vec<u64> = (0..165).filter(|id| id % 10 == 3).collect();
     assert_eq!(erasure.records_deleted, ids.len() as u64);
     assert_eq!((erasure.segments_purged, erasure.indexes_repaired, erasure.rebuilt_at), (2, 2, None));
-    assert!(erasure.hidden_at <= erasure.shredded_at && erasure.shredded_at <= erasure.purged_at.unwrap());
+    assert!(Some(erasure.hidden_at) <= erasure.shredded_at && erasure.shredded_at <= erasure.purged_at);
     forgotten(&env, &docs, "person-0003", &ids);
     assert_eq!(docs.count().run().unwrap().count, 165 - ids.len() as u64);
     while env.step().unwrap() != Step::Idle {}
@@ -149,7 +135,7 @@ fn a_person_may_come_back_under_a_new_key_and_old_copies_stay_dead() {
     let docs = env.collection("docs").dimension(8).open_or_create().unwrap();
     docs.upsert(records(0, 50)).unwrap();
     env.flush().unwrap();
-    copy(live.path(), old.path(), "anchors");
+    copy(live.path(), old.path(), Some("anchors"));
     env.erase("person-0001").run().unwrap();
     docs.upsert([Record::new(1u64, vector(1)).entity("person-0001")]).unwrap();
     env.flush().unwrap();
@@ -205,7 +191,7 @@ fn a_dropped_collection_takes_its_keys_along() {
     docs.upsert(records(0, 20)).unwrap();
     kept.upsert(records(0, 20)).unwrap();
     env.flush().unwrap();
-    copy(live.path(), old.path(), "anchors");
+    copy(live.path(), old.path(), Some("anchors"));
     assert!(env.drop_collection("docs").unwrap());
     assert!(!env.drop_collection("docs").unwrap());
     let mut drill = env.drill(old.path()).unwrap();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use engine::{Archive, Database, Environment, ErrorKind, FieldType, Limits, Record, Schema, Succession};
 use lethedb_tests::autopsy::{Autopsy, autopsy};
 use lethedb_tests::backups::{act, expected, held, opened, store};
+use lethedb_tests::part::Part;
+use lethedb_tests::places::Backend;
 use lethedb_tests::scene::Scene;
 use lethedb_tests::workload::{Action, ENVIRONMENT, OWNERS, State, Store, record};
 use lethedb_tests::world::over;
@@ -122,7 +124,51 @@ fn the_volume_of_the_data_may_be_lost() {
     let db = places.builder("new", 9).succeed(Succession::of(&places.archive()).unwrap()).open().unwrap();
     let (env, report) = db.restore(ENVIRONMENT, &places.archive()).number(1).run().unwrap();
     assert_eq!(held(&env), scene.backups[&1]);
-    assert!(report.rows.erased > 0);
+    assert!(report.rows.erased > 0 && report.audit_lost);
+    let told: Vec<String> = env.audit().run().unwrap().events.into_iter().map(|event| event.action).collect();
+    assert_eq!(told[..2], ["environment.opened", "audit.lost"], "{told:?}");
+}
+
+/// One of two anchor stores was away when the volume of the data was lost, and another audit log began. Its checkpoint is
+/// of the log before, which is nothing against this one.
+#[test]
+fn an_anchor_store_that_was_given_up_may_come_back() {
+    let whole: Backend = Arc::new(Faulty::new());
+    let archive = Archive::on(Part::of(&whole, "archive", 9));
+    let homes = |data: &'static str, seed| {
+        over(Part::of(&whole, data, 1), seed)
+            .keyring_mirror_backend(Part::of(&whole, "mirror", 4))
+            .anchor_backend(Part::of(&whole, "here", 2))
+    };
+    let both = |data, seed| homes(data, seed).anchor_backend(Part::of(&whole, "away", 3));
+    let db = both("data", 1).open().unwrap();
+    let env = db.environment(ENVIRONMENT).unwrap();
+    let docs = env.collection("docs").dimension(3).create().unwrap();
+    docs.upsert((0..20).map(|id| record(id, 1))).unwrap();
+    env.backup(&archive).run().unwrap();
+    env.hold("somebody", "a case").unwrap();
+    let before = held(&env);
+    drop((docs, env));
+    db.close().unwrap();
+
+    let succession = Succession::of(&archive).unwrap();
+    let db = homes("new", 2).give_up_missing_anchor_stores(true).succeed(succession).open().unwrap();
+    let (env, report) = db.restore(ENVIRONMENT, &archive).run().unwrap();
+    assert!(report.audit_lost && held(&env) == before);
+    drop(env);
+    db.close().unwrap();
+
+    let db = both("new", 3).open().unwrap();
+    let env = db.open_environment(ENVIRONMENT).unwrap();
+    env.erase("data-subject-2").run().unwrap().receipt.unwrap().verify(&env.receipt_key()).unwrap();
+    env.verify_audit(true).unwrap();
+    drop(env);
+    db.close().unwrap();
+    let listed = |store: &str| whole.list(&format!("{store}/{ENVIRONMENT}")).unwrap();
+    let anchors = |store| listed(store).into_iter().filter(|name| !name.contains("checkpoint-")).collect::<Vec<_>>();
+    assert!(anchors("away").len() == 1 && anchors("away") == anchors("here"), "the old anchor is destroyed");
+    assert!(listed("away").iter().any(|name| name.starts_with("lost-")), "what it kept is kept: {:?}", listed("away"));
+    assert!(both("new", 4).open().unwrap().open_environment(ENVIRONMENT).unwrap().verify_audit(true).is_ok());
 }
 
 #[test]

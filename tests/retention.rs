@@ -174,7 +174,7 @@ impl Model {
     }
 
     fn judged(&mut self) -> Option<Trusted> {
-        let now = self.watch.observe(self.clock.reading()).ok()?;
+        let now = self.watch.observe(self.clock.reading(), self.window.map(|(window, _)| window)).ok()?;
         self.written = self.watch.trusted_ms();
         Some(now)
     }

@@ -200,12 +200,45 @@ fn a_damaged_audit_log_is_set_aside_and_records_stay() {
         assert_eq!(env.open_collection("docs").unwrap().count().run().unwrap().count, WRITES - 2, "{damage}");
         // What was left of it is there still, and acts are told in another log, which can be read again.
         assert_eq!(listed("lost-").len(), before.len(), "{damage}");
+        let told = |action: &str| env.audit().action(action).run().unwrap().events.len();
+        assert_eq!(told("audit.lost"), 1, "{damage}: the log says that it is not the first");
         env.erase("ada").run().unwrap();
-        assert!(env.audit().run().unwrap().events.iter().any(|event| event.action == "entity.erased"), "{damage}");
+        assert_eq!((told("entity.erased"), told("audit.lost")), (1, 1), "{damage}");
         drop(env);
         db.close().unwrap();
         let db = in_memory(memory, 4).open().unwrap();
         assert!(db.environment("acme").unwrap().verify_audit(true).is_ok(), "{damage}");
         assert!(db.survey("acme").unwrap().is_empty(), "{damage}");
+    }
+}
+
+/// Each lost log stays, beside those that were lost before it.
+#[test]
+fn audit_logs_that_are_lost_one_after_the_other_are_all_kept() {
+    let world = World::furnish();
+    let memory = &world.memory;
+    let listed = |prefix: &str| {
+        let names = memory.list("env/acme/audit").unwrap().into_iter();
+        names.filter(|name| name.starts_with(prefix)).collect::<Vec<_>>()
+    };
+    let mut lost = Vec::new();
+    for round in 1..4 {
+        let path = format!("env/acme/audit/{}", listed("events-").pop().unwrap());
+        let mut bytes = memory.read(&path).unwrap();
+        memory.remove(&path).unwrap();
+        bytes[HEADER + 40] ^= 1;
+        memory.create(&path).unwrap().append(&bytes).unwrap();
+        let present = listed("events-").len() + listed("mark-").len();
+        lost.push(bytes);
+        let db = in_memory(memory, round).open().unwrap();
+        let (env, salvage) = db.salvage("acme").unwrap();
+        assert!(salvage.audit_lost && present > 0);
+        let told = env.audit().action("audit.lost").run().unwrap().events.len();
+        assert_eq!(told, 1, "each log says that it follows another");
+        drop(env);
+        db.close().unwrap();
+        let kept: Vec<Vec<u8>> =
+            listed("lost-").iter().map(|name| memory.read(&format!("env/acme/audit/{name}")).unwrap()).collect();
+        assert!(lost.iter().all(|log| kept.contains(log)), "round {round}: {:?}", listed("lost-"));
     }
 }

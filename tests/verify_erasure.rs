@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::copied::copy;
 use tests::server::Installation;
 
 const GONE: &str = "person-who-left";
@@ -39,7 +40,7 @@ impl Place {
         place.ok(&["collections", "create", "--collection", "docs", "--dimension", "6"]);
         place.ok(&["import", "people.jsonl", "--collection", "docs"]);
         place.ok(&["backup", "create", "--archive", "backups", "--unrecoverable"]);
-        copy(&place.at("data"), &place.at("copy"));
+        copy(&place.at("data"), &place.at("copy"), None);
         let erased = place.ok(&["erase", GONE, "--receipt", "receipt"]);
         assert_eq!(erased["records_deleted"], 20, "{erased}");
         place.salt = erased["entities"][0]["salt"].as_str().unwrap().to_owned();
@@ -105,19 +106,6 @@ impl Told {
     #[track_caller]
     fn holds(&self) {
         assert_eq!((self.code, self.with("fails")), (0, vec![]), "{self:#?}");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
     }
 }
 
@@ -225,7 +213,7 @@ fn what_is_left_of_a_person_is_told_and_where() {
     place.verify("receipt", &[]).holds();
     // The whole store as it was before: what is live there opens only with its anchor, which is gone.
     fs::rename(place.at("data"), place.at("now")).unwrap();
-    copy(&place.at("copy"), &place.at("data"));
+    copy(&place.at("copy"), &place.at("data"), None);
     let told = place.verify("receipt", &[]);
     assert!(told.with("not_checked").contains(&KEYS) || told.with("fails").contains(&KEYS), "{told:#?}");
     assert!(!told.with("holds").contains(&KEYS) && !told.with("holds").contains(&ROWS), "{told:#?}");

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use engine::{Archive, ErrorKind, Record, RootKey, RowFates, Step, Witness};
+use lethedb_tests::copied::copy;
 use lethedb_tests::world::{ROOT_KEY, on_disk};
 use serde_json::json;
 
@@ -15,19 +16,6 @@ const GONE: &str = "person-who-left";
 fn record(id: u64) -> Record {
     let owner = if id.is_multiple_of(5) { GONE } else { "person-who-stays" };
     Record::new(id, vec![id as f32, 1.0]).entity(owner).payload(json!({ "note": format!("canary of {owner}") }))
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, target).unwrap();
-        }
-    }
 }
 
 /// A store of 50 rows in two segments, 10 of them somebody's who is then erased, and a copy from before.
@@ -40,7 +28,7 @@ fn erased(dir: &Path) -> (PathBuf, PathBuf) {
         docs.upsert((from..from + 25).map(record)).unwrap();
         env.flush().unwrap();
     }
-    copy(&live, &old);
+    copy(&live, &old, None);
     env.erase(GONE).run().unwrap();
     while env.step().unwrap() != Step::Idle {}
     db.close().unwrap();

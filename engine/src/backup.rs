@@ -328,7 +328,7 @@ fn check_recoverable(env: &EnvironmentState) -> Result<()> {
         (false, false) => "its anchor and its keyring are",
     };
     Err(Error::invalid(format!(
-        "a backup opens with the live keyring and its anchor, and {lacking} on the volume of the data alone: name an anchor directory and a keyring mirror on other volumes, or say that the backup may be unrecoverable"
+        "a backup opens with the live keyring and its anchor, and {lacking} on the volume of the data alone: name an anchor directory and a keyring mirror on other volumes (`--anchor-dir`, `--keyring-mirror`), or say that the backup may be unrecoverable (`--unrecoverable`)"
     )))
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use privacy::audit::Act;
 use privacy::{AnchorStore, Grade, RootKeySource, Scope};
 use storage::anchor_dir::AnchorDir;
 use storage::backend::{Dir, Disk, Latch};
@@ -274,7 +275,11 @@ impl Inner {
         let dir = self.dir.sub(ENVIRONMENTS).sub(name);
         let home = self.home(name, &dir);
         if home.has_keyring()? {
-            return recover::open(name, dir, home, &self.shared);
+            let env = recover::open(name, dir, home, &self.shared)?;
+            if self.source == RootKeySource::Shares {
+                self.shared.reserve.spend(|| env.tell(&Permit::engine(), Act::Unsealed {}))?;
+            }
+            return Ok(env);
         }
         takeover::check_home(&dir)?;
         let has_data = !dir

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use privacy::audit::{Act, Outcome};
-use privacy::{Doubt, Reading, Trusted};
+use privacy::{Doubt, Reading, Trusted, Window};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::permit::Permit;
@@ -19,7 +19,7 @@ use crate::state::EnvironmentState;
 /// `Conflict` while the clock is doubted, which the audit log is told once.
 pub(crate) fn now(env: &EnvironmentState) -> Result<Trusted> {
     let (reading, judge) = (reading(env), &env.judge);
-    let seen = judge.watch.lock().observe(reading);
+    let seen = judge.watch.lock().observe(reading, shortest(env));
     match seen {
         Ok(now) => {
             judge.is_doubted.store(false, Ordering::Release);
@@ -40,7 +40,12 @@ pub(crate) fn now(env: &EnvironmentState) -> Result<Trusted> {
 pub(crate) fn glance(env: &EnvironmentState) -> Result<Trusted> {
     let mut watch = env.judge.watch.lock().clone();
     let doubt = |doubt| Error::with(ErrorKind::Conflict, "nothing is removed by a clock that is doubted", doubt);
-    watch.observe(reading(env)).map_err(doubt)
+    watch.observe(reading(env), shortest(env)).map_err(doubt)
+}
+
+/// The shortest window that is kept.
+fn shortest(env: &EnvironmentState) -> Option<Window> {
+    env.all().iter().filter_map(|state| state.rules().retention?.window()).min()
 }
 
 /// Believes the clock because someone answers for it.

@@ -40,6 +40,9 @@
 //! written for the same person after the erasure began is kept. On a full disk the keys are destroyed first, and the bytes
 //! follow when there is room. The reserve must hold what is not in segments yet, once more, and the largest segment that
 //! is touched; where it cannot, the erasure answers `Full`, the person stays hidden, and upkeep goes on with it. It is bytes: a file system without free inodes may still refuse.
+//! While an anchor store or a keyring mirror is away, an erasure hides the person, answers that the destruction of the
+//! keys is [pending](crate::Erasure::pending), and ends by itself once it is back; there is no receipt before every store
+//! has destroyed the old anchor. A receipt counts the same segments whether or not a crash came between.
 //!
 //! **Backups** hold exactly one commit point, and are read again and authenticated before they count; a crash or a full
 //! disk leaves the earlier ones whole and no half one. A file that another backup named is copied once. Neither writers nor

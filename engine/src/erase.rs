@@ -4,7 +4,7 @@
 //!
 //! A crash leaves data unreadable rather than half erased, and the job resumes at open: before the epoch
 //! the job's own ephemeral key still opens its ids and it starts over; after the epoch the destroyed keys
-//! themselves say which rows have to go. What a stage counts after a crash is what was left to do.
+//! themselves say which rows have to go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
@@ -12,23 +12,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use privacy::audit::{Act, Outcome, Pseudonym};
-use privacy::erasure::{self, Purging, Receipt, Shredding, Stage, Stamp, Subject};
+use privacy::erasure::{self, Receipt, Segments, Shredding, Stage, Stamp, Subject};
 use privacy::{EntityId, Removal, Salt, Wanted};
 use storage::id::SegmentId;
 use storage::sync::MutexGuard;
 
-use crate::draft::Input;
 use crate::entropy::generator;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hold;
 use crate::job::{self, Job};
 use crate::permit::{Action, Permit};
-use crate::rebuild;
+use crate::purge::{Affected, finish, forward, left_over, purge, save};
 use crate::receipt;
 use crate::relog::{move_log, remove_old_logs};
-use crate::rewrite::{Outcome as Rewritten, rewrite_sound};
 use crate::snapshot::SegmentView;
-use crate::state::{CollectionState, EnvironmentState};
+use crate::state::EnvironmentState;
 
 /// What an erasure is asked to do.
 pub(crate) struct Asked {
@@ -45,6 +43,9 @@ pub(crate) struct Done {
     pub progress: erasure::Job,
     /// The receipt, with the place of the audit event that tells of it.
     pub receipt: Option<(Receipt, u64)>,
+    /// Why the keys are not destroyed yet: above all, an anchor store or a mirror that is away. The entities are hidden, and
+    /// upkeep tries again.
+    pub pending: Option<Error>,
 }
 
 /// Erases every record that the entities have in the environment, and their keys.
@@ -71,14 +72,18 @@ pub(crate) fn destroy(
     leaves_purge: bool,
 ) -> Result<Done> {
     let reserve = &env.shared.reserve;
-    // Upkeep leaves it to us: it does not know what was counted here.
+    // Upkeep leaves it to us.
     let _answering = Answering::of(env, job.number());
-    let (affected, mut progress) = shred_durably(env, job)?;
+    let (affected, mut progress) = match shred_durably(env, job) {
+        Err(error) if error.kind() == ErrorKind::Io && env.shared.latch.poisoned().is_none() => {
+            return Ok(Done { progress: job.progress.clone(), receipt: None, pending: Some(error) });
+        }
+        shredded => shredded?,
+    };
     if leaves_purge {
-        return Ok(Done { progress, receipt: None });
+        return Ok(Done { progress, receipt: None, pending: None });
     }
-    let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
-    let receipt = match reserve.spend(|| purge(env, &affected, &mut purging)) {
+    let receipt = match reserve.spend(|| purge(env, &affected, slice::from_mut(&mut progress))) {
         // Nothing opens for the entities any more. Their bytes go when there is room to write the survivors' anew.
         Err(error) if error.kind() == ErrorKind::Full => None,
         purged => {
@@ -91,10 +96,10 @@ pub(crate) fn destroy(
             let _one = env.maintenance.lock();
             // Closing may have come first; the job ends at the next opening then.
             env.check_open()?;
-            reserve.spend(|| finish(env, permit, &mut progress, purging))?
+            reserve.spend(|| finish(env, permit, &mut progress))?
         }
     };
-    Ok(Done { progress, receipt })
+    Ok(Done { progress, receipt, pending: None })
 }
 
 /// A job that somebody waits for, until this is dropped.
@@ -151,28 +156,14 @@ pub(crate) fn finish_shredded(env: &EnvironmentState) -> Result<bool> {
             job => waiting.extend(job),
         }
     }
-    let mut purging = Purging { purged: 0, rebuilt: 0, repaired: 0, quarantined: 0 };
     let is_due = waiting.iter().any(|job| job.reached(Stage::Purged).is_none());
     if is_due {
         let affected = left_over(env)?;
-        reserve.spend(|| purge(env, &affected, &mut purging))?;
+        reserve.spend(|| purge(env, &affected, &mut waiting))?;
     }
     let by = Permit::engine();
-    waiting.iter_mut().try_for_each(|job| reserve.spend(|| finish(env, &by, job, purging)).map(drop))?;
+    waiting.iter_mut().try_for_each(|job| reserve.spend(|| finish(env, &by, job)).map(drop))?;
     Ok(is_due)
-}
-
-/// The segments in which something of an erased entity may be left.
-fn left_over(env: &EnvironmentState) -> Result<Affected> {
-    let mut affected = Vec::new();
-    for state in env.all() {
-        for view in &state.view().segments {
-            if view.segment.is_quarantined() || !view.segment.has_index(&env.keys) || holds_destroyed(env, view)? {
-                affected.push((Arc::clone(&state), view.clone()));
-            }
-        }
-    }
-    Ok(affected)
 }
 
 /// A job number whose key is durable and was never used.
@@ -234,8 +225,6 @@ fn hide(env: &EnvironmentState, number: u64, asked: &Asked) -> Result<Job> {
     Ok(job)
 }
 
-type Affected = Vec<(Arc<CollectionState>, SegmentView)>;
-
 /// [`shred`], and durably noted.
 fn shred_durably(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> {
     let reserve = &env.shared.reserve;
@@ -269,7 +258,7 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
         removal.keys = job.keys.clone();
         removal.keep_jobs.retain(|other| *other != number);
         removal.keep_indexes.retain(|index| affected.iter().all(|(_, view)| view.segment.id.0 != *index));
-        intend(env, &mut progress, &removal)?;
+        intend(env, &mut progress, &removal, &affected)?;
         env.keys.epoch(&removal)?;
         env.hidden.lock().retain(|other| other.number() != number);
         let at = Stamp { time_ms: env.shared.clock.now_ms(), sequence: queue.next_sequence.saturating_sub(1) };
@@ -279,8 +268,8 @@ fn shred(env: &EnvironmentState, job: &Job) -> Result<(Affected, erasure::Job)> 
     Ok((affected, progress))
 }
 
-/// Notes durably what the next epoch will destroy, and what an attempt before it did.
-fn intend(env: &EnvironmentState, progress: &mut erasure::Job, removal: &Removal) -> Result<()> {
+/// Notes durably what the next epoch will destroy and which segments will be purged, and what an attempt before it did.
+fn intend(env: &EnvironmentState, progress: &mut erasure::Job, removal: &Removal, affected: &Affected) -> Result<()> {
     let shredding = {
         let keyring = env.keys.read();
         let before = progress.intended().map(|before| before.destroyed.clone()).unwrap_or_default();
@@ -291,7 +280,8 @@ fn intend(env: &EnvironmentState, progress: &mut erasure::Job, removal: &Removal
         destroyed.dedup();
         Shredding { epoch: keyring.epoch_number() + 1, destroyed, anchors: env.keys.grades() }
     };
-    progress.intend(shredding).map_err(job::out_of_turn)?;
+    let segments = Segments::of(affected.iter().map(|(_, view)| view.segment.id.0));
+    progress.intend(shredding, segments).map_err(job::out_of_turn)?;
     save(env, progress)?;
     let number = progress.number();
     let mut hidden = env.hidden.lock();
@@ -305,91 +295,4 @@ fn holds(env: &EnvironmentState, view: &SegmentView, job: &Job) -> Result<bool> 
     let is_in = |entity: &EntityId| index.as_ref().is_none_or(|index| !index.entities.positions(entity).is_empty());
     let rows = view.of_keys(&job.keys, &env.keys)?;
     Ok(job.entities.iter().any(is_in) || rows.is_none_or(|rows| !rows.is_empty()))
-}
-
-/// Rewrites every affected segment from its survivors, and counts in `done`.
-fn purge(env: &EnvironmentState, affected: &Affected, done: &mut Purging) -> Result<()> {
-    for (state, old) in affected {
-        // The view's bitmap may have grown since.
-        let view = state.view();
-        let Some(now) = view.segments.iter().find(|view| view.segment.id == old.segment.id) else { continue };
-        let input = Input { may_repair: true, ..Input::of(slice::from_ref(now)) };
-        let Some(outcome) = rewrite_sound(env, state, &input)? else {
-            done.quarantined += 1;
-            continue;
-        };
-        done.purged += 1;
-        match outcome {
-            Rewritten::Emptied => {}
-            Rewritten::Built => done.rebuilt += 1,
-            Rewritten::Repaired => done.repaired += 1,
-        }
-    }
-    Ok(())
-}
-
-/// Takes a job that purged as far as it goes: signs what it reached, and removes it once no graph waits. Gives the receipt
-/// with the place of the event that tells of it, if one was due.
-fn finish(
-    env: &EnvironmentState,
-    permit: &Permit,
-    progress: &mut erasure::Job,
-    purging: Purging,
-) -> Result<Option<(Receipt, u64)>> {
-    let now = || Stamp { time_ms: env.shared.clock.now_ms(), sequence: *env.apply.lock() };
-    let before = progress.due();
-    if before == Some(Stage::Shredded) {
-        // The epoch was over when the process ended; that it is over now is what can be said.
-        progress.shred(forward(progress, now())).map_err(job::out_of_turn)?;
-    }
-    if progress.due() == Some(Stage::Purged) {
-        progress.purge(forward(progress, now()), purging).map_err(job::out_of_turn)?;
-    }
-    if progress.due() == Some(Stage::Rebuilt) && is_rebuilt(env, progress) {
-        progress.rebuild(forward(progress, now())).map_err(job::out_of_turn)?;
-    }
-    if progress.due() != before {
-        save(env, progress)?;
-        job::remove_ids(&env.dir, progress.number())?;
-    }
-    // What goes by the clock goes for nobody who asked.
-    let is_due = progress.expired().is_none() && !receipt::is_stored(env, progress)?;
-    let issued = if !is_due { None } else { Some(receipt::issue(env, permit, progress)?) };
-    if progress.due().is_none() {
-        {
-            let _order = env.apply.lock();
-            env.commit(|manifest| manifest.next_job = manifest.next_job.max(progress.number() + 1))?;
-        }
-        job::remove_all(&env.dir, progress.number())?;
-    }
-    Ok(issued)
-}
-
-/// Whether every index is one that never knew the entities. A graph that waits for the sake of others may know them too, by
-/// rows that it lost before.
-fn is_rebuilt(env: &EnvironmentState, progress: &erasure::Job) -> bool {
-    let was_sound = progress.purging().is_some_and(|purging| purging.quarantined == 0);
-    let is_sound = || env.all().iter().all(|state| state.view().quarantined().next().is_none());
-    rebuild::waiting(env).is_empty() && (was_sound || is_sound())
-}
-
-/// A stamp that does not go back before what the job reached, however the sequences were counted since.
-fn forward(progress: &erasure::Job, at: Stamp) -> Stamp {
-    let stages = [Stage::Purged, Stage::Shredded, Stage::Hidden];
-    let last = stages.into_iter().find_map(|stage| progress.reached(stage)).unwrap_or(progress.begun());
-    Stamp { sequence: at.sequence.max(last.sequence), ..at }
-}
-
-/// Makes it durable how far a job has come.
-pub(crate) fn save(env: &EnvironmentState, progress: &erasure::Job) -> Result<()> {
-    job::save(&env.dir, &env.keys.read(), progress, &mut generator(&*env.shared.entropy)?)
-}
-
-fn holds_destroyed(env: &EnvironmentState, view: &SegmentView) -> Result<bool> {
-    for position in 0..view.segment.len {
-        if !view.segment.is_live(position, &env.keys)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -62,8 +62,12 @@ pub struct Erasure {
     pub segments_quarantined: u64,
     /// From here on no read returns a record of the entities.
     pub hidden_at: u64,
-    /// From here on no copy of any file opens for the entities: their keys are destroyed in every anchor store.
-    pub shredded_at: u64,
+    /// From here on no copy of any file opens for the entities: their keys are destroyed in every anchor store. `None` while
+    /// that is [pending](Self::pending).
+    pub shredded_at: Option<u64>,
+    /// Why the keys are not destroyed yet: above all, an anchor store or a keyring mirror that is away. No read returns the
+    /// entities, upkeep tries again, and the receipt is made once nothing is pending.
+    pub pending: Option<String>,
     /// From here on no live file holds a row of the entities, and nothing that was being built when the erasure came holds
     /// a trace of them. `None` if it was not waited for, or while the disk has no room for it: upkeep does it.
     pub purged_at: Option<u64>,
@@ -116,7 +120,7 @@ impl Erase {
     /// well: the answer looks the same, with no records, so that it tells nobody who was here.
     ///
     /// # Errors
-    /// `Invalid` for an unusable id or reason; otherwise the job goes on when the database opens next.
+    /// `Invalid` for an unusable id or reason; otherwise a job that has begun goes on when the database opens next.
     pub fn run(self) -> Result<Erasure> {
         if self.reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
             return Err(Error::invalid(format!("a reason may have at most {REASON_BYTES_MAX} bytes")));
@@ -165,7 +169,7 @@ fn unique(people: Vec<(String, Option<Salt>)>) -> Result<Vec<(EntityId, Option<S
 
 impl Erasure {
     fn new(done: Done, asked: Asked) -> Self {
-        let Done { progress, receipt } = done;
+        let Done { progress, receipt, pending } = done;
         let at = |stage| progress.reached(stage).map(|stamp| stamp.time_ms);
         let purging = progress.purging();
         let count = |of: fn(&privacy::erasure::Purging) -> u64| purging.as_ref().map_or(0, of);
@@ -179,7 +183,8 @@ impl Erasure {
             indexes_repaired: count(|purging| purging.repaired),
             segments_quarantined: count(|purging| purging.quarantined),
             hidden_at: at(Stage::Hidden).unwrap_or_default(),
-            shredded_at: at(Stage::Shredded).unwrap_or_default(),
+            shredded_at: at(Stage::Shredded),
+            pending: pending.map(|error| error.to_string()),
             purged_at: at(Stage::Purged),
             rebuilt_at: at(Stage::Rebuilt),
             completed_at: receipt.as_ref().and_then(|_| at(Stage::Rebuilt).or(at(Stage::Purged))),

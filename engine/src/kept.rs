@@ -28,7 +28,8 @@ impl Retention {
         self.window().is_some_and(|window| window.is_past(written_ms, now))
     }
 
-    fn window(self) -> Option<Window> {
+    /// The window; `None` for one that is none.
+    pub(crate) fn window(self) -> Option<Window> {
         Window::from_ms(self.window_ms).ok()
     }
 }

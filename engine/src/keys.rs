@@ -195,7 +195,7 @@ impl Keys {
     fn is_settled(&self) -> Result<bool> {
         let (live, primary) = (Live::of(&self.read()), self.home.primary()?);
         let is_primary = self.source.load(Ordering::Acquire) == 0;
-        let is_current = self.sealed_with() == self.home.roots.names().0;
+        let is_current = self.next_root_key().is_none();
         let is_stamped = self.read().stamp().anchor_stores == self.home.anchors.names;
         if !is_primary || !is_current || !is_stamped || !self.home.anchors.are_settled(live.epoch)? {
             return Ok(false);
@@ -294,10 +294,15 @@ impl Keys {
         if now.saturating_sub(made_at) < age { Ok(false) } else { self.rotate().map(|()| true) }
     }
 
+    /// The root key that the next root page is sealed with, if the newest is sealed with another.
+    pub fn next_root_key(&self) -> Option<Fingerprint> {
+        Some(self.home.roots.names().0).filter(|next| *next != self.sealed_with())
+    }
+
     /// Seals the root page with the present root key, if it is sealed with another; whether it was.
     pub fn reseal(&self) -> Result<bool> {
         let mut log = self.log.lock();
-        if self.sealed_with() == self.home.roots.names().0 {
+        if self.next_root_key().is_none() {
             return Ok(false);
         }
         let nothing = Removal::nothing(&self.keyring.read());

@@ -91,6 +91,7 @@ mod permit;
 mod pool;
 mod portable;
 mod prune;
+mod purge;
 mod query;
 mod read;
 #[cfg(doctest)]

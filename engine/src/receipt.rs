@@ -78,12 +78,15 @@ pub(crate) fn is_stored(env: &EnvironmentState, job: &Job) -> Result<bool> {
 /// `NotFound` if there is none, or none yet; `Corrupt` if it was changed.
 pub(crate) fn fetch(env: &EnvironmentState, number: u64) -> Result<StoredReceipt> {
     let dir = env.dir.sub(RECEIPTS);
-    let version = versions(&dir, number)?.pop().ok_or_else(|| {
-        Error::new(
-            ErrorKind::NotFound,
-            "there is no receipt of this erasure, or none yet: one is made once it has purged",
-        )
-    })?;
+    let Some(version) = versions(&dir, number)?.pop() else {
+        let is_hidden = env.hidden.lock().iter().any(|job| job.number() == number);
+        let doing = if is_hidden {
+            "there is no receipt of this erasure yet: its entities are hidden, and their keys are not destroyed yet, above all because an anchor store or a keyring mirror is away; upkeep tries again"
+        } else {
+            "there is no receipt of this erasure, or none yet: one is made once it has purged"
+        };
+        return Err(Error::new(ErrorKind::NotFound, doing));
+    };
     let sealed = dir.read(&name(number, version)).map_err(|e| Error::io("a receipt cannot be read", e))?;
     let damaged = || format!("the file {RECEIPTS}/{} is damaged; restore it from a copy", name(number, version));
     let keyring = env.keys.read();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use index::Space;
+use privacy::audit::Act;
 use privacy::erasure::{Expired, Stage};
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
@@ -33,6 +34,7 @@ use crate::judge::Judge;
 use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
 use crate::pending::Write;
+use crate::permit::Permit;
 use crate::receipt::{self, RECEIPTS};
 use crate::relog::{move_log, remove_old_logs};
 use crate::rewrite::rewrite_sound;
@@ -149,6 +151,10 @@ impl Found {
             self.env.trail.set_aside()?;
         }
         self.env.shared.reserve.spend(|| settle(&self.env, &self.findings))?;
+        if self.is_audit_lost {
+            // That it begins in another's place, if that is not told yet.
+            self.env.append(Vec::new())?;
+        }
         Ok(self.env)
     }
 }
@@ -339,7 +345,11 @@ fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
         env.commit(|_| {})?;
     }
     let keep = env.keep(&env.queue.lock())?;
-    env.keys.settle(&keep)?;
+    let settled = || env.keys.settle(&keep);
+    match env.keys.next_root_key() {
+        Some(root_key) => env.told(&Permit::engine(), Act::RootKeyRotated { root_key }, settled)?,
+        None => settled()?,
+    }
     if unclean {
         // Listed anew: that manifest may have taken the names of some that were orphans.
         let found = list(&env.dir).map_err(|e| Error::io("the environment cannot be listed", e))?;

@@ -15,11 +15,12 @@ use privacy::{KeyId, Tag, Trusted, Window};
 use crate::declare::declare_as;
 use crate::doubt;
 use crate::erase::{self, Done};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::flush::flush_alone;
 use crate::job::{self, Job};
 use crate::kept::Retention;
 use crate::permit::{Action, Permit};
+use crate::purge;
 use crate::relog::is_held;
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -29,6 +30,8 @@ pub(crate) struct Ran {
     pub progress: Option<erasure::Job>,
     /// Entities of which something is past and held.
     pub held: u64,
+    /// Why the keys are not destroyed yet.
+    pub pending: Option<Error>,
 }
 
 /// The keys of past periods.
@@ -66,7 +69,7 @@ pub(crate) fn retain(env: &EnvironmentState, permit: &Permit) -> Result<Ran> {
     let one = env.maintenance.lock();
     env.check_open()?;
     if !keeps_for_a_time(env) {
-        return Ok(Ran { progress: None, held: 0 });
+        return Ok(Ran { progress: None, held: 0, pending: None });
     }
     let reserve = &env.shared.reserve;
     let now = reserve.spend(|| doubt::now(env))?;
@@ -78,13 +81,13 @@ pub(crate) fn retain(env: &EnvironmentState, permit: &Permit) -> Result<Ran> {
     let Past { keys, held } = past(env, now);
     let held = held.len() as u64;
     if keys.is_empty() {
-        return Ok(Ran { progress: None, held });
+        return Ok(Ran { progress: None, held, pending: None });
     }
     let number = reserve.spend(|| erase::begin(env))?;
     let job = reserve.spend(|| hide(env, permit, number, &keys))?;
-    reserve.spend(|| erase::save(env, &job.progress))?;
-    let Done { progress, .. } = erase::destroy(env, permit, one, &job, false)?;
-    Ok(Ran { progress: Some(progress), held })
+    reserve.spend(|| purge::save(env, &job.progress))?;
+    let Done { progress, pending, .. } = erase::destroy(env, permit, one, &job, false)?;
+    Ok(Ran { progress: Some(progress), held, pending })
 }
 
 /// [`retain`] if it is time to look; whether anything went. A clock in doubt is no reason to leave other upkeep.
@@ -154,10 +157,14 @@ fn hide(env: &EnvironmentState, permit: &Permit, number: u64, keys: &BTreeSet<Ke
         env.apply_all(&mut applied, &mut queue)?;
         queue.next_sequence.saturating_sub(1)
     };
-    let (mut views, mut expired) = (Vec::new(), Vec::new());
+    let (mut views, mut expired, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for state in env.all() {
         let mut view = (*state.view()).clone();
         let records = view.mask_keys(keys, &env.keys)?;
+        if env.keys.read().keys_of(state.id.0).any(|(_, key, _)| keys.contains(&key)) {
+            let ran = Act::RetentionRan { collection: state.id.0, count: records };
+            told.push(env.entry(permit, ran, Outcome::Done));
+        }
         if records > 0 {
             expired.push(Expired { collection: state.id.0, records });
         }
@@ -168,11 +175,8 @@ fn hide(env: &EnvironmentState, permit: &Permit, number: u64, keys: &BTreeSet<Ke
     let begun = Stamp { time_ms: env.shared.clock.now_ms(), sequence: through };
     let progress = erasure::Job::begin_expiry(number, begun, shredding).map_err(job::out_of_turn)?;
     let mut job = Job::of_keys(progress);
-    if !expired.is_empty() {
-        let ran = |one: &Expired| Act::RetentionRan { collection: one.collection, count: one.records };
-        env.append(expired.iter().map(|one| env.entry(permit, ran(one), Outcome::Done)).collect())?;
-    }
-    erase::save(env, &job.progress)?;
+    env.append(told)?;
+    purge::save(env, &job.progress)?;
     env.hidden.lock().push(job.clone());
     views.into_iter().for_each(|(state, view)| state.publish(view));
     // Reads that took an older view start over.

@@ -38,6 +38,8 @@ pub struct RetentionRun {
     pub hidden_at: Option<u64>,
     /// From here on no copy of any file opens for what went.
     pub shredded_at: Option<u64>,
+    /// Why the keys are not destroyed yet, above all an anchor store or a mirror that is away; upkeep tries again.
+    pub pending: Option<String>,
     /// From here on no live file holds a row of it. Absent while the disk has no room for that: upkeep does it.
     pub purged_at: Option<u64>,
 }
@@ -70,9 +72,9 @@ impl Retain {
     /// legal hold keeps are passed over.
     ///
     /// # Errors
-    /// `Conflict` while the clock is doubted, because it ran back, or shows a day more than the time
-    /// that passed explains, as it does after a database was closed for longer: put it right, or
-    /// [confirm](Retain::confirm_clock) it. Other errors as for an erasure: a run that has begun goes on by itself.
+    /// `Conflict` while the clock is doubted, because it ran back, or shows a day more than the time that passed since it was
+    /// believed; or, after the database was closed for more than a day, more than half of the shortest window. Put it
+    /// right, or [confirm](Retain::confirm_clock) it. Other errors as for an erasure: a run that has begun goes on by itself.
     pub fn run(self) -> Result<RetentionRun> {
         let ran = retain::retain(&self.env, &self.permit)?;
         self.bell.ring();
@@ -114,7 +116,7 @@ impl Retain {
     }
 }
 
-fn told(env: &EnvironmentState, Ran { progress, held }: Ran) -> RetentionRun {
+fn told(env: &EnvironmentState, Ran { progress, held, pending }: Ran) -> RetentionRun {
     let Some(progress) = progress else { return RetentionRun { entities_held: held, ..RetentionRun::default() } };
     let expired = progress.expired().unwrap_or_default();
     let name = |one: &Expired| {
@@ -132,6 +134,7 @@ fn told(env: &EnvironmentState, Ran { progress, held }: Ran) -> RetentionRun {
         segments_purged: progress.purging().map_or(0, |purging| purging.purged),
         hidden_at: at(Stage::Hidden),
         shredded_at: at(Stage::Shredded),
+        pending: pending.map(|error| error.to_string()),
         purged_at: at(Stage::Purged),
     }
 }

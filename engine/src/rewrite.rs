@@ -71,6 +71,17 @@ pub(crate) struct Built {
     draft: Draft,
 }
 
+impl Built {
+    /// What becomes of the rows once it is committed.
+    pub fn outcome(&self) -> Outcome {
+        match (self.draft.rows.is_empty(), self.draft.is_repaired) {
+            (true, _) => Outcome::Emptied,
+            (false, true) => Outcome::Repaired,
+            (false, false) => Outcome::Built,
+        }
+    }
+}
+
 /// Drafts a segment and writes its rows. Nothing names them yet: whoever does not commit them must [`discard`] them.
 pub(crate) fn build(env: &EnvironmentState, state: &CollectionState, input: &Input<'_>) -> Result<Built> {
     let draft = draft(env, state, input)?;
@@ -95,6 +106,7 @@ pub(crate) fn commit(
     input: &Input<'_>,
     built: Built,
 ) -> Result<Outcome> {
+    let outcome = built.outcome();
     let Built { id, draft: Draft { rows, index, is_repaired } } = built;
     let segment = if rows.is_empty() { Ok(None) } else { finish(env, state, index, id).map(Some) };
     let repaired_at = is_repaired.then(|| env.shared.clock.now_ms());
@@ -104,11 +116,7 @@ pub(crate) fn commit(
     for old in input.segments {
         remove_files(env, old)?;
     }
-    Ok(match (rows.is_empty(), is_repaired) {
-        (true, _) => Outcome::Emptied,
-        (false, true) => Outcome::Repaired,
-        (false, false) => Outcome::Built,
-    })
+    Ok(outcome)
 }
 
 /// The segment that was built, with its index written and what a manifest says of it; `None` if no row was left. The

@@ -122,15 +122,13 @@ impl Database {
         let seat = &self.inner;
         let mut sealed = 0;
         for name in self.environments()? {
-            // Opening does it by itself.
+            // Opening does it by itself, and tells it.
             let was = self.sealed_with(&name)?;
-            let env = self.open_environment(&name)?;
-            env.state.keys.reseal()?;
-            let root_key = seat.roots.names().0;
-            if was != Some(root_key) {
-                env.state.tell(&env.permit, Act::RootKeyRotated { root_key })?;
-                sealed += 1;
+            let Environment { state, permit, .. } = self.open_environment(&name)?;
+            if let Some(root_key) = state.keys.next_root_key() {
+                state.told(&permit, Act::RootKeyRotated { root_key }, || state.keys.reseal())?;
             }
+            sealed += u64::from(was != Some(state.keys.sealed_with()));
         }
         seat.roots.forget_previous();
         bootstrap::settle(&seat.dir, false, false)?;

@@ -189,11 +189,15 @@ impl EnvironmentState {
         self.append(entries).map(drop).inspect_err(|_| tally.put_back(&acts, self.shared.clock.now_ms()))
     }
 
-    /// Tells several acts at once; before the first that this process tells, that it opened the environment.
+    /// Tells several acts at once; before the first that this process tells, that it opened the environment, and where the
+    /// log begins in the place of one that was lost, that it does.
     pub fn append(&self, mut entries: Vec<Entry>) -> Result<Vec<u64>> {
         if !self.trail.has_told() {
             let epoch = self.keys.read().epoch_number();
-            entries.insert(0, self.entry(&Permit::engine(), Act::Opened { epoch }, Outcome::Done));
+            let lost = self.trail.begins_anew()?.then_some(Act::AuditLost {});
+            let opened = [Act::Opened { epoch }].into_iter().chain(lost);
+            entries
+                .splice(0..0, opened.map(|act| self.entry(&Permit::engine(), act, Outcome::Done)).collect::<Vec<_>>());
         }
         self.trail.tell(entries)
     }

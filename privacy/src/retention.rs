@@ -4,14 +4,32 @@
 //! watch gives none while the clock has run back or leapt. Deleting is final and a wrong clock is common, so the doubt
 //! stays until the clock is right again or someone confirms it. Pure: readings of both clocks come in.
 
+use std::fmt;
 use std::num::NonZeroU64;
 
 use thiserror::Error;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
-/// How far a wall clock may run ahead of what is expected of it: 24 hours.
+/// How far a wall clock may run ahead of what is expected of it, whatever the windows: 24 hours.
 pub const LEAP_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A length of time, in milliseconds, as people say it.
+struct Span(u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(24 * HOUR_MS, "days"), (HOUR_MS, "hours"), (HOUR_MS / 60, "minutes"), (1000, "seconds")];
+        let (unit, name) = units.into_iter().find(|(unit, _)| self.0 >= *unit).unwrap_or((1, "milliseconds"));
+        let tenths = self.0 / (unit / 10).max(1);
+        match (tenths / 10, tenths % 10) {
+            _ if unit == 1 => write!(f, "{} {name}", self.0),
+            (1, 0) => write!(f, "1 {}", name.trim_end_matches('s')),
+            (whole, 0) => write!(f, "{whole} {name}"),
+            (whole, tenth) => write!(f, "{whole}.{tenth} {name}"),
+        }
+    }
+}
 
 /// How far a wall clock may be set back: a minute, more than time synchronisation steps.
 pub const SET_BACK_MS: u64 = 60 * 1000;
@@ -22,7 +40,7 @@ pub struct Window(u64);
 
 /// A window that would delete what is still being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a retention window of {window_ms} ms is too short; at least {} ms are needed", Window::MIN_MS)]
+#[error("a retention window of {} is too short; the shortest is {}", Span(*window_ms), Span(Window::MIN_MS))]
 pub struct WindowError {
     /// The window asked for, in milliseconds.
     pub window_ms: u64,
@@ -105,7 +123,10 @@ pub struct Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Doubt {
     /// The wall clock shows less than it did.
-    #[error("the clock ran back from {before_ms} to {now_ms}; retention waits until it is right or confirmed")]
+    #[error(
+        "the clock ran back by {}; retention waits until it is right or confirmed",
+        Span(before_ms.saturating_sub(*now_ms))
+    )]
     RanBack {
         /// What it showed when it was last believed, in milliseconds since the Unix epoch.
         before_ms: u64,
@@ -113,7 +134,10 @@ pub enum Doubt {
         now_ms: u64,
     },
     /// The wall clock shows far more than the time that passed explains.
-    #[error("the clock leapt to {now_ms} where {expected_ms} was expected; retention waits until it is confirmed")]
+    #[error(
+        "the clock leapt: it shows {} more than the time that is known to have passed; retention waits until it is right or confirmed",
+        Span(now_ms.saturating_sub(*expected_ms))
+    )]
     Leapt {
         /// What was expected, in milliseconds since the Unix epoch.
         expected_ms: u64,
@@ -144,16 +168,23 @@ impl Watch {
         self.trusted_ms
     }
 
-    /// Judges a reading. After a doubt nothing has changed: the next reading is held against the same.
+    /// Judges a reading, by which the windows of which this is the shortest are kept. After a doubt nothing has changed: the
+    /// next reading is held against the same.
+    ///
+    /// While the process runs, the steady clock says how much time passed. How long the database was closed before, nothing
+    /// does, and a long time is common: then the wall clock is believed for half of the shortest window. So one that was set
+    /// ahead meanwhile costs no record more than half of its window, or a day.
     ///
     /// # Errors
     /// [`Doubt`], with what was expected.
-    pub fn observe(&mut self, now: Reading) -> Result<Trusted, Doubt> {
+    pub fn observe(&mut self, now: Reading, shortest: Option<Window>) -> Result<Trusted, Doubt> {
         let now_ms = now.wall_ms;
         if let Some(before_ms) = self.trusted_ms.filter(|before| now_ms.saturating_add(SET_BACK_MS) < *before) {
             return Err(Doubt::RanBack { before_ms, now_ms });
         }
-        if let Some(expected_ms) = self.expected(now).filter(|expected| now_ms > expected.saturating_add(LEAP_MS)) {
+        let closed_ms = shortest.filter(|_| self.base.is_none()).map_or(0, |window| window.as_ms() / 2);
+        let ahead_ms = closed_ms.max(LEAP_MS);
+        if let Some(expected_ms) = self.expected(now).filter(|expected| now_ms > expected.saturating_add(ahead_ms)) {
             return Err(Doubt::Leapt { expected_ms, now_ms });
         }
         self.base.get_or_insert(now);
@@ -194,7 +225,7 @@ mod tests {
     #[test]
     fn windows_end_to_the_millisecond() {
         let (window, mut watch) = (Window::from_ms(HOUR).unwrap(), Watch::resume(None));
-        let now = watch.observe(at(START, 0)).unwrap();
+        let now = watch.observe(at(START, 0), None).unwrap();
         for (written_ms, want) in [
             (0, true),
             (START - HOUR, true),
@@ -221,50 +252,75 @@ mod tests {
     #[test]
     fn a_clock_that_runs_back_is_doubted_until_it_is_right() {
         let mut watch = Watch::resume(None);
-        watch.observe(at(START, 0)).unwrap();
+        watch.observe(at(START, 0), None).unwrap();
         let doubt = Doubt::RanBack { before_ms: START, now_ms: START - SET_BACK_MS - 1 };
-        assert_eq!(watch.observe(at(START - SET_BACK_MS - 1, 5)), Err(doubt));
-        assert_eq!(watch.observe(at(START - SET_BACK_MS, 5)).unwrap().as_ms(), START - SET_BACK_MS);
+        assert_eq!(watch.observe(at(START - SET_BACK_MS - 1, 5), None), Err(doubt));
+        assert_eq!(watch.observe(at(START - SET_BACK_MS, 5), None).unwrap().as_ms(), START - SET_BACK_MS);
         // A step back is forgiven once: the highest time believed stays the mark.
         assert_eq!(watch.trusted_ms(), Some(START));
-        assert!(watch.observe(at(START - SET_BACK_MS - 1, 5)).is_err());
+        assert!(watch.observe(at(START - SET_BACK_MS - 1, 5), None).is_err());
     }
 
     #[test]
     fn a_leap_is_doubted_until_it_is_undone_or_confirmed() {
         let mut watch = Watch::resume(None);
-        watch.observe(at(START, 0)).unwrap();
+        watch.observe(at(START, 0), None).unwrap();
         let far = START + 3 * HOUR + LEAP_MS + 1;
         let doubt = Doubt::Leapt { expected_ms: START + 3 * HOUR, now_ms: far };
-        assert_eq!(watch.observe(at(far, 3 * HOUR)), Err(doubt));
-        assert_eq!(watch.observe(at(far, 3 * HOUR)), Err(doubt), "asking again is no confirmation");
-        assert!(watch.observe(at(START + 3 * HOUR, 3 * HOUR)).is_ok());
+        assert_eq!(watch.observe(at(far, 3 * HOUR), None), Err(doubt));
+        assert_eq!(watch.observe(at(far, 3 * HOUR), None), Err(doubt), "asking again is no confirmation");
+        assert!(watch.observe(at(START + 3 * HOUR, 3 * HOUR), None).is_ok());
         assert_eq!(watch.confirm(at(far, 3 * HOUR)).as_ms(), far);
-        assert!(watch.observe(at(far + HOUR, 4 * HOUR)).is_ok());
+        assert!(watch.observe(at(far + HOUR, 4 * HOUR), None).is_ok());
         // What was confirmed backwards is the mark, too.
         watch.confirm(at(START, 4 * HOUR));
         assert_eq!(watch.trusted_ms(), Some(START));
-        assert!(watch.observe(at(START + HOUR, 5 * HOUR)).is_ok());
+        assert!(watch.observe(at(START + HOUR, 5 * HOUR), None).is_ok());
     }
 
     #[test]
     fn small_leaps_do_not_add_up() {
         let mut watch = Watch::resume(None);
-        watch.observe(at(START, 0)).unwrap();
-        assert!(watch.observe(at(START + LEAP_MS, 0)).is_ok());
-        assert!(watch.observe(at(START + LEAP_MS + 1, 0)).is_err());
-        assert!(watch.observe(at(START + LEAP_MS + 1, 1)).is_ok());
+        watch.observe(at(START, 0), None).unwrap();
+        assert!(watch.observe(at(START + LEAP_MS, 0), None).is_ok());
+        assert!(watch.observe(at(START + LEAP_MS + 1, 0), None).is_err());
+        assert!(watch.observe(at(START + LEAP_MS + 1, 1), None).is_ok());
     }
 
     #[test]
     fn a_closed_database_remembers() {
         let mut watch = Watch::resume(Some(START));
         assert_eq!(
-            watch.observe(at(START + LEAP_MS + 1, 9)),
+            watch.observe(at(START + LEAP_MS + 1, 9), None),
             Err(Doubt::Leapt { expected_ms: START, now_ms: START + LEAP_MS + 1 })
         );
-        assert!(watch.observe(at(START - HOUR, 9)).is_err());
-        assert!(watch.observe(at(START + LEAP_MS, 9)).is_ok());
+        assert!(watch.observe(at(START - HOUR, 9), None).is_err());
+        assert!(watch.observe(at(START + LEAP_MS, 9), None).is_ok());
+    }
+
+    #[test]
+    fn a_closed_database_believes_half_of_its_shortest_window_and_a_running_one_a_day() {
+        let window = Window::from_ms(60 * LEAP_MS).ok();
+        for (closed_ms, is_believed) in [(30 * LEAP_MS, true), (30 * LEAP_MS + 1, false)] {
+            assert_eq!(Watch::resume(Some(START)).observe(at(START + closed_ms, 9), window).is_ok(), is_believed);
+        }
+        // A day is believed whatever the window, and what was believed once is the base of what follows.
+        let mut watch = Watch::resume(Some(START));
+        assert!(watch.observe(at(START + LEAP_MS, 9), Window::from_ms(HOUR).ok()).is_ok());
+        assert!(watch.observe(at(START + 2 * LEAP_MS + 1, 9), window).is_err());
+        assert!(watch.observe(at(START + 2 * LEAP_MS, 9), window).is_ok());
+    }
+
+    #[test]
+    fn errors_speak_of_days_and_hours() {
+        let short = |window_ms| Window::from_ms(window_ms).unwrap_err().to_string();
+        assert_eq!(short(HOUR / 2), "a retention window of 30 minutes is too short; the shortest is 1 hour");
+        let spans = [(0, "0 milliseconds"), (999, "999 milliseconds"), (1500, "1.5 seconds"), (LEAP_MS, "1 day")];
+        for (ms, text) in spans.into_iter().chain([(36 * HOUR, "1.5 days"), (20 * HOUR, "20 hours")]) {
+            assert_eq!(Span(ms).to_string(), text);
+        }
+        let doubt = Watch::resume(Some(START)).observe(at(START + 3 * LEAP_MS, 9), None).unwrap_err().to_string();
+        assert!(doubt.contains("3 days more"), "{doubt}");
     }
 
     proptest! {
@@ -282,7 +338,7 @@ mod tests {
                 if is_confirmed {
                     highest = watch.confirm(reading).as_ms();
                     answered = Some((highest, steady));
-                } else if let Ok(now) = watch.observe(reading) {
+                } else if let Ok(now) = watch.observe(reading, None) {
                     let (wall, then) = *answered.get_or_insert((now.as_ms(), steady));
                     prop_assert!(now.as_ms() <= wall + (steady - then) + LEAP_MS);
                     prop_assert!(now.as_ms() + SET_BACK_MS >= highest);
@@ -309,7 +365,7 @@ mod tests {
             let (mut watch, mut passed) = (Watch::resume(None), 0);
             for step in steps {
                 passed += step;
-                prop_assert!(watch.observe(at(START + passed, passed)).is_ok());
+                prop_assert!(watch.observe(at(START + passed, passed), None).is_ok());
             }
         }
 
@@ -317,7 +373,7 @@ mod tests {
         fn any_reading_is_judged_without_a_panic(trusted: Option<u64>, readings: Vec<(u64, u64)>) {
             let mut watch = Watch::resume(trusted);
             for (wall, steady) in readings {
-                let _ = watch.observe(at(wall, steady));
+                let _ = watch.observe(at(wall, steady), None);
             }
         }
     }

@@ -148,11 +148,13 @@ impl Recorded {
     }
 }
 
-/// An erasure that was acknowledged has destroyed every anchor but one, without waiting for a restart.
+/// An erasure or run of retention that was acknowledged has destroyed every anchor but one, without waiting for a restart.
 fn check_anchors(action: &Action, medium: &Medium) -> Result<(), String> {
     let anchors = medium.paths().filter(|path| path.starts_with("anchors/") && !path.contains("checkpoint-")).count();
     match action {
-        Action::Erase(_) | Action::Epoch if anchors != 1 => Err(format!("{anchors} anchors outlive an erasure")),
+        Action::Erase(_) | Action::Epoch | Action::Retain(_) if anchors != 1 => {
+            Err(format!("{anchors} anchors outlive an erasure"))
+        }
         _ => Ok(()),
     }
 }

@@ -226,7 +226,7 @@ fn files_of(tree: &Tree, kind: Kind) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Flips, cuts, zeroed sectors and bytes at the end.
-fn in_place(bytes: &[u8], rng: &mut StdRng) -> Vec<Damage> {
+pub(crate) fn in_place(bytes: &[u8], rng: &mut StdRng) -> Vec<Damage> {
     let length = bytes.len();
     let at_ends = |byte: &usize| length <= SMALL || *byte < ENDS.0 || *byte + ENDS.1 >= length;
     let mut all: Vec<Damage> =

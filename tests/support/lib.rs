@@ -7,8 +7,10 @@
 pub mod autopsy;
 pub mod backups;
 pub mod case;
+pub mod copied;
 pub mod crash;
 pub mod damage;
+pub mod damage_backup;
 pub mod damage_seen;
 pub mod decode;
 pub mod errors;

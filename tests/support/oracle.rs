@@ -19,6 +19,8 @@ pub struct Promise {
     pub states: Vec<State>,
     /// These owners were erased, and nothing of theirs was written since.
     pub erased: BTreeSet<u64>,
+    /// These records of `docs` went by retention, and were not written since.
+    pub expired: BTreeSet<u64>,
     /// So many erasures were answered, each with a receipt.
     pub receipts: usize,
 }
@@ -27,7 +29,7 @@ impl Promise {
     /// The promise of a store that holds `state`.
     #[must_use]
     pub fn of(state: State) -> Self {
-        Self { states: vec![state], erased: BTreeSet::new(), receipts: 0 }
+        Self { states: vec![state], erased: BTreeSet::new(), expired: BTreeSet::new(), receipts: 0 }
     }
 
     /// What is promised after `action` was acknowledged.
@@ -39,7 +41,11 @@ impl Promise {
         after.receipts += usize::from(matches!(action, Action::Erase(_) | Action::Epoch));
         match action {
             Action::Erase(owner) => after.erased.extend([*owner]),
-            Action::Put(ids, _) => after.erased.retain(|owner| ids.clone().all(|id| id % OWNERS != *owner)),
+            Action::Put(ids, _) => {
+                after.erased.retain(|owner| ids.clone().all(|id| id % OWNERS != *owner));
+                after.expired.retain(|id| !ids.contains(id));
+            }
+            Action::Retain(_) => after.expired.extend(self.ids().difference(&after.ids())),
             _ => {}
         }
         after
@@ -52,7 +58,13 @@ impl Promise {
         let mut states = self.states.clone();
         states.extend(after.states.into_iter().filter(|state| !self.states.contains(state)));
         let erased = self.erased.intersection(&after.erased).copied().collect();
-        Self { states, erased, receipts: self.receipts }
+        let expired = self.expired.intersection(&after.expired).copied().collect();
+        Self { states, erased, expired, receipts: self.receipts }
+    }
+
+    /// Every record that may be there.
+    fn ids(&self) -> BTreeSet<u64> {
+        self.states.iter().flat_map(State::values).flat_map(|records| records.keys().copied()).collect()
     }
 }
 
@@ -232,6 +244,9 @@ fn take_apart(medium: &Medium, promise: &Promise, nonces: &mut Nonces) -> Result
         if found.ids.iter().any(|id| owner(*id).as_ref() == Some(&name)) {
             return Err(format!("owner {erased} was erased, and a key that survives opens a record's id"));
         }
+    }
+    if let Some(id) = promise.expired.intersection(&found.ids).next() {
+        return Err(format!("record {id} is past its window, and a key that survives opens it"));
     }
     for (nonce, blob) in found.nonces {
         if *nonces.entry(nonce).or_insert(blob) != blob {

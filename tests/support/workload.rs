@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use engine::{Collection, Database, Environment, Error, Filter, Metric, Record, Settings};
+use engine::{Clock, Collection, Database, Environment, Error, Filter, Metric, Record, Settings, Window};
 use storage::backend::faulty::{Crash, Medium};
 use storage::backend::{Faulty, StorageBackend};
 
-use crate::world::{over, small_settings};
+use crate::world::{TickingClock, over, small_settings};
 
 /// The environment that everything happens in.
 pub const ENVIRONMENT: &str = "acme";
@@ -19,6 +19,8 @@ pub const COLLECTIONS: [&str; 2] = ["docs", "notes"];
 pub const DIMENSION: usize = 3;
 /// How many data subjects the records belong to, by id.
 pub const OWNERS: u64 = 5;
+/// Milliseconds of an hour.
+const HOUR: u64 = 60 * 60 * 1000;
 /// Records in a batch, at most.
 const BATCH_RECORDS_MAX: usize = 30;
 
@@ -49,6 +51,12 @@ pub enum Action {
     Step,
     /// Erases an owner everywhere.
     Erase(u64),
+    /// Has `docs` keep records for an hour only.
+    Keep,
+    /// The clock goes on by three hours.
+    Pass,
+    /// Removes what is past its window. Since the clock moved, records were written in this version and later ones.
+    Retain(u64),
     /// Replaces the anchor without destroying anybody's keys: an erasure of an entity that nothing is stored about.
     Epoch,
     /// Drops the collection `notes`.
@@ -111,7 +119,7 @@ pub fn all() -> Vec<Workload> {
 
 /// Each kind of work, alone.
 fn kinds() -> Vec<(&'static str, Vec<Action>)> {
-    use Action::{Compact, Create, Delete, Drop, Epoch, Erase, Flush, Put, Reopen, Step};
+    use Action::{Compact, Create, Delete, Drop, Epoch, Erase, Flush, Pass, Put, Reopen, Retain, Step};
     vec![
         ("put", vec![Put(60..61, 7)]),
         ("batch", vec![Put(50..75, 7)]),
@@ -122,6 +130,7 @@ fn kinds() -> Vec<(&'static str, Vec<Action>)> {
         ("step", vec![Put(50..76, 7), Step]),
         ("erase", vec![Erase(3)]),
         ("epoch", vec![Epoch]),
+        ("retain", vec![Pass, Put(100..108, 20), Retain(20)]),
         ("drop", vec![Drop, Create("notes")]),
         ("reopen", vec![Reopen]),
     ]
@@ -169,6 +178,7 @@ impl Action {
             Self::Put(ids, version) => Self::Put(ids.start + 7..ids.end + 3, version + 1),
             Self::Delete(ids) => Self::Delete(ids.start - 9..ids.end - 20),
             Self::Erase(owner) => Self::Erase((owner + 2) % OWNERS),
+            Self::Retain(version) => Self::Retain(version + 1),
             other => other.clone(),
         }
     }
@@ -190,7 +200,17 @@ impl Action {
                 after.extend([(ALIASED[*to], Records::new())]);
             }
             Self::Create(name) => after.extend([(*name, after.get(name).cloned().unwrap_or_default())]),
-            Self::Open | Self::Flush | Self::Compact | Self::Step | Self::Epoch | Self::Reopen => {}
+            Self::Retain(version) => {
+                after.entry("docs").and_modify(|records| records.retain(|_, written| *written >= *version));
+            }
+            Self::Open
+            | Self::Flush
+            | Self::Compact
+            | Self::Step
+            | Self::Epoch
+            | Self::Keep
+            | Self::Pass
+            | Self::Reopen => {}
         }
         after
     }
@@ -199,6 +219,7 @@ impl Action {
 /// An open store.
 pub struct Store {
     db: Option<Database>,
+    clock: Arc<TickingClock>,
     open: Box<dyn Fn() -> Result<Database, Error>>,
 }
 
@@ -210,12 +231,15 @@ impl Store {
     pub fn open(backend: Arc<dyn StorageBackend>, seed: u64) -> Result<Self, Error> {
         // Each opening draws its own randomness, as each process does.
         let opened = std::cell::Cell::new(0);
+        let clock = Arc::new(TickingClock::default());
+        let time = Arc::clone(&clock);
         let open = move || {
             opened.set(opened.get() + 1);
             let settings = Settings { batch_records_max: BATCH_RECORDS_MAX, ..small_settings() };
-            over(Arc::clone(&backend), seed.wrapping_mul(1000) + opened.get()).settings(settings).open()
+            let builder = over(Arc::clone(&backend), seed.wrapping_mul(1000) + opened.get()).settings(settings);
+            builder.clock(Arc::clone(&time) as Arc<dyn Clock>).open()
         };
-        let mut store = Self { db: None, open: Box::new(open) };
+        let mut store = Self { db: None, clock, open: Box::new(open) };
         store.reopen()?;
         Ok(store)
     }
@@ -268,6 +292,12 @@ impl Store {
             Action::Step => self.environment()?.step().map(drop),
             Action::Erase(owner) => self.environment()?.erase(owner_name(*owner)).run().map(drop),
             Action::Epoch => self.environment()?.erase("nobody").run().map(drop),
+            Action::Keep => self.docs()?.set_retention(Window::from_ms(HOUR).ok()),
+            Action::Pass => {
+                self.clock.pass(3 * HOUR);
+                Ok(())
+            }
+            Action::Retain(_) => self.environment()?.retain().run().map(drop),
             Action::Drop => self.environment()?.drop_collection("notes").map(drop),
             Action::Open => match &self.db {
                 Some(db) => db.environment(ENVIRONMENT).map(drop),
@@ -300,10 +330,11 @@ fn furnished(seed: u64) -> Result<(Medium, State), Error> {
     let disk = Faulty::new();
     let mut store = Store::open(Arc::new(disk.clone()), seed)?;
     let mut state = State::new();
-    use Action::{Create, Delete, Erase, Flush, Open, Put};
+    use Action::{Create, Delete, Erase, Flush, Keep, Open, Put};
     let history = [
         Open,
         Create("docs"),
+        Keep,
         Create("notes"),
         Put(0..30, 1),
         Put(90..95, 1),

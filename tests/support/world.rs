@@ -16,6 +16,13 @@ pub const ROOT_KEY: [u8; 32] = [7; 32];
 #[derive(Default)]
 pub struct TickingClock(AtomicU64);
 
+impl TickingClock {
+    /// Lets so many milliseconds pass.
+    pub fn pass(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
 impl Clock for TickingClock {
     fn now_ms(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)

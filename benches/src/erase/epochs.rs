@@ -68,7 +68,7 @@ pub fn measure(
             .push((SystemClock.now_us().saturating_sub(start) as f64 / 1e3, before.made_since(&Files::of(&keyring)?)));
         let before = Files::of(&keyring)?;
         let erasure = store.environment.erase(name(round % entities)).wait(Wait::Shred).run()?;
-        let ms = erasure.shredded_at.saturating_sub(erasure.hidden_at) as f64;
+        let ms = erasure.shredded_at.unwrap_or_default().saturating_sub(erasure.hidden_at) as f64;
         shredded.push((ms, before.made_since(&Files::of(&keyring)?)));
         while store.environment.step()? != Step::Idle {}
     }

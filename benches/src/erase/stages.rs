@@ -207,7 +207,7 @@ impl Course<'_> {
         let answered = SystemClock.now_us();
         let us = |ms: u64| ms.saturating_mul(1000).max(asked);
         let purged = erasure.purged_at.map_or(answered, us);
-        let (hidden, shredded) = (us(erasure.hidden_at), us(erasure.shredded_at));
+        let (hidden, shredded) = (us(erasure.hidden_at), us(erasure.shredded_at.unwrap_or_default()));
         let rebuilt = erasure.rebuilt_at.map_or(0, us);
         Ok((Times { idle, asked, hidden, shredded, purged, answered, rebuilt }, erasure.job))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use privacy::AnchorStore;
 
 use super::log::{Home, Trail};
-use super::mark::open_note;
+use super::mark::{is_of_earlier, open_note};
 use crate::error::{Error, Result};
 
 /// What stands before the names of files that were set aside.
@@ -43,6 +43,28 @@ impl Trail {
                 .map_err(|e| Error::io("the checkpoint of the audit log that was lost cannot be set aside", e))?;
         }
         Self::open(home)
+    }
+
+    /// Whether nothing was told yet in this log, and it is not the first that the environment has.
+    pub fn begins_anew(&self) -> Result<bool> {
+        if self.size() > 0 {
+            return Ok(false);
+        }
+        let names = self.home.dir.list().map_err(|e| Error::io("the audit log cannot be listed", e))?;
+        Ok(self.home.origin.lost() > 0 || names.iter().any(|name| name.starts_with(LOST)))
+    }
+
+    /// Sets the checkpoints of earlier logs aside in the anchor stores: one of a store that was away when this log began.
+    pub(super) fn set_earlier_aside(&self) -> Result<()> {
+        let key = self.verifying_key();
+        for store in &self.home.anchors {
+            let doing = "the checkpoint of an audit log that was lost cannot be set aside";
+            let kept = store.checkpoint().map_err(|e| Error::io(doing, e))?;
+            if kept.is_some_and(|note| is_of_earlier(&note, &self.home.origin, self.home.scope, &key)) {
+                store.set_checkpoint_aside().map_err(|e| Error::io(doing, e))?;
+            }
+        }
+        Ok(())
     }
 
     /// Puts what a log that could not be read has left out of the way of the one that begins, with its checkpoints. All

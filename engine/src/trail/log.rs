@@ -15,7 +15,7 @@ use storage::backend::Dir;
 use storage::sync::Mutex;
 
 use super::block::{self, AUDIT, BLOCK, BLOCK_HEIGHT, BlockWriter, Place, split, tree_of};
-use super::mark::{self, Mark, open_note};
+use super::mark::{self, Mark, is_of_earlier, open_note};
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -113,8 +113,9 @@ impl Trail {
         Self { home, book: Mutex::new(book) }
     }
 
-    /// Removes what a crash left of marks.
+    /// Removes what a crash left of marks, and makes room in the anchor stores for checkpoints of this log.
     pub fn settle(&self) -> Result<()> {
+        self.set_earlier_aside()?;
         mark::remove_unfinished(&self.home.dir, self.book.lock().signed)
     }
 
@@ -127,7 +128,9 @@ impl Trail {
         for store in &self.home.anchors {
             let kept =
                 store.checkpoint().map_err(|e| Error::io("the checkpoint in an anchor store cannot be read", e))?;
-            let Some(note) = kept else { continue };
+            let Some(note) = kept.filter(|note| !is_of_earlier(note, &self.home.origin, self.home.scope, &key)) else {
+                continue;
+            };
             let checkpoint = open_note(&note, &self.home.origin, &key)?;
             let book = self.book.lock();
             let root_at = |size| root_at(size, &mut |start, height| self.perfect(&book, start, height));

@@ -146,6 +146,14 @@ pub(super) fn open_note(note: &str, origin: &Origin, key: &VerifyingKey) -> Resu
     })
 }
 
+/// Whether a note is of a log that the environment had before `origin` and lost: signed by its key, under the name of then.
+/// It says nothing against the log that it has now.
+pub(super) fn is_of_earlier(note: &str, origin: &Origin, scope: Scope, key: &VerifyingKey) -> bool {
+    Origin::named_in(note, scope)
+        .filter(|named| named.lost() < origin.lost())
+        .is_some_and(|named| open_note(note, &named, key).is_ok())
+}
+
 fn context(scope: Scope, size: u64) -> SectionContext {
     SectionContext { scope, kind: SectionKind::AuditWatermark, file: size, place: 0 }
 }

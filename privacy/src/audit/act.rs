@@ -216,7 +216,7 @@ acts! {
         /// How many there are.
         count: u64,
     }
-    /// A sealed database was given its root key.
+    /// The environment was opened with a root key that shares gave.
     20 "keys.unsealed" Unsealed {}
     /// An API key was made.
     21 "apikey.created" ApiKeyCreated {
@@ -244,7 +244,7 @@ acts! {
     25 "retention.ran" RetentionRan {
         /// From which collection.
         collection: [u8; 16],
-        /// How many.
+        /// How many; none where its keys were of rows that were deleted or replaced before.
         count: u64,
     }
     /// The clock jumped; retention waits until someone confirms it.
@@ -370,6 +370,8 @@ acts! {
         /// The row of the ledger that says so.
         ledger: u64,
     }
+    /// The log before this one was lost or damaged. What is left of it is kept aside, and proves nothing any more.
+    46 "audit.lost" AuditLost {}
 }
 
 /// An act that a later version knows: its number and its fields as they were found.

@@ -40,6 +40,11 @@ impl Origin {
         Some(Origin::after(scope, lost)).filter(|origin| origin.as_str() == name)
     }
 
+    /// How many logs the environment had lost when it was given this name.
+    pub fn lost(&self) -> u64 {
+        self.0.splitn(4, '/').nth(3).and_then(|lost| lost.parse().ok()).unwrap_or_default()
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

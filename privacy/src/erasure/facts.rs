@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing here names a person, and every list that could tell an order is sorted.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decoder, Encoder};
 
 use super::subject::Subject;
@@ -47,8 +49,26 @@ pub struct Shredding {
     pub anchors: Vec<Grade>,
 }
 
-/// What purging did, in segments.
+/// What became of a segment that held rows of a job's entities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing that is known.
+    Due,
+    /// No row was left, so it was removed.
+    Emptied,
+    /// Replaced by one with an index built anew.
+    Rebuilt,
+    /// Replaced by one whose graph was repaired and waits to be rebuilt.
+    Repaired,
+}
+
+/// The segments that a job purges, by number. What becomes of one is noted before it is replaced, so that they are counted
+/// alike whether or not a crash comes between.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Segments(BTreeMap<u64, Fate>);
+
+/// What purging did, in segments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Purging {
     /// Rewritten without the entities, or removed.
     pub purged: u64,
@@ -135,6 +155,53 @@ impl Shredding {
             anchors.push(grade(d.u8()?)?);
         }
         if anchors.is_sorted() { Ok(Shredding { epoch, destroyed, anchors }) } else { Err(Malformed) }
+    }
+}
+
+impl Segments {
+    /// These segments, with which nothing was done yet.
+    pub fn of(numbers: impl IntoIterator<Item = u64>) -> Segments {
+        Segments(numbers.into_iter().map(|number| (number, Fate::Due)).collect())
+    }
+
+    /// Notes what becomes of a segment; whether it is one of these.
+    pub(super) fn note(&mut self, number: u64, fate: Fate) -> bool {
+        self.0.get_mut(&number).map(|noted| *noted = fate).is_some()
+    }
+
+    /// What purging did, where it left those that `is_left` says.
+    pub(super) fn purging(&self, is_left: impl Fn(u64) -> bool) -> Purging {
+        let mut done = Purging::default();
+        for (number, fate) in &self.0 {
+            match fate {
+                _ if is_left(*number) => {
+                    done.quarantined += 1;
+                    continue;
+                }
+                Fate::Due | Fate::Emptied => {}
+                Fate::Rebuilt => done.rebuilt += 1,
+                Fate::Repaired => done.repaired += 1,
+            }
+            done.purged += 1;
+        }
+        done
+    }
+
+    pub(super) fn write(&self, e: &mut Encoder<Sink>) -> Written {
+        e.array(self.0.len() as u64)?;
+        self.0.iter().try_for_each(|(number, fate)| e.array(2)?.u64(*number)?.u8(*fate as u8).map(drop))
+    }
+
+    pub(super) fn read(d: &mut Decoder<'_>) -> Result<Segments, Malformed> {
+        let mut found = BTreeMap::new();
+        for _ in 0..length(d)? {
+            fixed(d, 2)?;
+            let number = d.u64()?;
+            rising(found.last_key_value().map(|(last, _)| last), &number)?;
+            let fates = [Fate::Due, Fate::Emptied, Fate::Rebuilt, Fate::Repaired];
+            found.insert(number, *fates.get(usize::from(d.u8()?)).ok_or(Malformed)?);
+        }
+        Ok(Segments(found))
     }
 }
 

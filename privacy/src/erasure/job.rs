@@ -17,9 +17,9 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::facts::{Erased, Expired, Purging, Shredding, Stamp};
+use super::facts::{Erased, Expired, Fate, Purging, Segments, Shredding, Stamp};
 use super::subject::Subject;
-use crate::cbor::{Malformed, decoded, fixed, length, written};
+use crate::cbor::{Malformed, decoded, length, written};
 use crate::entity::EntityId;
 use crate::seal::{OpenError, Scope, SectionContext, SectionKind, open_section, seal_section};
 use crate::secret::SectionKey;
@@ -90,6 +90,8 @@ pub struct Job {
     reached: Vec<Stamp>,
     /// What shredding will do, or did.
     shredding: Option<Shredding>,
+    /// What it purges, once that is noted; jobs of earlier versions did not note it.
+    segments: Option<Segments>,
     purging: Option<Purging>,
     reason: Option<String>,
     /// What it hid, if it is about keys and not about people.
@@ -103,7 +105,8 @@ impl Job {
         let mut erased: Vec<Erased> = subjects.into_iter().map(|subject| Erased { subject, records: 0 }).collect();
         erased.sort_unstable();
         erased.dedup();
-        Job { number, begun, erased, reached: Vec::new(), shredding: None, purging: None, reason: None, expired: None }
+        let (reached, shredding, segments) = (Vec::new(), None, None);
+        Job { number, begun, erased, reached, shredding, segments, purging: None, reason: None, expired: None }
     }
 
     /// A job that destroys the keys named in `shredding`, whoever's they are, because what they open is past its window.
@@ -144,17 +147,24 @@ impl Job {
         Ok(())
     }
 
-    /// Notes what shredding will do; to be made durable before it is done. What was noted before is replaced.
+    /// Notes what shredding will do, and which segments hold rows of the entities; to be made durable before it is done.
+    /// What was noted before is replaced.
     ///
     /// # Errors
     /// [`JobError`], if another stage is due or the keys are out of order.
-    pub fn intend(&mut self, shredding: Shredding) -> Result<(), JobError> {
+    pub fn intend(&mut self, shredding: Shredding, segments: Segments) -> Result<(), JobError> {
         let (asked, due) = (Stage::Shredded, self.due());
         if due != Some(asked) {
             return Err(JobError::OutOfTurn { asked, due });
         }
         self.shredding = Some(in_order(shredding)?);
+        self.segments = Some(segments);
         Ok(())
+    }
+
+    /// Notes what becomes of a segment; to be made durable before it does. Whether the job purges that segment.
+    pub fn note(&mut self, segment: u64, fate: Fate) -> bool {
+        self.purging.is_none() && self.segments.as_mut().is_some_and(|segments| segments.note(segment, fate))
     }
 
     /// Notes that the keys are destroyed in every anchor store, as was intended.
@@ -168,13 +178,14 @@ impl Job {
         self.reach(Stage::Shredded, at)
     }
 
-    /// Notes that no live file holds a row of the entities.
+    /// Notes that no live file holds a row of the entities, but for damaged segments, of which `is_left` knows: what they
+    /// hold opens for nobody.
     ///
     /// # Errors
     /// [`JobError`], if another stage is due or the sequence went back.
-    pub fn purge(&mut self, at: Stamp, purging: Purging) -> Result<(), JobError> {
+    pub fn purge(&mut self, at: Stamp, is_left: impl Fn(u64) -> bool) -> Result<(), JobError> {
         self.reach(Stage::Purged, at)?;
-        self.purging = Some(purging);
+        self.purging = Some(self.segments.take().unwrap_or_default().purging(is_left));
         Ok(())
     }
 
@@ -333,10 +344,10 @@ fn encode_entities(entities: &[EntityId]) -> Zeroizing<Vec<u8>> {
 }
 
 /// `[format, begun, [stage, …], [[subject, records], …], [shredding]?, [purging]?, [reason]?,
-/// [[[collection, records], …]]?]`.
+/// [[[collection, records], …]]?, [[segment, fate], …]?]`; the last only between noting and purging.
 fn encode(job: &Job) -> Zeroizing<Vec<u8>> {
     written(|e| {
-        e.array(8)?.u64(FORMAT)?;
+        e.array(8 + job.segments.iter().len() as u64)?.u64(FORMAT)?;
         job.begun.write(e)?;
         e.array(job.reached.len() as u64)?;
         job.reached.iter().try_for_each(|stamp| stamp.write(e))?;
@@ -348,13 +359,14 @@ fn encode(job: &Job) -> Zeroizing<Vec<u8>> {
         e.array(job.reason.iter().len() as u64)?;
         job.reason.iter().try_for_each(|reason| e.str(reason).map(drop))?;
         e.array(job.expired.iter().len() as u64)?;
-        job.expired.iter().try_for_each(|expired| Expired::write_all(expired, e))
+        job.expired.iter().try_for_each(|expired| Expired::write_all(expired, e))?;
+        job.segments.iter().try_for_each(|segments| segments.write(e))
     })
 }
 
 fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
-    fixed(d, 8)?;
-    if d.u64()? != FORMAT {
+    let fields = length(d)?;
+    if !(8..=9).contains(&fields) || d.u64()? != FORMAT {
         return Err(Malformed);
     }
     let begun = Stamp::read(d)?;
@@ -364,6 +376,7 @@ fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
     let purging = if length(d)? == 0 { None } else { Some(Purging::read(d)?) };
     let reason = if length(d)? == 0 { None } else { Some(d.str()?.to_owned()) };
     let expired = if length(d)? == 0 { None } else { Some(Expired::read_all(d)?) };
+    let segments = if fields == 8 { None } else { Some(Segments::read(d)?) };
     let stages = reached.len();
     // What will be shredded is noted once the entities are hidden, and which keys are past their window at the start.
     let is_due = |shredding: &Option<Shredding>| match expired {
@@ -373,7 +386,8 @@ fn decode(number: u64, d: &mut Decoder<'_>) -> Result<Job, Malformed> {
     let is_told = is_due(&shredding) && (stages >= 1 || expired.as_ref().is_none_or(Vec::is_empty));
     let is_told = is_told && purging.is_some() == (stages >= 3);
     let is_forward = Stamp::are_forward([begun].into_iter().chain(reached.iter().copied()));
-    let job = Job { number, begun, erased, reached, shredding, purging, reason, expired };
+    let is_told = is_told && segments.as_ref().is_none_or(|_| purging.is_none() && shredding.is_some());
+    let job = Job { number, begun, erased, reached, shredding, segments, purging, reason, expired };
     if stages <= 4 && is_told && is_forward { Ok(job) } else { Err(Malformed) }
 }
 

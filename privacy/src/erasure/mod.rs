@@ -9,7 +9,7 @@ mod receipt;
 mod subject;
 mod view;
 
-pub use facts::{Erased, Expired, Purging, Shredding, Stamp};
+pub use facts::{Erased, Expired, Fate, Purging, Segments, Shredding, Stamp};
 pub use job::{Job, JobError, OpenJobError, Stage, open_entities, seal_entities};
 pub use receipt::{Receipt, ReceiptError, Signed, Statement, UnverifiedReceipt};
 pub use subject::Subject;

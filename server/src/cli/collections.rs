@@ -12,7 +12,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::indexes;
 use super::terminal::{table, word};
-use crate::json::Object;
+use crate::json::{KeptAnswer, Object};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -243,6 +243,8 @@ impl Described {
             ("records_max", most(info.limits.records_max.map(|most| most.to_string()))),
             ("payload_bytes_max", most(info.limits.payload_bytes_max.map(|most| most.to_string()))),
         ];
+        let kept = info.retention.map(|kept| KeptAnswer::from(kept).to_string());
+        facts.push(("retention", kept.unwrap_or_else(|| "for ever".into())));
         if self.segment_details.is_empty() {
             facts.push(("segments", "none yet".into()));
         }

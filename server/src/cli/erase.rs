@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use engine::{Receipt, Wait};
-use serde_json::json;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::json::{EraseAnswer, from_hex};
+use crate::json::{EraseAnswer, ErasePlanAnswer, from_hex};
 
 /// Arguments of `erase`.
 #[derive(clap::Args)]
@@ -75,13 +74,8 @@ pub fn run(context: &Context, mut args: Args) -> Result<(), Failure> {
     }
     let Some(mut erase) = erase else { return Err(Failure::Usage("name a data subject".into())) };
     if args.dry_run {
-        let plan = erase.dry_run()?;
-        let value = json!({ "records": plan.records, "segments": plan.segments, "keys": plan.keys });
-        let text = format!(
-            "{} records in {} segments would go, and {} keys. Nothing was changed.",
-            plan.records, plan.segments, plan.keys
-        );
-        context.terminal.show(&value, text)?;
+        let plan = ErasePlanAnswer::from(erase.dry_run()?);
+        context.terminal.show(&plan, &plan)?;
         return Ok(database.close()?);
     }
     if let Some(reason) = args.reason {

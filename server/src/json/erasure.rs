@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::{EntityId, Erasure, Salt, Subject};
+use engine::{EntityId, Erasure, ErasurePlan, Salt, Subject};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,8 +32,11 @@ pub struct EraseAnswer {
     segments_quarantined: u64,
     /// From here no read returned the entity. RFC 3339, UTC, like all times.
     hidden_at: String,
-    /// From here its keys were gone.
-    shredded_at: String,
+    /// From here its keys were gone in every anchor store; null while that is pending.
+    shredded_at: Option<String>,
+    /// Why the keys are not destroyed yet, above all an anchor store or a keyring mirror that is away: no read returns the
+    /// entity, and the server tries again by itself. Null where nothing is pending.
+    pending: Option<String>,
     /// From here its ciphertext was gone from the live files; null while the disk has no room to rewrite them.
     purged_at: Option<String>,
     /// From here no index showed that the entity was ever there; null while one waits to be rebuilt, which the
@@ -57,6 +60,32 @@ pub struct ErasedAnswer {
     /// 32 bytes in hex, given this once and stored nowhere: whoever has them and the id can tell that the receipt is about
     /// that id.
     salt: String,
+}
+
+/// What an erasure would do.
+#[derive(Serialize, ToSchema)]
+pub struct ErasePlanAnswer {
+    /// True: nothing was done.
+    dry_run: bool,
+    /// Live records that would go.
+    records: u64,
+    /// Segments that hold rows of the entities, dead ones included, or may hold some.
+    segments: u64,
+    /// Keys that would be destroyed.
+    keys: u64,
+}
+
+impl From<ErasurePlan> for ErasePlanAnswer {
+    fn from(ErasurePlan { records, segments, keys }: ErasurePlan) -> Self {
+        Self { dry_run: true, records, segments, keys }
+    }
+}
+
+impl fmt::Display for ErasePlanAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, segments, keys, .. } = self;
+        write!(f, "{records} records in {segments} segments would go, and {keys} keys. Nothing was changed.")
+    }
 }
 
 impl EraseAnswer {
@@ -84,7 +113,8 @@ impl EraseAnswer {
             indexes_repaired: erasure.indexes_repaired,
             segments_quarantined: erasure.segments_quarantined,
             hidden_at: rfc3339(erasure.hidden_at),
-            shredded_at: rfc3339(erasure.shredded_at),
+            shredded_at: erasure.shredded_at.map(rfc3339),
+            pending: erasure.pending.clone(),
             purged_at: erasure.purged_at.map(rfc3339),
             rebuilt_at: erasure.rebuilt_at.map(rfc3339),
             completed_at: erasure.completed_at.map(rfc3339),
@@ -106,9 +136,12 @@ impl fmt::Display for EraseAnswer {
             writeln!(f, "segments damaged  {}, with rows that nothing opens any more", self.segments_quarantined)?;
         }
         writeln!(f, "hidden            {}", self.hidden_at)?;
-        writeln!(f, "keys shredded     {}", self.shredded_at)?;
         let when = |time: &Option<String>, otherwise: &str| time.clone().unwrap_or_else(|| otherwise.to_owned());
-        let no_room = "once the disk has room";
+        if let Some(pending) = &self.pending {
+            writeln!(f, "KEYS NOT DESTROYED YET: {pending}; upkeep tries again while the database is open")?;
+        }
+        let no_room = if self.pending.is_some() { "once the keys are destroyed" } else { "once the disk has room" };
+        writeln!(f, "keys shredded     {}", when(&self.shredded_at, "pending"))?;
         writeln!(f, "bytes purged      {}", when(&self.purged_at, no_room))?;
         let waiting = if self.purged_at.is_some() { "by upkeep, while the database is open" } else { no_room };
         writeln!(f, "indexes as new    {}", when(&self.rebuilt_at, waiting))?;

@@ -20,7 +20,7 @@ mod time;
 
 pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, PrunedAnswer, RestoreAnswer};
 pub use consent::ConsentAnswer;
-pub use erasure::EraseAnswer;
+pub use erasure::{EraseAnswer, ErasePlanAnswer};
 pub use explain::ExplainAnswer;
 pub use hex::from_hex;
 pub use hold::{HoldAnswer, HoldsAnswer};
@@ -28,6 +28,6 @@ pub use payload::Payload;
 pub use portable::PortableRecord;
 pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
-pub use retention::{ClockAnswer, RetentionAnswer, WindowAnswer, WindowsAnswer};
+pub use retention::{ClockAnswer, KeptAnswer, RetentionAnswer, WindowAnswer, WindowsAnswer};
 pub use strict::{JsonError, Object, parse};
 pub use time::{AsOfAnswer, millis, rfc3339};

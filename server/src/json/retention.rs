@@ -2,11 +2,37 @@
 
 use std::fmt;
 
-use engine::{CollectionInfo, ExpiredRecords, RetentionPlan, RetentionRun};
+use engine::{CollectionInfo, ExpiredRecords, Retention, RetentionPlan, RetentionRun};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::time::rfc3339;
+
+/// A window of retention.
+#[derive(Serialize, ToSchema)]
+pub struct KeptAnswer {
+    /// The window in milliseconds.
+    window_ms: u64,
+    /// Since when there is one: what was stored before counts from then. RFC 3339, UTC.
+    since: String,
+}
+
+impl From<Retention> for KeptAnswer {
+    fn from(Retention { window_ms, since_ms }: Retention) -> Self {
+        Self { window_ms, since: rfc3339(since_ms) }
+    }
+}
+
+impl fmt::Display for KeptAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.window_ms as f64 / 3_600_000.0;
+        if hours >= 48.0 {
+            write!(f, "{} days, since {}", hours / 24.0, self.since)
+        } else {
+            write!(f, "{hours} hours, since {}", self.since)
+        }
+    }
+}
 
 /// How long one collection keeps a record after its last write.
 #[derive(Serialize, ToSchema)]
@@ -21,7 +47,7 @@ pub struct WindowAnswer {
 
 impl From<CollectionInfo> for WindowAnswer {
     fn from(info: CollectionInfo) -> Self {
-        let (window_ms, since) = info.retention.map(|kept| (kept.window_ms, rfc3339(kept.since_ms))).unzip();
+        let (window_ms, since) = info.retention.map(KeptAnswer::from).map(|kept| (kept.window_ms, kept.since)).unzip();
         Self { collection: info.name, window_ms, since }
     }
 }
@@ -61,6 +87,8 @@ pub struct RetentionAnswer {
     hidden_at: Option<String>,
     /// From here on no copy of any file opens for it.
     shredded_at: Option<String>,
+    /// Why the keys are not destroyed yet, above all an anchor store or a keyring mirror that is away; null where they are.
+    pending: Option<String>,
     /// From here on no live file holds a row of it; null while the disk has no room to write what is left anew.
     purged_at: Option<String>,
 }
@@ -81,6 +109,7 @@ impl From<RetentionRun> for RetentionAnswer {
             segments_purged: ran.segments_purged,
             hidden_at: ran.hidden_at.map(rfc3339),
             shredded_at: ran.shredded_at.map(rfc3339),
+            pending: ran.pending,
             purged_at: ran.purged_at.map(rfc3339),
         }
     }
@@ -97,6 +126,7 @@ impl From<RetentionPlan> for RetentionAnswer {
             segments_purged: 0,
             hidden_at: None,
             shredded_at: None,
+            pending: None,
             purged_at: None,
         }
     }
@@ -121,7 +151,7 @@ impl fmt::Display for WindowAnswer {
         let name = &self.collection;
         match (self.window_ms, &self.since) {
             (Some(window_ms), Some(since)) => {
-                write!(f, "{name}: {} hours, since {since}", window_ms as f64 / 3_600_000.0)
+                write!(f, "{name}: {}", KeptAnswer { window_ms, since: since.clone() })
             }
             _ => write!(f, "{name}: for ever"),
         }
@@ -139,6 +169,9 @@ impl fmt::Display for RetentionAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let did = if self.dry_run { "would be removed" } else { "removed" };
         write!(f, "{} records {did}, {} keys destroyed", self.records_removed, self.keys_destroyed)?;
+        if let Some(pending) = &self.pending {
+            write!(f, "; KEYS NOT DESTROYED YET: {pending}; upkeep tries again while the database is open")?;
+        }
         if self.entities_held > 0 {
             write!(f, "; {} entities are held and keep theirs", self.entities_held)?;
         }

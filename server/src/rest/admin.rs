@@ -7,14 +7,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use engine::{Environment, Erase, Wait};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
 use super::error::{Problem, Refusal, Refused};
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::{EraseAnswer, ReceiptAnswer, from_hex};
+use crate::json::{EraseAnswer, ErasePlanAnswer, ReceiptAnswer, from_hex};
 
 /// Whom to erase.
 #[derive(Deserialize, ToSchema)]
@@ -33,6 +33,19 @@ pub struct EraseBody {
     /// When to answer.
     #[serde(default)]
     wait: WaitBody,
+    /// Whether to tell what would go, and do nothing; false if absent.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What an erasure did, or would do.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum EraseOutcome {
+    /// It was done.
+    Done(Box<EraseAnswer>),
+    /// It was asked what it would do.
+    Planned(ErasePlanAnswer),
 }
 
 /// When an erasure is answered.
@@ -89,9 +102,9 @@ pub async fn delete_export(
     erase(app, tenant, EraseBody::of("export".into(), query?.0)).await
 }
 
-/// Erases an entity whose id stands in the body, where no proxy logs it.
+/// Erases an entity whose id stands in the body, where no proxy logs it, or tells what would go.
 #[utoipa::path(post, operation_id = "erase_entity_in_body", path = "/v1/admin/entity/erase", tag = "admin", params(Header), request_body = EraseBody,
-    responses((status = 200, description = "erased", body = EraseAnswer), Refused))]
+    responses((status = 200, description = "what was erased, or would be", body = EraseOutcome), Refused))]
 pub async fn post(State(app): State<App>, tenant: Tenant, Body(body): Body<EraseBody>) -> Result<Response, Problem> {
     erase(app, tenant, body).await
 }
@@ -116,7 +129,8 @@ pub async fn receipt(
 
 impl EraseBody {
     fn of(entity: String, query: EraseQuery) -> Self {
-        Self { entity: Some(entity), entities: Vec::new(), reason: None, salts: Vec::new(), wait: query.wait }
+        let (entity, wait) = (Some(entity), query.wait);
+        Self { entity, entities: Vec::new(), reason: None, salts: Vec::new(), wait, dry_run: false }
     }
 }
 
@@ -136,11 +150,16 @@ async fn erase(app: App, tenant: Tenant, body: EraseBody) -> Result<Response, Pr
         let environment = tenant.open(database)?;
         let erase = erasing(&environment, &entities, &salts);
         let mut erase = erase.ok_or_else(|| Problem::new(Refusal::InvalidBody, "name an entity"))?.wait(wait);
+        if body.dry_run {
+            let plan = ErasePlanAnswer::from(erase.dry_run()?);
+            return Ok(answer(StatusCode::OK, &EraseOutcome::Planned(plan)));
+        }
         if let Some(reason) = body.reason {
             erase = erase.reason(reason);
         }
         let erasure = erase.run()?;
-        Ok(answer(StatusCode::OK, &EraseAnswer::new(&entities, &erasure)))
+        let erased = Box::new(EraseAnswer::new(&entities, &erasure));
+        Ok(answer(StatusCode::OK, &EraseOutcome::Done(erased)))
     })
     .await
 }

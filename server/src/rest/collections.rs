@@ -14,7 +14,7 @@ use super::indexes::IndexAnswer;
 use super::rules::{LimitsShape, SchemaShape};
 use super::state::App;
 use super::tenant::{Header, Tenant};
-use crate::json::Object;
+use crate::json::{KeptAnswer, Object};
 
 /// A vector space to make.
 #[derive(Deserialize, ToSchema)]
@@ -82,6 +82,9 @@ pub struct CollectionAnswer {
     /// How much it may hold.
     #[schema(value_type = LimitsShape)]
     limits: Limits,
+    /// How long it keeps a record after its last write; absent if for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<KeptAnswer>,
     /// Its segments, oldest first, where one collection is described.
     #[serde(skip_serializing_if = "Option::is_none")]
     segment_details: Option<Vec<SegmentAnswer>>,
@@ -167,6 +170,7 @@ impl From<CollectionInfo> for CollectionAnswer {
             payload_indexes: info.payload_indexes.into_iter().map(IndexAnswer::from).collect(),
             schema: info.schema,
             limits: info.limits,
+            retention: info.retention.map(KeptAnswer::from),
             segment_details: None,
         }
     }

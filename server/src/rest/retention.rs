@@ -60,7 +60,8 @@ pub async fn put(State(app): State<App>, tenant: Tenant, Body(body): Body<Window
 }
 
 /// Removes what is past its window, as the server does by itself every hour, or tells what would go. It is refused while
-/// the clock is doubted, because it ran back or leapt by more than a day.
+/// the clock is doubted, because it ran back or leapt by more than a day; or, while the server was down, by more than half
+/// of the shortest window.
 #[utoipa::path(post, operation_id = "run_retention", path = "/v1/admin/retention", tag = "admin", params(Header),
     request_body = RetentionBody,
     responses((status = 200, description = "what went, or would go", body = RetentionAnswer), Refused))]

@@ -20,7 +20,22 @@ fn shredding() -> Shredding {
     Shredding { epoch: 7, destroyed: vec![KeyId([3; 16]), KeyId([4; 16])], anchors }
 }
 
-const PURGING: Purging = Purging { purged: 5, rebuilt: 3, repaired: 1, quarantined: 1 };
+/// Six segments, of which nothing is known yet.
+fn segments() -> Segments {
+    Segments::of(1..=6)
+}
+
+/// Notes the fate of all but two of them, and purges all but one.
+fn purged(job: &mut Job, at: Stamp) -> Result<(), JobError> {
+    for (segment, fate) in [(1, Fate::Rebuilt), (2, Fate::Rebuilt), (3, Fate::Repaired), (4, Fate::Emptied)] {
+        // What was begun anew after a crash replaces what was noted before it.
+        job.note(segment, Fate::Repaired);
+        job.note(segment, fate);
+    }
+    job.purge(at, |segment| segment == 6)
+}
+
+const PURGING: Purging = Purging { purged: 5, rebuilt: 2, repaired: 1, quarantined: 1 };
 
 fn begun() -> Job {
     Job::begin(9, at(1000, 50), [[2; 32], [1; 32], [2; 32]].map(Subject::from_bytes))
@@ -40,12 +55,17 @@ fn ask(job: &mut Job, stage: Stage, at: Stamp) -> Result<(), JobError> {
         Stage::Hidden => job.hide(at, |subject| u64::from(subject.as_bytes()[0])),
         Stage::Shredded => {
             let mut next = job.clone();
-            next.intend(shredding())?;
+            next.intend(shredding(), segments())?;
             next.shred(at)?;
             *job = next;
             Ok(())
         }
-        Stage::Purged => job.purge(at, PURGING),
+        Stage::Purged => {
+            let mut next = job.clone();
+            purged(&mut next, at)?;
+            *job = next;
+            Ok(())
+        }
         Stage::Rebuilt => job.rebuild(at),
     }
 }
@@ -74,7 +94,7 @@ fn keys_out_of_order_are_refused() {
     job.hide(at(1000, 50), |_| 0).unwrap();
     for destroyed in [vec![KeyId([4; 16]), KeyId([3; 16])], vec![KeyId([3; 16]); 2]] {
         let before = job.clone();
-        assert_eq!(job.intend(Shredding { destroyed, ..shredding() }), Err(JobError::Keys));
+        assert_eq!(job.intend(Shredding { destroyed, ..shredding() }, segments()), Err(JobError::Keys));
         assert_eq!(job, before);
     }
 }
@@ -101,16 +121,21 @@ fn a_job_about_keys_knows_them_from_the_start() {
 #[test]
 fn what_is_destroyed_is_noted_before() {
     let mut job = begun().with_reason(Some("request 882".into()));
-    assert!(matches!(job.intend(shredding()), Err(JobError::OutOfTurn { .. })));
+    assert!(matches!(job.intend(shredding(), segments()), Err(JobError::OutOfTurn { .. })));
     job.hide(at(1000, 50), |_| 0).unwrap();
     assert_eq!(job.shred(at(1001, 50)), Err(JobError::Unintended));
-    job.intend(Shredding { epoch: 6, ..shredding() }).unwrap();
-    job.intend(shredding()).unwrap();
+    job.intend(Shredding { epoch: 6, ..shredding() }, segments()).unwrap();
+    job.intend(shredding(), segments()).unwrap();
+    assert!(job.note(3, Fate::Rebuilt) && !job.note(7, Fate::Rebuilt));
     assert_eq!((job.shredding(), job.due()), (None, Some(Stage::Shredded)));
     let (rng, key) = (&mut StdRng::seed_from_u64(1), SectionKey::from_bytes([1; 32]));
     let mut found = Job::open(&key, SCOPE, 9, &job.seal(&key, SCOPE, rng)).unwrap();
     assert_eq!((found.intended().unwrap().epoch, found.reason()), (7, Some("request 882")));
     found.shred(at(1002, 50)).unwrap();
+    assert_eq!(found, {
+        job.shred(at(1002, 50)).unwrap();
+        job
+    });
     assert_eq!(found.shredding().unwrap().destroyed, shredding().destroyed);
 }
 

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::facts::{Fate, Segments};
 use super::*;
 use crate::audit::{Actor, Entry, Log, Source};
 use crate::secret::KeyId;
@@ -31,9 +32,12 @@ fn job() -> Job {
     let mut job = Job::begin(9, stamp(10), subjects);
     job.hide(stamp(11), |subject| if *subject == subjects[0] { 3 } else { 4 }).unwrap();
     let (destroyed, anchors) = (vec![KeyId([3; 16]), KeyId([4; 16])], vec![Grade::External, Grade::OtherVolume]);
-    job.intend(Shredding { epoch: 6, destroyed, anchors }).unwrap();
+    job.intend(Shredding { epoch: 6, destroyed, anchors }, Segments::of(0..6)).unwrap();
     job.shred(stamp(12)).unwrap();
-    job.purge(stamp(13), Purging { purged: 5, rebuilt: 3, repaired: 1, quarantined: 1 }).unwrap();
+    for (segment, fate) in [(0, Fate::Rebuilt), (1, Fate::Rebuilt), (2, Fate::Rebuilt), (3, Fate::Repaired)] {
+        assert!(job.note(segment, fate));
+    }
+    job.purge(stamp(13), |segment| segment == 5).unwrap();
     job
 }
 

@@ -5,6 +5,13 @@ use super::*;
 #[tokio::test]
 async fn an_erased_entity_is_gone() {
     let server = Server::with_docs(Config::default()).await;
+    let plan = json!({"entities": ["ada", "bob"], "dry_run": true});
+    let (status, planned) = server.ask(Method::POST, "/v1/admin/entity/erase", plan).await;
+    assert_eq!(
+        (status, &planned["dry_run"], &planned["records"]),
+        (StatusCode::OK, &json!(true), &json!(2)),
+        "{planned}"
+    );
     let (status, answer) = server.ask(Method::DELETE, "/v1/admin/entity/ada", Value::Null).await;
     assert_eq!((status, &answer["entity_id"], &answer["records_deleted"]), (StatusCode::OK, &json!("ada"), &json!(1)));
     for time in ["hidden_at", "shredded_at", "purged_at", "rebuilt_at", "completed_at"] {

@@ -125,6 +125,25 @@ async fn wrong_shares_are_refused_and_leave_the_server_sealed() {
     assert!(!sealed.is_sealed().await);
 }
 
+/// An environment that is not there would be made under whatever key came, beside others that this key does not open.
+#[tokio::test(start_paused = true)]
+async fn a_strange_key_makes_nothing_beside_what_it_does_not_open() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("data");
+    let database = Database::builder(&path).root_key(RootKey::bytes([7; 32])).open().unwrap();
+    database.environment("elsewhere").unwrap();
+    database.close().unwrap();
+    let at = path.clone();
+    let open = move |root_key| Database::builder(&at).root_key(root_key).create(false).open();
+    let routes = router(App::sealed(open, Config::default()));
+    let sealed = Sealed { server: Unopened { data, routes }, shares: split(8, 2, 2) };
+    assert_eq!(sealed.give(&sealed.shares[0]).await, told(Some(2), 1, true));
+    is_problem(&sealed.give(&sealed.shares[1]).await, 409, "wrong_share");
+    assert!(sealed.is_sealed().await);
+    let database = Database::builder(&path).root_key(RootKey::bytes([7; 32])).open().unwrap();
+    assert_eq!(database.environments().unwrap(), ["elsewhere"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_share_keeps_the_next_one_waiting() {
     let sealed = Sealed::new(2, 2).await;
