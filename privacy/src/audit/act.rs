@@ -354,6 +354,11 @@ acts! {
         /// The number of the oldest that stays.
         first: u64,
     }
+    /// An API key was given another secret.
+    44 "apikey.rotated" ApiKeyRotated {
+        /// Its public part.
+        key: Name,
+    }
 }
 
 /// An act that a later version knows: its number and its fields as they were found.

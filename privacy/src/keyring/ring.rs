@@ -16,7 +16,7 @@ use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
 use crate::retention::Until;
 use crate::seal::Scope;
-use crate::secret::{Blind, Dek, KeyId, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
+use crate::secret::{Blind, Dek, KeyId, OrderKey, Pepper, RotationSeed, SectionKey, SigningKey, TagKey};
 
 /// All keys of one environment at one epoch. Cloning is cheap and shares the keys; a clone kept beyond an epoch
 /// keeps what that epoch removed in memory, so hold one no longer than a request.
@@ -128,6 +128,11 @@ impl Keyring {
     /// The seed of a collection's secret rotation, derived from a durable key.
     pub fn rotation_seed(&self, collection: [u8; 16]) -> RotationSeed {
         self.durable.rotation.of_collection(&collection)
+    }
+
+    /// What secrets of API keys are hashed under. Derived from a durable key: no epoch makes keys unknown.
+    pub fn pepper(&self) -> Pepper {
+        self.durable.tags.pepper()
     }
 
     /// The tag of an entity in this environment, known or not.

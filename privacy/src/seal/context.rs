@@ -102,6 +102,8 @@ pub enum SectionKind {
     Holds = 16,
     /// What a backup holds.
     Backup = 17,
+    /// Who may do what: API keys and roles.
+    Access = 18,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.
