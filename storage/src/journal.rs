@@ -26,16 +26,19 @@ pub enum Subject {
     Consent,
     /// Whose data must not be erased yet.
     Holds,
+    /// Who may do what: API keys and roles.
+    Access,
 }
 
 impl Subject {
     /// Every subject there is.
-    pub const ALL: [Subject; 2] = [Subject::Consent, Subject::Holds];
+    pub const ALL: [Subject; 3] = [Subject::Consent, Subject::Holds, Subject::Access];
 
     fn name(self) -> &'static str {
         match self {
             Self::Consent => "consent",
             Self::Holds => "holds",
+            Self::Access => "access",
         }
     }
 
@@ -43,6 +46,7 @@ impl Subject {
         match self {
             Self::Consent => (LogKind::Consent, SectionKind::Consent),
             Self::Holds => (LogKind::Holds, SectionKind::Holds),
+            Self::Access => (LogKind::Access, SectionKind::Access),
         }
     }
 

@@ -20,8 +20,9 @@ use crate::journal::{Mark, Subject};
 use crate::numbered::{Numbered, NumberedError};
 
 /// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
-/// aliases, format 3 neither revoked consent nor holds, format 4 no clock; they are otherwise the same.
-pub const FORMAT: u16 = 5;
+/// aliases, format 3 neither revoked consent nor holds, format 4 no clock, format 5 no book of API
+/// keys; they are otherwise the same.
+pub const FORMAT: u16 = 6;
 
 const FILE: Numbered = Numbered { magic: b"lethman\0", format: FORMAT, kind: SectionKind::Manifest };
 /// No file of a segment is longer (256 TiB), so that lengths can be added up.
@@ -61,6 +62,9 @@ pub struct Manifest {
     /// was kept for a time only.
     #[n(9)]
     pub trusted_ms: Option<u64>,
+    /// Where it is written who may do what; only where a database keeps its API keys.
+    #[n(10)]
+    pub access: Option<Mark>,
 }
 
 /// A collection and its segments.
@@ -181,6 +185,7 @@ impl Manifest {
             consent: None,
             holds: None,
             trusted_ms: None,
+            access: None,
         }
     }
 
@@ -189,6 +194,7 @@ impl Manifest {
         match subject {
             Subject::Consent => self.consent,
             Subject::Holds => self.holds,
+            Subject::Access => self.access,
         }
     }
 
@@ -197,6 +203,7 @@ impl Manifest {
         match subject {
             Subject::Consent => &mut self.consent,
             Subject::Holds => &mut self.holds,
+            Subject::Access => &mut self.access,
         }
     }
 

@@ -42,7 +42,7 @@ prop_compose! {
     fn manifests()(
         number in 1..=NUMBER_MAX, logs in prop::collection::btree_set(0u64..50, 0..4),
         mut collections in prop::collection::vec(collections(), 0..4), consent in marks(), holds in marks(),
-        trusted_ms: Option<u64>,
+        access in marks(), trusted_ms: Option<u64>,
     ) -> Manifest {
         let mut next_segment = 1;
         for segment in collections.iter_mut().flat_map(|collection| &mut collection.segments) {
@@ -51,7 +51,7 @@ prop_compose! {
         }
         let logs = logs.into_iter().collect();
         let base = Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, ..Manifest::first() };
-        Manifest { logs, collections, consent, holds, trusted_ms, ..base }
+        Manifest { logs, collections, consent, holds, access, trusted_ms, ..base }
     }
 }
 
@@ -96,6 +96,7 @@ fn small() -> Manifest {
         consent: Some(Mark { number: 1, frames: 2 }),
         holds: Some(Mark { number: 7, frames: 1 }),
         trusted_ms: Some(9),
+        access: Some(Mark { number: 2, frames: 3 }),
     }
 }
 
@@ -186,16 +187,17 @@ fn a_newer_format_says_so() {
 
 /// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired. Format
 /// 3 adds a field to collections that have aliases, format 4 two to environments where consent was revoked or somebody is
-/// held, format 5 one to those that keep something for a time only, and they change nothing in others.
+/// held, format 5 one to those that keep something for a time only, format 6 one where API keys are kept, and they change
+/// nothing in others.
 #[test]
 fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let dir = dir();
-    let small = || Manifest { consent: None, holds: None, trusted_ms: None, ..small() };
+    let small = || Manifest { consent: None, holds: None, access: None, trusted_ms: None, ..small() };
     let plaintext = minicbor::to_vec(small()).unwrap();
     assert_eq!(plaintext[0], 0x87, "no field where nobody revoked");
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];
     assert!(plaintext.windows(segment.len()).any(|window| window == segment), "{plaintext:x?}");
-    for (format, opens) in [(0, false), (1, true), (2, true), (3, true), (4, true), (FORMAT, true)] {
+    for (format, opens) in [(0, false), (1, true), (2, true), (3, true), (4, true), (5, true), (FORMAT, true)] {
         let older = Numbered { format, ..FILE };
         dir.write_new(&file_name(3), &older.seal(3, (&key(1), SCOPE), &plaintext, &mut rng(1))).unwrap();
         assert_eq!(newest(&dir).ok().flatten(), opens.then(small), "format {format}");
