@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use privacy::dp::ledger::{Account, Debit, QueryHash};
 use privacy::dp::{Contribution, NoiseName, Question, Sum};
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::filter::{Filter, Path, Scalar, scalars};
 use crate::gather::{Opening, Spot, each_owner};
 use crate::inquiry::{Grouped, Inquiry, Reading};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::read::{on_stable_view, payload};
 use crate::released::{Released, ReleasedGroup};
 use crate::snapshot::View;
@@ -38,7 +39,7 @@ pub(crate) fn release(
     inquiry: &Inquiry,
     is_refreshed: bool,
 ) -> Result<Released> {
-    permit.check(Action::Aggregate)?;
+    env.admit_in(permit, Permission::AggregateDp, &state.name)?;
     env.check_open()?;
     let key = env.keys.read().ledger_key();
     let query = QueryHash::of(&key, &inquiry.canonical);

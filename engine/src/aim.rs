@@ -13,8 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::example::{Example, Near};
+use crate::filter::Filter;
+use crate::permit::Permit;
 use crate::query::SearchQuery;
-use crate::read::vector_of;
+use crate::read::{find, is_shown, vector_of};
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -22,6 +24,8 @@ use crate::state::{CollectionState, EnvironmentState};
 pub(crate) struct Aimed<'a> {
     pub query: &'a SearchQuery<'a>,
     pub vector: &'a [f32],
+    /// Which records may be hits: what the caller asked for of what the permit shows.
+    pub filter: Option<&'a Filter>,
 }
 
 /// The vector that a search goes by.
@@ -67,7 +71,7 @@ pub(crate) fn check(env: &EnvironmentState, state: &CollectionState, near: &Near
 pub(crate) fn aim<'a>(
     env: &EnvironmentState,
     state: &CollectionState,
-    near: &Near<'a>,
+    (permit, near): (&Permit, &Near<'a>),
     view: &View,
     hidden: &[SegmentView],
 ) -> Result<Aim<'a>> {
@@ -76,7 +80,7 @@ pub(crate) fn aim<'a>(
         Near::Examples { like, unlike } => (like, unlike),
     };
     let read = |examples: &[Example], name: &str| -> Result<Vec<Zeroizing<Vec<f32>>>> {
-        let vector = |(at, example)| read(env, state, (view, hidden), example, &format!("{name}[{at}]"));
+        let vector = |(at, example)| read(env, state, (permit, view, hidden), example, &format!("{name}[{at}]"));
         examples.iter().enumerate().map(vector).collect()
     };
     let (mut like, unlike) = (read(like, "examples")?, read(unlike, "unlike")?);
@@ -95,14 +99,20 @@ pub(crate) fn aim<'a>(
 fn read(
     env: &EnvironmentState,
     state: &CollectionState,
-    (view, hidden): (&View, &[SegmentView]),
+    (permit, view, hidden): (&Permit, &View, &[SegmentView]),
     example: &Example,
     name: &str,
 ) -> Result<Zeroizing<Vec<f32>>> {
     let vector = match example {
         Example::Vector(vector) => Zeroizing::new(vector.clone()),
-        Example::Id(id) => vector_of(env, view, hidden, id)?
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{name} is no record here")))?,
+        // How near others are to a record tells of it: one that the permit does not show is not there.
+        Example::Id(id) => match permit.subjects() {
+            Some(_) => find(env, view, hidden, id)?
+                .filter(|record| is_shown(permit, record))
+                .map(|record| Zeroizing::new(record.vector)),
+            None => vector_of(env, view, hidden, id)?,
+        }
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{name} is no record here")))?,
     };
     let unusable = |e| Error::with(ErrorKind::Invalid, format!("{name}: the vector is not usable"), e);
     state.metric.check(&vector, state.space.dimension()).map_err(unusable)?;

@@ -3,13 +3,14 @@
 //! One manifest takes a name from one collection and gives it to another, so that at no moment, not after a crash either,
 //! it stands for none or for both. Whoever has found a collection by the name keeps that one.
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use serde::Serialize;
 use storage::manifest::Manifest;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 
 /// Aliases that one collection may have.
@@ -33,7 +34,7 @@ pub(crate) fn list(env: &EnvironmentState) -> Vec<Alias> {
 
 /// Has `alias` stand for `collection`, which may be named by an alias itself; returns what it stood for before.
 pub(crate) fn set(env: &EnvironmentState, permit: &Permit, alias: &str, collection: &str) -> Result<Option<String>> {
-    permit.check(Action::Manage)?;
+    env.admit(permit, Permission::CollectionUpdate)?;
     name::check(alias, "alias")?;
     name::check(collection, "collection")?;
     let _one = env.structure.lock();
@@ -74,7 +75,7 @@ pub(crate) fn set(env: &EnvironmentState, permit: &Permit, alias: &str, collecti
 
 /// Takes `alias` away; returns what it stood for, if anything.
 pub(crate) fn remove(env: &EnvironmentState, permit: &Permit, alias: &str) -> Result<Option<String>> {
-    permit.check(Action::Manage)?;
+    env.admit(permit, Permission::CollectionUpdate)?;
     name::check(alias, "alias")?;
     let _one = env.structure.lock();
     env.check_open()?;

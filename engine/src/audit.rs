@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use privacy::audit::{Act, Actor, Event, Outcome, Source, leaf_hash};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 
 /// Most events of a page.
@@ -127,7 +128,7 @@ impl Audit {
     /// `Invalid` for an unusable limit; `Corrupt` if what was read is not what was told.
     pub fn run(self) -> Result<AuditPage> {
         let env = &self.env;
-        self.permit.check(Action::Operate)?;
+        env.admit(&self.permit, Permission::AuditRead)?;
         if !(1..=LIMIT_MAX).contains(&self.limit) {
             return Err(Error::invalid(format!("a page of the audit log has between 1 and {LIMIT_MAX} events")));
         }
@@ -204,7 +205,7 @@ impl AuditEvent {
 
 /// Verifies the audit log: from its first event if it is to be `deep`, else from the block that is being filled.
 pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, deep: bool) -> Result<AuditReport> {
-    permit.check(Action::Operate)?;
+    env.admit(permit, Permission::AuditVerify)?;
     let checked = env.trail.verify(deep)?;
     Ok(AuditReport { from: checked.from, through: checked.through, checkpoint: env.trail.signed_note() })
 }

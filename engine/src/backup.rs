@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use serde::Serialize;
 use storage::backend::Region;
@@ -22,7 +23,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::cut;
 use crate::home::KeyHome;
 use crate::opened::{DrillReport, Under, verify};
-use crate::permit::Action;
 use crate::prune::{self, Pruned};
 use crate::state::EnvironmentState;
 
@@ -97,7 +97,7 @@ impl Environment {
     /// # Errors
     /// `NotFound` if the archive holds none of any environment, `Conflict` if it is another database's.
     pub fn backups(&self, archive: &Archive) -> Result<Vec<Listed>> {
-        self.permit.check(Action::Operate)?;
+        self.state.admit(&self.permit, Permission::SnapshotCreate)?;
         let env = &self.state;
         archive.check_holds(env.scope.database)?;
         let table_key = env.keys.read().table_key();
@@ -114,7 +114,7 @@ impl Environment {
     /// # Errors
     /// `Corrupt`, naming the file, where it is not what was backed up; as [`Environment::backups`].
     pub fn verify_backup(&self, archive: &Archive, number: Option<u64>) -> Result<(BackupInfo, DrillReport)> {
-        self.permit.check(Action::Operate)?;
+        self.state.admit(&self.permit, Permission::SnapshotCreate)?;
         let env = &self.state;
         archive.check_holds(env.scope.database)?;
         let table_key = env.keys.read().table_key();
@@ -171,7 +171,7 @@ impl<'a> Backup<'a> {
     /// another database's; `Busy` while another backup is made there; `Full`. The archive holds no new backup then, and
     /// the earlier ones.
     pub fn run(mut self) -> Result<BackupReport> {
-        self.env.permit.check(Action::Operate)?;
+        self.env.state.admit(&self.env.permit, Permission::SnapshotCreate)?;
         let env = &self.env.state;
         env.check_open()?;
         if !self.unrecoverable {

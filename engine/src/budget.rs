@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use privacy::dp::ledger::{Account, Balance, Cap, Ledger, Principal};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::debit;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 
 /// The privacy budgets of an environment.
@@ -65,7 +66,7 @@ impl Budget {
     /// # Errors
     /// `Corrupt` while nobody can say what was spent.
     pub fn report(&self) -> Result<BudgetReport> {
-        self.permit.check(Action::Aggregate)?;
+        self.env.admit(&self.permit, Permission::DpRead)?;
         let collections = self.env.all();
         self.env.budgets.look(|ledger| BudgetReport {
             environment: standing(&ledger.balance(&Account::Environment)),
@@ -113,13 +114,13 @@ impl Budget {
     /// # Errors
     /// `Conflict` if the ledger is whole.
     pub fn begin_anew(&self) -> Result<()> {
-        self.permit.check(Action::Budget)?;
+        self.env.admit(&self.permit, Permission::DpGrant)?;
         let ledger = debit::begin_anew(&self.env)?;
         self.env.tell(&self.permit, Act::BudgetForfeited { ledger }).map(drop)
     }
 
     fn cap(&self, of: BudgetOf<'_>, cap: Option<Cap>) -> Result<BudgetStanding> {
-        self.permit.check(Action::Budget)?;
+        self.env.admit(&self.permit, Permission::DpGrant)?;
         let account = self.account(of)?;
         let key = self.env.keys.read().ledger_key();
         let ledger = debit::add(&self.env, |ledger| {

@@ -8,6 +8,7 @@ pub(crate) mod update;
 use std::sync::Arc;
 
 use privacy::Window;
+use privacy::access::Permission;
 use privacy::audit::Act;
 
 use crate::declare;
@@ -17,7 +18,7 @@ use crate::filter::Filter;
 use crate::info::{self, CollectionInfo, PayloadIndex, SegmentInfo};
 use crate::kept::Retention;
 use crate::limits::Limits;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::query::{AsOf, Deleted, Upserted};
 use crate::read;
 use crate::record::{Record, RecordId};
@@ -187,7 +188,7 @@ impl Collection {
     /// Tells the audit log that `count` records will be read out in bulk. Scrolling itself is not told: whoever offers an
     /// export calls this before it.
     pub fn tell_export(&self, count: u64) -> Result<()> {
-        self.permit.check(Action::Read)?;
+        self.env.admit_in(&self.permit, Permission::SearchScan, &self.state.name)?;
         self.env.tell(&self.permit, Act::RecordsExported { collection: self.state.id.0, count }).map(drop)
     }
 

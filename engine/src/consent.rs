@@ -4,6 +4,7 @@
 //! Nothing opens the latch again: not a restart, since the journal is read whole or not at all, and nothing here or in
 //! [`privacy::consent`] takes a tag out. What is stored already stays; whoever wants that gone erases it.
 
+use privacy::access::Permission;
 use privacy::audit::{Act, Pseudonym};
 use privacy::{EntityId, Latch, Tag};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use storage::journal::Subject;
 use crate::consents::stored;
 use crate::error::Result;
 use crate::journals::senseless;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 
 /// Whether an entity's data may be taken in.
@@ -35,7 +36,7 @@ pub(crate) fn check(env: &EnvironmentState) -> Result<()> {
 
 /// Revokes the consent of `entity` for ever; `false` if it was revoked before.
 pub(crate) fn revoke(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<bool> {
-    permit.check(Action::Consent)?;
+    env.admit_about(permit, Permission::ConsentRevoke, [entity])?;
     let tag = env.keys.read().tag(entity);
     let subject = env.pseudonym(Pseudonym::listed, entity)?;
     env.told(permit, Act::ConsentRevoked { subject }, || merge(env, &shut_for(tag)))
@@ -43,7 +44,7 @@ pub(crate) fn revoke(env: &EnvironmentState, permit: &Permit, entity: &EntityId)
 
 /// How the consent of `entity` stands.
 pub(crate) fn state(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<Consent> {
-    permit.check(Action::Consent)?;
+    env.admit_about(permit, Permission::ConsentRead, [entity])?;
     let tag = env.keys.read().tag(entity);
     Ok(if env.consents.latch.read().consent(tag).is_ok() { Consent::Granted } else { Consent::Revoked })
 }

@@ -31,6 +31,7 @@ use crate::root_key::{RootKey, Sought};
 use crate::roots::Roots;
 use crate::state::{EnvironmentState, Shared};
 use crate::succession::Predecessor;
+use crate::system::{SYSTEM, SYSTEM_DIR, System};
 use crate::takeover;
 use crate::worker::{Bell, Open, Worker};
 
@@ -76,6 +77,7 @@ impl Builder {
                 worker: Mutex::new(worker),
                 open,
                 environments: Mutex::default(),
+                system: Mutex::default(),
                 path: self.path,
                 dir,
                 anchors,
@@ -105,6 +107,8 @@ pub(crate) struct Inner {
     worker: Mutex<Option<Worker>>,
     open: Open,
     environments: Mutex<BTreeMap<String, Arc<EnvironmentState>>>,
+    /// API keys and roles, once somebody asked for them and they are there.
+    system: Mutex<Option<Arc<System>>>,
     path: PathBuf,
     pub(crate) dir: Dir,
     /// Where anchors lie outside the data directory, and how far destruction reaches there.
@@ -201,7 +205,10 @@ impl Database {
     pub fn close(self) -> Result<()> {
         self.inner.shared.closing.store(true, Ordering::Release);
         *self.inner.worker.lock() = None;
-        let environments = self.inner.environments.lock();
+        let mut environments = self.inner.environments.lock();
+        if let Some(system) = &*self.inner.system.lock() {
+            environments.insert(SYSTEM.to_owned(), Arc::clone(&system.env));
+        }
         // What runs ends first: what is built aside holds `building`, a rewrite `maintenance`, a collection being made
         // `structure`, a write that is being logged the queue.
         let _builds: Vec<_> = environments.values().map(|env| env.building.lock()).collect();
@@ -226,6 +233,27 @@ impl Database {
     /// The environments that are open in this process; waits for nobody who is opening one.
     pub(crate) fn entered(&self) -> Vec<Arc<EnvironmentState>> {
         self.inner.open.lock().iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+
+    /// The room of API keys and roles, made if there is none and it is `wanted`.
+    pub(crate) fn system(&self, wanted: bool) -> Result<Option<Arc<System>>> {
+        let inner = &self.inner;
+        let mut system = inner.system.lock();
+        if inner.shared.lock.lock().is_none() {
+            return Err(Error::new(ErrorKind::Closed, "the database was closed"));
+        }
+        if system.is_none() {
+            let dir = inner.dir.sub(SYSTEM_DIR);
+            let home = inner.home(SYSTEM, &dir);
+            let is_there = home.has_keyring()?;
+            if !is_there && !wanted {
+                return Ok(None);
+            }
+            let opened = Arc::new(System::open(dir, home, &inner.shared, is_there)?);
+            inner.open.lock().push(Arc::downgrade(&opened.env));
+            *system = Some(opened);
+        }
+        Ok(system.clone())
     }
 
     /// A root key, from where `source` says.
@@ -294,7 +322,7 @@ impl Inner {
             ));
         }
         if !create {
-            return Err(Error::new(ErrorKind::NotFound, "there is no environment of this name"));
+            return Err(name::no_environment());
         }
         recover::create(name, dir, home, &self.shared)
     }

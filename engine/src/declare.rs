@@ -3,12 +3,13 @@
 //! Answers are the same before and after, and nothing that is there is looked at: a schema and limits concern writes that
 //! begin later, and segments that lack a field that is to be indexed are rewritten by upkeep.
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use storage::manifest::Manifest;
 
 use crate::declared::Declared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::rules::Rules;
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
@@ -20,7 +21,7 @@ pub(crate) fn declare(
     permit: &Permit,
     change: impl FnOnce(&Rules) -> Result<Rules>,
 ) -> Result<()> {
-    permit.check(Action::Manage)?;
+    env.admit_in(permit, Permission::CollectionUpdate, &state.name)?;
     declare_as(env, state, permit, Act::CollectionChanged { collection: state.id.0 }, change)
 }
 

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use storage::backend::{Dir, Disk};
 use storage::manifest::read_newest;
@@ -15,7 +16,7 @@ use storage::segment::read_tombstones;
 use crate::archive::Archive;
 use crate::error::{Error, ErrorKind, Result};
 use crate::opened::{DrillReport, Under, open_segment, segments_of, space_of};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::query::With;
 use crate::read::from_segment;
 use crate::record::Record;
@@ -33,7 +34,7 @@ pub struct Drill {
 
 /// Opens environment `env` inside the data directory `copy`.
 pub(crate) fn drill(env: &Arc<EnvironmentState>, permit: &Permit, copy: &Path) -> Result<Drill> {
-    permit.check(Action::Operate)?;
+    env.admit(permit, Permission::SnapshotRestore)?;
     let disk =
         Disk::open_existing(copy).map_err(|e| Error::with(ErrorKind::NotFound, "the copy cannot be opened", e))?;
     let dir = Dir::root(Arc::new(disk)).sub(&format!("env/{}", env.name));
@@ -63,7 +64,7 @@ pub(crate) fn drill_backup(
     archive: &Archive,
     number: Option<u64>,
 ) -> Result<Drill> {
-    permit.check(Action::Operate)?;
+    env.admit(permit, Permission::SnapshotRestore)?;
     archive.check_holds(env.scope.database)?;
     let table_key = env.keys.read().table_key();
     let contents = archive.contents(&env.name, number, (&table_key, env.scope))?;

@@ -1,45 +1,37 @@
 //! The handle of an environment, the isolated tenant: its collections, its erasures, its upkeep.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
+use privacy::access::Permission;
 use privacy::audit::{Act, Source};
-use privacy::{Grade as AnchorGrade, Removal, VerifyingKey};
+use privacy::{Removal, VerifyingKey};
 use rand::RngExt;
 use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
-use storage::recovery::{LOGS, SEGMENTS};
 
 use crate::alias::{self, Alias};
 use crate::audit::{self, Audit, AuditReport};
 use crate::collection::Collection;
-use crate::drill::{self, Drill};
 use crate::entropy::generator;
 use crate::erasure::{Erase, Wait};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush;
-use crate::health::Health;
 use crate::info::{self, CollectionInfo};
-use crate::keys::KEYRING;
 use crate::limits::Limits;
-use crate::maintain;
 use crate::metric_code::metric_code;
 use crate::name;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::receipt::{self, StoredReceipt};
 use crate::relog;
 use crate::rules::Rules;
 use crate::schema::Schema;
-use crate::scrub::{self, Scrub};
 use crate::segment_files::remove_files;
 use crate::snapshot::View;
 use crate::state::{CollectionState, EnvironmentState};
-use crate::step::Step;
-use crate::verify::{self, Depth, VerifyReport};
 use crate::worker::Bell;
 
 mod people;
+mod upkeep;
 
 /// An isolated tenant: own directory, log, manifest and keys. Clones share the same environment.
 #[derive(Clone)]
@@ -75,6 +67,7 @@ impl Environment {
     pub fn open_collection(&self, name: &str) -> Result<Collection> {
         name::check(name, "collection")?;
         let state = self.state.catalog.read().find(name).cloned();
+        let state = state.filter(|state| self.permit.sees(&state.name));
         state.map(|state| self.handle(state)).ok_or_else(name::no_collection)
     }
 
@@ -96,12 +89,16 @@ impl Environment {
 
     /// Every alias, in their order.
     pub fn aliases(&self) -> Vec<Alias> {
-        alias::list(&self.state)
+        let mut aliases = alias::list(&self.state);
+        aliases.retain(|alias| self.permit.sees(&alias.collection));
+        aliases
     }
 
     /// Facts about every collection, in name order.
     pub fn collections(&self) -> Vec<CollectionInfo> {
-        self.state.all().iter().map(|state| info::collection(&self.state, state)).collect()
+        let all = self.state.all();
+        let shown = all.iter().filter(|state| self.permit.sees(&state.name));
+        shown.map(|state| info::collection(&self.state, state)).collect()
     }
 
     /// Drops a collection with its aliases and destroys its keys; `false` if there was none.
@@ -109,9 +106,13 @@ impl Environment {
     /// # Errors
     /// `Conflict` for an alias: what is to be dropped is said by its own name.
     pub fn drop_collection(&self, name: &str) -> Result<bool> {
-        self.permit.check(Action::Manage)?;
-        name::check(name, "collection")?;
         let env = &self.state;
+        name::check(name, "collection")?;
+        match env.admit_in(&self.permit, Permission::CollectionDelete, name) {
+            // As one that is not there.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            admitted => admitted?,
+        }
         let reserve = &env.shared.reserve;
         let (_one, _other) = (env.maintenance.lock(), env.structure.lock());
         env.check_open()?;
@@ -172,13 +173,26 @@ impl Environment {
     /// # Errors
     /// `NotFound` if there is none, or none yet.
     pub fn receipt(&self, job: u64) -> Result<StoredReceipt> {
-        self.permit.check(Action::Erase)?;
+        self.state.admit(&self.permit, Permission::EntityRead)?;
         receipt::fetch(&self.state, job)
     }
 
     /// The same environment, for requests that come by another way than calls of this library: the audit log tells it.
     pub fn by_way_of(&self, source: Source) -> Self {
         Self { permit: self.permit.by_way_of(source), ..self.clone() }
+    }
+
+    /// Whether whoever this handle was given to may do this in all of the environment, or [list what there
+    /// is](Permission::CollectionList) in some of it: for what a handle tells without asking. The trusted host may do
+    /// everything.
+    ///
+    /// # Errors
+    /// `Denied`; the audit log tells it.
+    pub fn demand(&self, permission: Permission) -> Result<()> {
+        match permission {
+            Permission::CollectionList => self.state.admit_list(&self.permit),
+            permission => self.state.admit(&self.permit, permission),
+        }
     }
 
     /// What receipts and checkpoints of the audit log of this environment are checked with: no secret, and the same for
@@ -201,72 +215,6 @@ impl Environment {
     /// `Corrupt`, saying what is wrong with it.
     pub fn verify_audit(&self, deep: bool) -> Result<AuditReport> {
         audit::verify(&self.state, &self.permit, deep)
-    }
-
-    /// Writes every memtable into a segment.
-    pub fn flush(&self) -> Result<()> {
-        self.permit.check(Action::Operate)?;
-        flush::flush(&self.state)
-    }
-
-    /// Flushes, then merges every collection into one segment without dead rows. No graph waits to be rebuilt after
-    /// that.
-    pub fn compact(&self) -> Result<()> {
-        self.permit.check(Action::Operate)?;
-        maintain::compact(&self.state)
-    }
-
-    /// Does the most urgent piece of upkeep, if any; what the background thread does.
-    pub fn step(&self) -> Result<Step> {
-        self.permit.check(Action::Operate)?;
-        maintain::step(&self.state, &|| false)
-    }
-
-    /// Authenticates every stored byte of every live file and reports what is wrong.
-    pub fn verify(&self) -> Result<VerifyReport> {
-        verify::verify(&self.state, &self.permit, Depth::Bytes)
-    }
-
-    /// [`Environment::verify`], and whether every index says what its rows say, its graph leads everywhere, and no
-    /// id is live twice.
-    pub fn verify_deep(&self) -> Result<VerifyReport> {
-        verify::verify(&self.state, &self.permit, Depth::Meaning)
-    }
-
-    /// Authenticates every stored byte of the segment that was checked longest ago; what the background thread does
-    /// with each every [`crate::Settings::scrub_days`].
-    pub fn scrub(&self) -> Result<Scrub> {
-        self.permit.check(Action::Operate)?;
-        scrub::scrub(&self.state, u64::MAX, &|| false)
-    }
-
-    /// Opens this environment inside the copied data directory `copy`, read-only, with the live keyring.
-    pub fn drill(&self, copy: &Path) -> Result<Drill> {
-        drill::drill(&self.state, &self.permit, copy)
-    }
-
-    /// How far the destruction of an anchor reaches, and with it an erasure.
-    pub fn anchor_grade(&self) -> AnchorGrade {
-        self.state.shared.homes.grade()
-    }
-
-    /// Whether it takes writes now.
-    pub fn health(&self) -> Health {
-        Health::of(&self.state.shared)
-    }
-
-    /// Bytes of its segments, logs and keyring.
-    pub fn disk_bytes(&self) -> Result<u64> {
-        let env = &self.state;
-        let mut total = 0;
-        for sub in [SEGMENTS, LOGS, KEYRING] {
-            let dir = env.dir.sub(sub);
-            for name in dir.list().map_err(|e| Error::io("the environment cannot be listed", e))? {
-                // A file that upkeep removed meanwhile takes no room.
-                total += dir.len(&name).unwrap_or_default();
-            }
-        }
-        Ok(total)
     }
 
     fn handle(&self, state: Arc<CollectionState>) -> Collection {
@@ -320,6 +268,7 @@ impl CollectionBuilder {
         let existing = self.env.state.catalog.read().find(&self.name).cloned();
         match existing {
             None => self.make(true),
+            Some(state) if !self.env.permit.sees(&state.name) => Err(name::no_collection()),
             Some(state) => self.check_same(&state).map(|()| self.env.handle(state)),
         }
     }
@@ -356,9 +305,9 @@ impl CollectionBuilder {
     }
 
     fn make(self, or_open: bool) -> Result<Collection> {
-        self.env.permit.check(Action::Manage)?;
-        name::check(&self.name, "collection")?;
         let env = &self.env.state;
+        name::check(&self.name, "collection")?;
+        env.admit_in(&self.env.permit, Permission::CollectionCreate, &self.name)?;
         let max = env.shared.settings.dimension_max.min(MAX_DIMENSION);
         let dimension = self
             .dimension
@@ -369,7 +318,7 @@ impl CollectionBuilder {
         env.check_open()?;
         let existing = env.catalog.read().find(&self.name).cloned();
         if let Some(state) = existing {
-            if or_open {
+            if or_open && self.env.permit.sees(&state.name) {
                 return self.check_same(&state).map(|()| self.env.handle(state));
             }
             return Err(Error::new(ErrorKind::Conflict, "a collection or alias of this name exists"));

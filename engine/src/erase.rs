@@ -11,6 +11,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use privacy::access::Permission;
 use privacy::audit::{Act, Outcome, Pseudonym};
 use privacy::erasure::{self, Receipt, Segments, Shredding, Stage, Stamp, Subject};
 use privacy::{EntityId, Removal, Salt, Wanted};
@@ -21,7 +22,7 @@ use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hold;
 use crate::job::{self, Job};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::purge::{Affected, finish, forward, left_over, purge, save};
 use crate::receipt;
 use crate::relog::{move_log, remove_old_logs};
@@ -50,7 +51,7 @@ pub(crate) struct Done {
 
 /// Erases every record that the entities have in the environment, and their keys.
 pub(crate) fn erase(env: &EnvironmentState, permit: &Permit, asked: &Asked) -> Result<Done> {
-    permit.check(Action::Erase)?;
+    env.admit_about(permit, Permission::EntityErase, &asked.entities)?;
     let one = env.maintenance.lock();
     env.check_open()?;
     asked.entities.iter().try_for_each(|entity| hold::check(env, entity))?;

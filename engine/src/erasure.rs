@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use privacy::erasure::{Erased, Receipt, Stage};
 use privacy::{EntityId, Salt, VerifyingKey};
 
@@ -10,7 +11,7 @@ use crate::entropy::generator;
 use crate::erase::{self, Asked, Done};
 use crate::erasure_plan::{ErasurePlan, plan};
 use crate::error::{Error, ErrorKind, Result};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 use crate::worker::Bell;
 
@@ -143,8 +144,8 @@ impl Erase {
     /// # Errors
     /// As for [`Erase::run`].
     pub fn dry_run(self) -> Result<ErasurePlan> {
-        self.permit.check(Action::Erase)?;
         let entities: Vec<EntityId> = unique(self.people)?.into_iter().map(|(entity, _)| entity).collect();
+        self.env.admit_about(&self.permit, Permission::EntityErase, &entities)?;
         plan(&self.env, &entities)
     }
 }

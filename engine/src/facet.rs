@@ -6,13 +6,15 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use privacy::access::Permission;
 use roaring::RoaringBitmap;
 use storage::segment::Field;
 
+use crate::admit::narrowed;
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::filter::{Filter, Scalar};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::query::{FacetCount, Facets};
 use crate::read::{as_of, on_stable_view};
 use crate::select::{Selection, live_records, live_rows};
@@ -34,14 +36,15 @@ pub(crate) fn facet(
     filter: Option<&Filter>,
     limit: usize,
 ) -> Result<Facets> {
-    permit.check(Action::Read)?;
+    env.admit_read(permit, Permission::SearchScan, state)?;
+    let filter = narrowed(permit, filter);
     let max = env.shared.settings.limit_max;
     if limit == 0 || limit > max {
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));
     }
     on_stable_view(env, state, |view, hidden| {
         let mut values = Values::new(env, key, "key")?;
-        let mut selection = filter.map(|filter| Selection::new(env, filter)).transpose()?;
+        let mut selection = filter.as_deref().map(|filter| Selection::new(env, filter)).transpose()?;
         let (mut loose, mut indexed) = (Loose::new(LOOSE_BYTES_MAX), Vec::new());
         for record in live_records(view, selection.as_ref())? {
             loose.add(values.of_payload(record.payload.as_ref())?)?;

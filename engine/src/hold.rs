@@ -3,6 +3,7 @@
 //! Invariant: an erasure begins before its entity is held, or is refused: both take `maintenance`. Ordinary deletes and
 //! updates are not stopped: a hold keeps the engine from destroying, and not its users from tidying.
 
+use privacy::access::Permission;
 use privacy::audit::{Act, Pseudonym};
 use privacy::{EntityId, Hold, Holds, Tag};
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hold_book::stored;
 use crate::job::Job;
 use crate::journals::senseless;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 
 /// Longest reason in bytes.
@@ -53,7 +54,7 @@ pub(crate) fn check(env: &EnvironmentState, entity: &EntityId) -> Result<()> {
 
 /// Holds `entity`; `false` if it was held already, which gives it the new reason.
 pub(crate) fn place(env: &EnvironmentState, permit: &Permit, entity: &EntityId, reason: &str) -> Result<bool> {
-    permit.check(Action::Hold)?;
+    env.admit_about(permit, Permission::EntityHold, [entity])?;
     if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
         return Err(Error::invalid(format!("a legal hold needs a reason of at most {REASON_BYTES_MAX} bytes")));
     }
@@ -74,21 +75,21 @@ pub(crate) fn place(env: &EnvironmentState, permit: &Permit, entity: &EntityId, 
 
 /// Releases `entity`; `false` if it was not held.
 pub(crate) fn release(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<bool> {
-    permit.check(Action::Hold)?;
+    env.admit_about(permit, Permission::EntityHold, [entity])?;
     let lift = || change(env, |tag, holds| Ok(holds.release(&tag)), entity);
     env.told(permit, Act::HoldLifted { subject: env.pseudonym(Pseudonym::listed, entity)? }, lift)
 }
 
 /// The hold on `entity`, if there is one.
 pub(crate) fn show(env: &EnvironmentState, permit: &Permit, entity: &EntityId) -> Result<Option<LegalHold>> {
-    permit.check(Action::Hold)?;
+    env.admit_about(permit, Permission::EntityRead, [entity])?;
     let tag = env.keys.read().tag(entity);
     Ok(env.holds.holds.read().get(&tag).map(LegalHold::from))
 }
 
 /// Every hold, without whose it is; those placed first come first.
 pub(crate) fn list(env: &EnvironmentState, permit: &Permit) -> Result<Vec<LegalHold>> {
-    permit.check(Action::Hold)?;
+    env.admit(permit, Permission::EntityRead)?;
     Ok(env.holds.holds.read().list().iter().map(LegalHold::from).collect())
 }
 

@@ -10,8 +10,9 @@ use privacy::{Holds, Latch, Wanted};
 use storage::backend::Dir;
 use storage::backup::Contents;
 use storage::id::CollectionId;
-use storage::journal::{Mark, Place, Subject};
+use storage::journal::{Journal, Mark, Place, Subject};
 use storage::manifest::{CollectionEntry, Manifest, read_newest};
+use storage::sync::Mutex;
 
 use crate::budget_book::inherited;
 use crate::consents::Consents;
@@ -110,27 +111,23 @@ impl Legacy {
         let known = latch.len();
         latch.merge(&Latch::decode(&contents.latch).map_err(|_| senseless("revoked consent"))?);
         let consent =
-            if latch.len() == known { self.consent } else { Some(write(env, Subject::Consent, &latch.encode())?) };
+            if latch.len() == known { self.consent } else { Some(write(env, &env.consents.journal, &latch.encode())?) };
         let held = Holds::decode(&contents.holds).map_err(|_| senseless("is held"))?;
         let holds = if self.is_lost && !held.is_empty() {
-            Some(write(env, Subject::Holds, &held.encode())?)
+            Some(write(env, &env.holds.journal, &held.encode())?)
         } else {
             self.holds
         };
         let budget = match (self.is_lost, inherited(&env.keys, &contents.budget)) {
-            (true, Some(whole)) => Some(write(env, Subject::Budget, &whole)?),
+            (true, Some(whole)) => Some(write(env, &env.budgets.journal, &whole)?),
             _ => self.budget,
         };
         Ok([consent, holds, budget])
     }
 }
 
-fn write(env: &EnvironmentState, subject: Subject, whole: &[u8]) -> Result<Mark> {
-    let mut journal = match subject {
-        Subject::Consent => env.consents.journal.lock(),
-        Subject::Holds => env.holds.journal.lock(),
-        Subject::Budget => env.budgets.journal.lock(),
-    };
+fn write(env: &EnvironmentState, journal: &Mutex<Journal>, whole: &[u8]) -> Result<Mark> {
+    let mut journal = journal.lock();
     let table_key = env.keys.read().table_key();
     let place = Place { dir: &env.dir, key: &table_key, scope: env.scope };
     let mut rng = generator(&*env.shared.entropy)?;

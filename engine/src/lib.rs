@@ -5,7 +5,8 @@
 //!
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
-//! `aside`), `flush`, `erase`, `retain`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `budget`, `aggregate`, `portable`, and
+//! `aside`), `flush`, `erase`, `retain`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `budget`, `aggregate`,
+//! `portable`, `session` (which lets callers in) and `access` (their keys and roles), `admit` before all of them, and
 //! `recover` for opening; `backup`, `prune` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
@@ -13,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod admit;
 mod ages;
 mod aggregate;
 mod aim;
@@ -119,12 +122,14 @@ mod salvage;
 mod sample;
 mod scan;
 mod schema;
+mod scopes;
 mod scroll;
 mod scrub;
 mod search;
 mod segment;
 mod segment_files;
 mod select;
+mod session;
 mod settings;
 mod shape;
 mod site;
@@ -133,6 +138,7 @@ mod sorted;
 mod state;
 mod step;
 mod succession;
+mod system;
 mod takeover;
 mod trail;
 mod update;
@@ -143,6 +149,7 @@ mod witness;
 mod worker;
 mod write;
 
+pub use access::{Access, ApiKeyInfo, ApiKeyRequest, IssuedApiKey};
 pub use alias::Alias;
 pub use archive::Archive;
 pub use audit::{Audit, AuditEvent, AuditPage, AuditReport};
@@ -180,6 +187,7 @@ pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
 pub use opened::DrillReport;
 pub use portable::EntityExport;
+pub use privacy::access::{BuiltIn as BuiltInRole, Class as ApiKeyClass, Permission, Permissions};
 pub use privacy::audit::Source;
 pub use privacy::erasure::{Erased, Receipt, ReceiptError, ReceiptView, Subject, UnverifiedReceipt};
 pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey, Window, WindowError};
@@ -201,6 +209,7 @@ pub use root_key::{
 pub use salvage::{Salvage, SalvagedLog, SalvagedSegment};
 pub use schema::Schema;
 pub use scrub::Scrub;
+pub use session::{Credentials, Session};
 pub use settings::Settings;
 pub use step::Step;
 pub use succession::Succession;

@@ -25,6 +25,11 @@ pub(crate) fn no_collection() -> Error {
     Error::new(ErrorKind::NotFound, "there is no collection or alias of this name")
 }
 
+/// What is said where no environment goes by a name, or none that the caller may know of.
+pub(crate) fn no_environment() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no environment of this name")
+}
+
 #[cfg(test)]
 mod tests {
     use super::check;

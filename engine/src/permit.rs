@@ -1,37 +1,21 @@
 //! A permit is the proof, carried by every handle, that its holder may act in a scope.
 //!
-//! The program that links the engine and opens the database is its trusted host and may do everything;
-//! narrower permits come from authorising a caller. The walks ask the permit before anything else.
+//! The program that links the engine and opens the database is its trusted host and may do everything; narrower permits
+//! come from authorising a caller. The walks ask the permit before anything else.
+//!
+//! Invariant: what is outside of the scope is not there. A collection outside answers as one of no such name, whether it
+//! exists or not; an act that would reach beyond the scope is refused whatever is there.
 
-use privacy::audit::{Actor, Source};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use privacy::EntityId;
+use privacy::access::{Entities, Permission, Permissions, Scope};
+use privacy::audit::{Actor, Name, Source};
 use privacy::dp::ledger::Principal;
 
-use crate::error::Result;
-
-/// What a walk is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Create, change or drop collections.
-    Manage,
-    /// Store or delete records.
-    Write,
-    /// Search, get, scroll, count.
-    Read,
-    /// Erase an entity.
-    Erase,
-    /// Revoke consent, and see who did.
-    Consent,
-    /// Hold an entity's data, release it, and see who is held.
-    Hold,
-    /// Ask for a noisy aggregate, which spends of the privacy budget.
-    Aggregate,
-    /// Give a privacy budget another cap.
-    Budget,
-    /// Read everything that is stored about an entity.
-    Export,
-    /// Flush, compact, verify, drill.
-    Operate,
-}
+use crate::error::{Error, ErrorKind, Result};
+use crate::name;
 
 /// Proof that the holder may act. Handles clone it; nothing outside this crate can make one.
 #[derive(Clone, Debug)]
@@ -44,6 +28,20 @@ pub struct Permit {
 enum Holder {
     TrustedHost,
     Engine,
+    Caller(Arc<Caller>),
+}
+
+/// Somebody who was authorised.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The public part of the key that they showed.
+    pub key: Name,
+    /// From where.
+    pub address: Option<IpAddr>,
+    pub permissions: Permissions,
+    pub scope: Scope,
+    /// The data subjects of the scope, if not all.
+    pub subjects: Option<Arc<Entities>>,
 }
 
 impl Permit {
@@ -57,6 +55,11 @@ impl Permit {
         Self { holder: Holder::Engine, source: Source::Worker }
     }
 
+    /// The permit of somebody who was authorised.
+    pub(crate) fn of(caller: Caller) -> Self {
+        Self { holder: Holder::Caller(Arc::new(caller)), source: Source::Library }
+    }
+
     /// The same, for requests that come by another way.
     pub(crate) fn by_way_of(&self, source: Source) -> Self {
         Self { source, ..self.clone() }
@@ -64,25 +67,131 @@ impl Permit {
 
     /// Who the audit log names, and by which way the request came.
     pub(crate) fn by(&self) -> (Actor, Source) {
-        let actor = match self.holder {
+        let actor = match &self.holder {
             Holder::TrustedHost => Actor::Host,
             Holder::Engine => Actor::Engine,
+            Holder::Caller(caller) => Actor::ApiKey { key: caller.key.clone(), address: caller.address },
         };
         (actor, self.source)
     }
 
     /// The opaque id under which the ledger of privacy budgets knows the holder.
     pub(crate) fn principal(&self) -> Principal {
-        match self.holder {
+        match &self.holder {
             Holder::TrustedHost => Principal([0; 16]),
             Holder::Engine => Principal([1; 16]),
+            Holder::Caller(caller) => Principal::of_key(&caller.key),
         }
     }
 
-    /// Fails with `Denied` where the holder may not do `action`.
-    pub(crate) fn check(&self, action: Action) -> Result<()> {
-        match (&self.holder, action) {
-            (Holder::TrustedHost | Holder::Engine, _) => Ok(()),
+    /// Who was authorised; nobody had to be where the host itself asks.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        match &self.holder {
+            Holder::TrustedHost | Holder::Engine => None,
+            Holder::Caller(caller) => Some(caller),
         }
+    }
+
+    /// What it permits, wherever that is.
+    pub(crate) fn permissions(&self) -> Permissions {
+        self.caller().map_or_else(Permissions::all, |caller| caller.permissions)
+    }
+
+    /// The data subjects whose records it shows; none if all.
+    pub(crate) fn subjects(&self) -> Option<&Arc<Entities>> {
+        self.caller()?.subjects.as_ref()
+    }
+
+    /// Whether the collection of this name, its own, is in its scope.
+    pub(crate) fn sees(&self, collection: &str) -> bool {
+        self.caller().is_none_or(|caller| caller.scope.has_collection(collection))
+    }
+
+    /// Fails with `Denied` where the holder may not do this in all of the environment.
+    pub(crate) fn check(&self, permission: Permission) -> Result<()> {
+        self.check_named(permission)?;
+        match self.caller() {
+            Some(caller) if !caller.scope.is_whole() => Err(beyond(permission)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where the holder may not do this with the collection of this name and all that is in it: with `NotFound` if
+    /// that is outside of the scope.
+    pub(crate) fn check_in(&self, permission: Permission, collection: &str) -> Result<()> {
+        self.check_read(permission, collection)?;
+        if self.subjects().is_some() { Err(beyond(permission)) } else { Ok(()) }
+    }
+
+    /// As [`Permit::check_in`], for what looks only at the records that the permit shows.
+    pub(crate) fn check_read(&self, permission: Permission, collection: &str) -> Result<()> {
+        self.check_named(permission)?;
+        if self.sees(collection) { Ok(()) } else { Err(name::no_collection()) }
+    }
+
+    /// Fails with `Denied` where the holder may not do this with all that is stored about a data subject.
+    pub(crate) fn check_about(&self, permission: Permission, entity: &EntityId) -> Result<()> {
+        self.check_named(permission)?;
+        match self.caller().map(|caller| &caller.scope) {
+            Some(scope) if scope.collection_names().is_some() || !scope.has_entity(Some(entity)) => {
+                Err(beyond(permission))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails with `Denied` where the holder may do this nowhere.
+    pub(crate) fn check_named(&self, permission: Permission) -> Result<()> {
+        if self.permissions().contains(permission) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Denied, format!("the permission {permission} is needed for this")))
+    }
+}
+
+fn beyond(permission: Permission) -> Error {
+    let doing = format!("this reaches beyond the collections or data subjects for which {permission} was granted");
+    Error::new(ErrorKind::Denied, doing)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use super::*;
+
+    fn permit(permissions: &[Permission], scope: Scope) -> Permit {
+        let subjects = scope.subjects().cloned().map(Arc::new);
+        let permissions = permissions.iter().copied().collect();
+        Permit::of(Caller { key: Name::new("k").unwrap(), address: None, permissions, scope, subjects })
+    }
+
+    fn kinds(permit: &Permit, permission: Permission) -> [Option<ErrorKind>; 5] {
+        let id = |id| EntityId::new(id).unwrap();
+        let kind = |result: Result<()>| result.err().map(|error| error.kind());
+        [
+            kind(permit.check(permission)),
+            kind(permit.check_in(permission, "docs")),
+            kind(permit.check_read(permission, "docs")),
+            kind(permit.check_about(permission, &id("user:1"))),
+            kind(permit.check_about(permission, &id("other"))),
+        ]
+    }
+
+    #[test]
+    fn a_permit_reaches_as_far_as_its_scope() {
+        use Permission::{EntityErase, RecordRead};
+        let (denied, gone) = (Some(ErrorKind::Denied), Some(ErrorKind::NotFound));
+        let whole = Scope::environment("acme").unwrap();
+        assert_eq!(kinds(&Permit::trusted_host(), EntityErase), [None; 5]);
+        assert_eq!(kinds(&permit(&[EntityErase], whole.clone()), EntityErase), [None; 5]);
+        assert_eq!(kinds(&permit(&[EntityErase], whole.clone()), RecordRead), [denied; 5]);
+        let of_docs = whole.clone().collections(["docs".to_owned()]).unwrap();
+        assert_eq!(kinds(&permit(&[RecordRead], of_docs), RecordRead), [denied, None, None, denied, denied]);
+        let of_others = whole.clone().collections(["notes".to_owned()]).unwrap();
+        assert_eq!(kinds(&permit(&[RecordRead], of_others), RecordRead), [denied, gone, gone, denied, denied]);
+        let entities = Entities { types: ["user".to_owned()].into(), ..Entities::default() };
+        let of_users = whole.entities(entities).unwrap();
+        assert_eq!(kinds(&permit(&[RecordRead], of_users), RecordRead), [denied, denied, None, None, denied]);
     }
 }

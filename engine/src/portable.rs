@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use privacy::EntityId;
+use privacy::access::Permission;
 use privacy::audit::{Act, Pseudonym};
 use storage::id::RecordId;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::query::{AsOf, With};
 use crate::read::{Place, as_of, gone_so_far, record_at};
 use crate::record::Record;
@@ -32,7 +33,7 @@ pub struct EntityExport {
 
 /// Takes the snapshot.
 pub(crate) fn export(env: &Arc<EnvironmentState>, permit: &Permit, entity: &EntityId) -> Result<EntityExport> {
-    permit.check(Action::Export)?;
+    env.admit_about(permit, Permission::EntityExport, [entity])?;
     env.check_open()?;
     loop {
         let before = gone_so_far(env);

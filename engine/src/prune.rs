@@ -7,13 +7,14 @@
 
 use std::collections::BTreeSet;
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use serde::Serialize;
 use storage::backup::{Contents, Objects, remove_contents};
 
 use crate::archive::Archive;
 use crate::error::{Error, ErrorKind, Result};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::state::EnvironmentState;
 
 /// What a pruning left.
@@ -29,7 +30,7 @@ pub struct Pruned {
 
 /// Removes all but the newest `keep` backups.
 pub(crate) fn prune(env: &EnvironmentState, permit: &Permit, archive: &Archive, keep: usize) -> Result<Pruned> {
-    permit.check(Action::Operate)?;
+    env.admit(permit, Permission::SnapshotDelete)?;
     env.check_open()?;
     if keep == 0 {
         return Err(Error::invalid("at least one backup must be kept; to keep none, remove the archive's directory"));

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use privacy::EntityId;
+use privacy::access::Permission;
 use roaring::RoaringBitmap;
 use storage::id::RecordId;
 use storage::memtable::Slot;
 use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
+use crate::admit::narrowed;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::query::{AsOf, Counted, Page, ScrollQuery, With};
 use crate::record::{Expected, Record};
 use crate::segment::Segment;
@@ -61,7 +64,7 @@ pub(crate) fn gone_so_far(env: &EnvironmentState) -> (u64, u64) {
     (env.keys.read().epoch_number(), env.masked.load(Ordering::Acquire))
 }
 
-/// The record `id`, if it exists.
+/// The record `id`, if it exists and the permit shows it; without its vector, if the permit shows none.
 ///
 /// # Errors
 /// `Corrupt` if it is in a damaged segment, or if nobody can say that it is not.
@@ -71,8 +74,22 @@ pub(crate) fn get(
     permit: &Permit,
     id: RecordId,
 ) -> Result<Option<Record>> {
-    permit.check(Action::Read)?;
-    on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id))
+    env.admit_read(permit, Permission::RecordRead, state)?;
+    let found = on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id))?;
+    let shows_vectors = permit.permissions().contains(Permission::RecordReadVector);
+    Ok(found.filter(|record| is_shown(permit, record)).map(|mut record| {
+        if !shows_vectors {
+            // Wiped as it goes: who may read records may not be given what can be turned back into them.
+            drop(Zeroizing::new(std::mem::take(&mut record.vector)));
+        }
+        record
+    }))
+}
+
+/// Whether a permit shows this record. Its data subject is all that a scope asks for.
+pub(crate) fn is_shown(permit: &Permit, record: &Record) -> bool {
+    let entity = || record.entity.clone().and_then(|entity| EntityId::new(entity).ok());
+    permit.subjects().is_none_or(|subjects| entity().is_some_and(|entity| subjects.has(&entity)))
 }
 
 /// The record `id` in a view, with vector and payload.
@@ -151,9 +168,10 @@ pub(crate) fn count(
     permit: &Permit,
     filter: Option<&Filter>,
 ) -> Result<Counted> {
-    permit.check(Action::Read)?;
+    env.admit_read(permit, Permission::SearchScan, state)?;
+    let filter = narrowed(permit, filter);
     on_stable_view(env, state, |view, hidden| {
-        let count = match filter {
+        let count = match filter.as_deref() {
             None => view.live(),
             Some(filter) => {
                 let mut selection = Selection::new(env, filter)?;

@@ -75,6 +75,11 @@ impl Walk<'_> {
         let full = |path: &Path| within.map_or_else(|| path.clone(), |within| within.join(path));
         match node {
             Node::HasId(ids) => Bounds::exact(ids.iter().filter_map(|id| self.known.ids.position(id)).collect()),
+            Node::Subjects(subjects) => {
+                let entities = self.known.entities;
+                let theirs = entities.entities().iter().filter(|entity| subjects.has(entity));
+                Bounds::exact(theirs.flat_map(|entity| entities.positions(entity)).collect())
+            }
             Node::Entity(ids) => Bounds::exact(ids.iter().flat_map(|id| self.known.entities.positions(id)).collect()),
             Node::Field(path, predicate) => {
                 let path = full(path);

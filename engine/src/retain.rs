@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use privacy::access::Permission;
 use privacy::audit::{Act, Outcome};
 use privacy::erasure::{self, Expired, Shredding, Stamp};
 use privacy::{KeyId, Tag, Trusted, Window};
@@ -19,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::flush_alone;
 use crate::job::{self, Job};
 use crate::kept::Retention;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::purge;
 use crate::relog::is_held;
 use crate::state::{CollectionState, EnvironmentState};
@@ -49,7 +50,7 @@ pub(crate) fn set(
     permit: &Permit,
     window: Option<Window>,
 ) -> Result<()> {
-    permit.check(Action::Manage)?;
+    env.admit_in(permit, Permission::RetentionWrite, &state.name)?;
     let window_ms = window.map(Window::as_ms);
     if window.is_some() {
         // What is there counts from now, and a wrong clock must not decide that.
@@ -65,7 +66,7 @@ pub(crate) fn set(
 
 /// Removes everything that is past its window.
 pub(crate) fn retain(env: &EnvironmentState, permit: &Permit) -> Result<Ran> {
-    permit.check(Action::Operate)?;
+    env.admit(permit, Permission::RetentionWrite)?;
     let one = env.maintenance.lock();
     env.check_open()?;
     if !keeps_for_a_time(env) {

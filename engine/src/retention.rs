@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use privacy::erasure::{Expired, Stage};
 use serde::Serialize;
 
 use crate::doubt;
 use crate::error::Result;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::retain::{self, Past, Ran, keeps_for_a_time, past, past_writes};
 use crate::state::EnvironmentState;
 use crate::worker::Bell;
@@ -86,7 +87,7 @@ impl Retain {
     /// # Errors
     /// As for [`Retain::run`].
     pub fn dry_run(self) -> Result<RetentionPlan> {
-        self.permit.check(Action::Operate)?;
+        self.env.admit(&self.permit, Permission::RetentionRead)?;
         if !keeps_for_a_time(&self.env) {
             return Ok(RetentionPlan::default());
         }
@@ -109,7 +110,7 @@ impl Retain {
     /// Believes the clock as it is now, after it was doubted: whoever calls this has looked at another one. The audit log
     /// tells it. Returns what the clock shows, in milliseconds since the Unix epoch.
     pub fn confirm_clock(self) -> Result<u64> {
-        self.permit.check(Action::Operate)?;
+        self.env.admit(&self.permit, Permission::RetentionWrite)?;
         let _one = self.env.maintenance.lock();
         self.env.check_open()?;
         doubt::confirm(&self.env, &self.permit).map(|now| now.as_ms())

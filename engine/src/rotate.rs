@@ -4,6 +4,7 @@
 //! Invariant: a crash leaves the old key, the new one or, while the root key is being replaced, some environments with
 //! each; whoever opens the database with both goes on where it stopped, since each root page names its key.
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use privacy::{Fingerprint, Passphrase, Share, SplitError, split_root_key};
 
@@ -12,7 +13,6 @@ use crate::database::Database;
 use crate::entropy::generator;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::permit::Action;
 use crate::root_key::RootKey;
 
 impl Environment {
@@ -23,7 +23,7 @@ impl Environment {
     /// `Io` where an anchor store or a mirror cannot be written: then nothing has changed; or where an old anchor cannot
     /// be destroyed, which upkeep and the next opening try again.
     pub fn rotate_kek(&self) -> Result<u64> {
-        self.permit.check(Action::Operate)?;
+        self.state.admit(&self.permit, Permission::KeyRotate)?;
         self.state.check_open()?;
         let epoch = self.state.keys.read().epoch_number() + 1;
         self.state.told(&self.permit, Act::KeysRotated { epoch }, || self.state.keys.rotate())?;
@@ -129,6 +129,9 @@ impl Database {
                 state.told(&permit, Act::RootKeyRotated { root_key }, || state.keys.reseal())?;
             }
             sealed += u64::from(was != Some(state.keys.sealed_with()));
+        }
+        if let Some(system) = self.system(false)? {
+            system.env.keys.reseal()?;
         }
         seat.roots.forget_previous();
         bootstrap::settle(&seat.dir, false, false)?;

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::index;
 use storage::id::RecordId;
 
+use crate::admit::narrowed;
 use crate::entropy::generator;
 use crate::error::{Error, Result};
-use crate::permit::{Action, Permit};
+use crate::filter::Filter;
+use crate::permit::Permit;
 use crate::query::{Page, ScrollQuery};
 use crate::read::{Place, on_stable_view, page_of};
 use crate::select::{Selection, live_records, live_rows};
@@ -24,7 +27,9 @@ pub(crate) fn sample(
     query: &ScrollQuery,
     seed: Option<u64>,
 ) -> Result<Page> {
-    permit.check(Action::Read)?;
+    env.admit_read(permit, Permission::SearchScan, state)?;
+    env.admit_vectors(permit, query.with.vector, state)?;
+    let filter = narrowed(permit, query.filter.as_ref());
     let max = env.shared.settings.limit_max;
     if query.limit == 0 || query.limit > max {
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));
@@ -34,7 +39,7 @@ pub(crate) fn sample(
             Some(seed) => StdRng::seed_from_u64(seed),
             None => generator(&*env.shared.entropy)?,
         };
-        page_of(env, view, hidden, query, places(env, view, query, &mut rng)?)
+        page_of(env, view, hidden, query, places(env, view, query, filter.as_deref(), &mut rng)?)
     })
 }
 
@@ -42,9 +47,10 @@ fn places(
     env: &EnvironmentState,
     view: &View,
     query: &ScrollQuery,
+    filter: Option<&Filter>,
     rng: &mut StdRng,
 ) -> Result<Vec<(RecordId, Place)>> {
-    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
+    let mut selection = filter.map(|filter| Selection::new(env, filter)).transpose()?;
     let records = live_records(view, selection.as_ref())?;
     let mut rows = Vec::with_capacity(view.segments.len());
     for found in &view.segments {

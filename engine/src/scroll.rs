@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use privacy::access::Permission;
 use storage::id::RecordId;
 
+use crate::admit::narrowed;
 use crate::error::{Error, Result};
-use crate::permit::{Action, Permit};
+use crate::filter::Filter;
+use crate::permit::Permit;
 use crate::query::{Page, ScrollQuery};
 use crate::read::{Place, on_stable_view, page_of};
 use crate::select::Selection;
@@ -20,16 +23,19 @@ pub(crate) fn scroll(
     permit: &Permit,
     query: &ScrollQuery,
 ) -> Result<Page> {
-    permit.check(Action::Read)?;
+    env.admit_read(permit, Permission::SearchScan, state)?;
+    env.admit_vectors(permit, query.with.vector, state)?;
+    let filter = narrowed(permit, query.filter.as_ref());
+    let filter = filter.as_deref();
     let max = env.shared.settings.limit_max;
     if query.limit == 0 || query.limit > max {
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));
     }
     on_stable_view(env, state, |view, hidden| {
         let Some(order) = &query.order else {
-            return page_of(env, view, hidden, query, first_places(env, view, query)?);
+            return page_of(env, view, hidden, query, first_places(env, view, query, filter)?);
         };
-        let places = sorted::places(env, view, query, order)?;
+        let places = sorted::places(env, view, (query, order), filter)?;
         let last = places.get(query.limit - 1).filter(|_| places.len() > query.limit);
         let next_value = last.map(|last| last.value.to_json());
         let places = places.into_iter().map(|placed| (placed.id, placed.place)).collect();
@@ -38,9 +44,14 @@ pub(crate) fn scroll(
 }
 
 /// The first `limit + 1` matching records after the cursor: each source gives as many, in id order.
-fn first_places(env: &EnvironmentState, view: &View, query: &ScrollQuery) -> Result<Vec<(RecordId, Place)>> {
+fn first_places(
+    env: &EnvironmentState,
+    view: &View,
+    query: &ScrollQuery,
+    filter: Option<&Filter>,
+) -> Result<Vec<(RecordId, Place)>> {
     let wanted = query.limit + 1;
-    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
+    let mut selection = filter.map(|filter| Selection::new(env, filter)).transpose()?;
     let mut places: Vec<(RecordId, Place)> = Vec::new();
     let start = query.after.unwrap_or(RecordId::Num(0));
     for (id, slot) in view.memtable.range(start).filter(|(id, _)| query.is_ahead(id)) {

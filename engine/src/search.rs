@@ -7,14 +7,17 @@
 
 use index::{Allow, Candidate, Query, Reach};
 use privacy::EntityId;
+use privacy::access::Permission;
 use rayon::prelude::*;
 use std::hint::black_box;
 use zeroize::Zeroizing;
 
+use crate::admit::narrowed;
 use crate::aim::{self, Aim, Aimed, aim};
 use crate::error::{Error, Result};
+use crate::example::Near;
 use crate::nearest::{Nearest, Place, Ranked};
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::query::{Counters, Hit, Hits, Phases, SearchQuery};
 use crate::read::{as_of, from_segment, on_stable_view, payload};
 use crate::rerank::{Interval, Judge, Rerank, Verdict};
@@ -34,11 +37,12 @@ pub(crate) fn search(
     permit: &Permit,
     query: &SearchQuery<'_>,
 ) -> Result<Hits> {
-    permit.check(Action::Read)?;
+    admit(env, permit, state, query)?;
     check(env, state, query)?;
+    let filter = narrowed(permit, query.filter.as_ref());
     on_stable_view(env, state, |view, hidden| {
-        let vector = aim(env, state, &query.near, view, hidden)?;
-        answer(env, state, &Aimed { query, vector: &vector }, view, hidden)
+        let vector = aim(env, state, (permit, &query.near), view, hidden)?;
+        answer(env, state, &Aimed { query, vector: &vector, filter: filter.as_deref() }, view, hidden)
     })
 }
 
@@ -49,20 +53,32 @@ pub(crate) fn search_batch<'a>(
     permit: &Permit,
     queries: &[SearchQuery<'a>],
 ) -> Result<Vec<Hits>> {
-    permit.check(Action::Read)?;
+    queries.iter().try_for_each(|query| admit(env, permit, state, query))?;
     let of_search = |at: usize| move |error: Error| error.within(&format!("searches[{at}]"));
     queries.iter().enumerate().try_for_each(|(at, query)| check(env, state, query).map_err(of_search(at)))?;
     on_stable_view(env, state, |view, hidden| {
         // Work in the pool must not be the first to ask for it.
         view.segments.iter().try_for_each(|found| found.segment.index(&env.keys).map(drop))?;
-        let aim =
-            |(at, query): (usize, &SearchQuery<'a>)| aim(env, state, &query.near, view, hidden).map_err(of_search(at));
+        let aim = |(at, query): (usize, &SearchQuery<'a>)| {
+            aim(env, state, (permit, &query.near), view, hidden).map_err(of_search(at))
+        };
         let aims: Vec<Aim<'a>> = queries.iter().enumerate().map(aim).collect::<Result<_>>()?;
         let one = |(at, (query, vector)): (usize, (&SearchQuery<'_>, &Aim<'_>))| {
-            answer(env, state, &Aimed { query, vector }, view, hidden).map_err(of_search(at))
+            let filter = narrowed(permit, query.filter.as_ref());
+            answer(env, state, &Aimed { query, vector, filter: filter.as_deref() }, view, hidden).map_err(of_search(at))
         };
         env.shared.pool.install(|| queries.par_iter().zip(&aims).enumerate().map(one).collect())
     })
+}
+
+/// Whether the permit is for such a search.
+fn admit(env: &EnvironmentState, permit: &Permit, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
+    let permission = match query.near {
+        Near::Vector(_) => Permission::SearchQuery,
+        Near::Examples { .. } => Permission::SearchSimilar,
+    };
+    env.admit_read(permit, permission, state)?;
+    env.admit_vectors(permit, query.with.vector, state)
 }
 
 fn answer(
@@ -72,8 +88,8 @@ fn answer(
     view: &View,
     hidden: &[SegmentView],
 ) -> Result<Hits> {
-    let Aimed { query, vector } = aimed;
-    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
+    let Aimed { query, vector, filter } = aimed;
+    let mut selection = filter.map(|filter| Selection::new(env, filter)).transpose()?;
     let mut counters = Counters { segments: view.segments.len() as u64, ..Counters::default() };
     let now = || if query.explain { env.shared.clock.now_us() } else { 0 };
     let started_at = now();

@@ -12,7 +12,7 @@ use storage::id::RecordId;
 
 use crate::error::Result;
 use crate::fields;
-use crate::filter::Scalar;
+use crate::filter::{Filter, Scalar};
 use crate::query::{OrderBy, ScrollQuery};
 use crate::read::Place;
 use crate::select::{Selection, live_records, live_rows};
@@ -53,9 +53,14 @@ fn compare(is_descending: bool, a: &Scalar, b: &Scalar) -> Ordering {
 }
 
 /// The first `limit + 1` records of the page.
-pub(crate) fn places(env: &EnvironmentState, view: &View, query: &ScrollQuery, order: &OrderBy) -> Result<Vec<Placed>> {
+pub(crate) fn places(
+    env: &EnvironmentState,
+    view: &View,
+    (query, order): (&ScrollQuery, &OrderBy),
+    filter: Option<&Filter>,
+) -> Result<Vec<Placed>> {
     let mut values = Values::new(env, &order.key, "order_by")?;
-    let mut selection = query.filter.as_ref().map(|filter| Selection::new(env, filter)).transpose()?;
+    let mut selection = filter.map(|filter| Selection::new(env, filter)).transpose()?;
     let mut page = PageOf { query, order, placed: BinaryHeap::new() };
     for record in live_records(view, selection.as_ref())? {
         let mut values = values.of_payload(record.payload.as_ref())?;

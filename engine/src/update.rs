@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 
+use privacy::access::Permission;
 use storage::id::{RecordId, Sequence};
 
 use crate::batch::{Batch, Errors};
 use crate::change::Change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::read::{find, on_stable_view};
 use crate::record::Record;
 use crate::settings::Settings;
@@ -40,7 +41,7 @@ pub(crate) fn update(
     which: &Which,
     changes: &[Change],
 ) -> Result<(u64, Sequence)> {
-    permit.check(Action::Write)?;
+    env.admit_in(permit, Permission::RecordWrite, &state.name)?;
     if changes.is_empty() {
         return Err(Error::invalid("an update needs at least one change"));
     }

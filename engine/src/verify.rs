@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use privacy::access::Permission;
 use privacy::audit::Act;
 use serde::Serialize;
 use storage::id::{RecordId, RowId, Sequence};
@@ -23,7 +24,7 @@ use crate::fields::{self, Extent};
 use crate::hold;
 use crate::inspect::{Inspection, Problem};
 use crate::keys::KEYRING;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::segment::{Index, Segment};
 use crate::snapshot::SegmentView;
 use crate::state::{CollectionState, EnvironmentState};
@@ -57,7 +58,7 @@ pub struct VerifyReport {
 
 /// Checks every live file of the environment.
 pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, depth: Depth) -> Result<VerifyReport> {
-    permit.check(Action::Operate)?;
+    env.admit(permit, Permission::AuditVerify)?;
     // Upkeep would replace files while they are being read.
     let _one = env.maintenance.lock();
     let mut report = VerifyReport::default();

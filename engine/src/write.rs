@@ -6,6 +6,7 @@
 use std::iter;
 
 use index::Codes;
+use privacy::access::Permission;
 use storage::id::{CollectionId, RecordId, Sequence};
 use storage::wal::Entry;
 
@@ -16,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::maintain;
 use crate::pending::Write;
-use crate::permit::{Action, Permit};
+use crate::permit::Permit;
 use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
 use crate::run::encode;
@@ -34,7 +35,7 @@ pub(crate) fn upsert(
     permit: &Permit,
     records: impl IntoIterator<Item = Record>,
 ) -> Result<Sequence> {
-    permit.check(Action::Write)?;
+    env.admit_in(permit, Permission::RecordWrite, &state.name)?;
     let (mut batch, errors) = Batch::gather(&env.shared.settings, state, records)?;
     if let Some((at, error)) = errors.into_iter().next() {
         return Err(of_record(at, error));
@@ -51,7 +52,7 @@ pub(crate) fn upsert_each(
     permit: &Permit,
     records: impl IntoIterator<Item = Record>,
 ) -> Result<(usize, Errors, Sequence)> {
-    permit.check(Action::Write)?;
+    env.admit_in(permit, Permission::RecordWrite, &state.name)?;
     let (mut batch, mut errors) = Batch::gather(&env.shared.settings, state, records)?;
     let (count, unmet, sequence) = store(env, state, &mut batch)?;
     errors.extend(unmet);
@@ -101,7 +102,7 @@ pub(crate) fn delete(
     permit: &Permit,
     ids: Vec<RecordId>,
 ) -> Result<(u64, Sequence)> {
-    permit.check(Action::Write)?;
+    env.admit_in(permit, Permission::RecordDelete, &state.name)?;
     if ids.len() > env.shared.settings.batch_records_max {
         return Err(too_many(&env.shared.settings));
     }
@@ -122,7 +123,7 @@ pub(crate) fn delete_matching(
     permit: &Permit,
     filter: &Filter,
 ) -> Result<(u64, Sequence)> {
-    permit.check(Action::Write)?;
+    env.admit_in(permit, Permission::RecordDelete, &state.name)?;
     let ids = ids_matching(env, state, filter)?;
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for ids in ids.chunks(AT_ONCE) {

@@ -13,6 +13,7 @@
 //! | [`keyring`] | every other key of an environment, and the two changes it knows: extend and epoch |
 //! | [`audit`] | the log of what was done: events, chain, tree, signed checkpoints, pseudonyms |
 //! | [`erasure`] | how far an erasure has come, and its receipt |
+//! | [`access`] | permissions, roles, scopes, API keys, rules for end users, approval by several |
 //! | [`consent`] | whose data is never taken in again |
 //! | [`hold`] | whose data must not be erased yet |
 //! | [`retention`] | which records are past their window, and whether the clock may be believed |
@@ -24,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod audit;
 mod cbor;
 pub mod consent;
@@ -56,7 +58,7 @@ pub use seal::{
     open_row, open_row_into, open_section, open_section_into, seal_row, seal_section, sealed_section_len, section_len,
 };
 pub use secret::{
-    Anchor, Blind, Dek, Fingerprint, KeyId, LedgerKey, OrderKey, RootKey, RotationSeed, Salt, SectionKey, SigningKey,
-    TagKey,
+    Anchor, ApiSecret, Blind, Dek, Fingerprint, KeyId, LedgerKey, OrderKey, Pepper, RootKey, RotationSeed, Salt,
+    SectionKey, SigningKey, TagKey,
 };
 pub use signature::{SignatureError, VerifyingKey};

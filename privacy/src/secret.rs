@@ -62,6 +62,10 @@ keys! {
     Salt;
     /// Chains the rows of the ledger of privacy budgets, and hashes the queries in it.
     LedgerKey;
+    /// The secret of an API key: given to the caller once, and stored nowhere.
+    ApiSecret;
+    /// What secrets of API keys are hashed under, so that hashes alone prove nothing.
+    Pepper;
 }
 
 impl RootKey {
@@ -83,6 +87,17 @@ impl OrderKey {
         let mut hash = [0; 8];
         hash.copy_from_slice(&HmacImpl::finalize(mac)[..8]);
         u64::from_be_bytes(hash)
+    }
+}
+
+impl TagKey {
+    /// What secrets of API keys are hashed under where this is the key of tags: HMAC-SHA-512 of a label, first 32 bytes.
+    pub fn pepper(&self) -> Pepper {
+        let mut mac = <Hmac<Sha512> as HmacImpl>::new_from_slice(&self.0);
+        HmacImpl::update(&mut mac, b"lethedb api key pepper v1\0");
+        let mut pepper = Pepper([0; 32]);
+        pepper.0.copy_from_slice(&HmacImpl::finalize(mac)[..32]);
+        pepper
     }
 }
 

@@ -61,6 +61,10 @@ impl Default for Store {
 pub struct Server {
     /// Whether to start without a root key and take it in shares: see `lethedb keys unseal --server`.
     pub sealed: bool,
+    /// Whether keys are asked for before the first one was made, which the first start then offers.
+    pub auth: bool,
+    /// Whether to listen beyond loopback without TLS: keys and data go over the network in the clear.
+    pub insecure: bool,
     /// The address to listen on; only loopback is allowed while there are neither TLS nor keys.
     pub listen: SocketAddr,
     /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
@@ -85,6 +89,8 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             sealed: false,
+            auth: false,
+            insecure: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 6333)),
             hosts: Vec::new(),
             body_bytes_max: 64 << 20,

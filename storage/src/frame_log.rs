@@ -47,6 +47,8 @@ pub enum LogKind {
     Consent = 5,
     /// Whose data must not be erased yet.
     Holds = 6,
+    /// Who may do what.
+    Access = 7,
 }
 
 /// What stands at the start of a log.

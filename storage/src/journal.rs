@@ -28,17 +28,20 @@ pub enum Subject {
     Holds,
     /// What was spent of the privacy budgets.
     Budget,
+    /// Who may do what: API keys and roles.
+    Access,
 }
 
 impl Subject {
     /// Every subject there is.
-    pub const ALL: [Subject; 3] = [Subject::Consent, Subject::Holds, Subject::Budget];
+    pub const ALL: [Subject; 4] = [Subject::Consent, Subject::Holds, Subject::Budget, Subject::Access];
 
     fn name(self) -> &'static str {
         match self {
             Self::Consent => "consent",
             Self::Holds => "holds",
             Self::Budget => "budget",
+            Self::Access => "access",
         }
     }
 
@@ -47,6 +50,7 @@ impl Subject {
             Self::Consent => (LogKind::Consent, SectionKind::Consent),
             Self::Holds => (LogKind::Holds, SectionKind::Holds),
             Self::Budget => (LogKind::Budget, SectionKind::Budget),
+            Self::Access => (LogKind::Access, SectionKind::Access),
         }
     }
 

@@ -20,7 +20,8 @@ use crate::journal::{Mark, Subject};
 use crate::numbered::{Numbered, NumberedError};
 
 /// The newest manifest format this build reads, and the one it writes. Format 1 knew no repaired segments, format 2 no
-/// aliases, format 3 neither revoked consent nor holds, format 4 no clock, format 5 no privacy budgets; they are otherwise the same.
+/// aliases, format 3 neither revoked consent nor holds, format 4 no clock, format 5 neither privacy budgets nor a book of API
+/// keys; they are otherwise the same.
 pub const FORMAT: u16 = 6;
 
 const FILE: Numbered = Numbered { magic: b"lethman\0", format: FORMAT, kind: SectionKind::Manifest };
@@ -64,6 +65,9 @@ pub struct Manifest {
     /// Where it is written what was spent of the privacy budgets; none before anything was.
     #[n(10)]
     pub budget: Option<Mark>,
+    /// Where it is written who may do what; only where a database keeps its API keys.
+    #[n(11)]
+    pub access: Option<Mark>,
 }
 
 /// A collection and its segments.
@@ -185,6 +189,7 @@ impl Manifest {
             holds: None,
             trusted_ms: None,
             budget: None,
+            access: None,
         }
     }
 
@@ -194,6 +199,7 @@ impl Manifest {
             Subject::Consent => self.consent,
             Subject::Holds => self.holds,
             Subject::Budget => self.budget,
+            Subject::Access => self.access,
         }
     }
 
@@ -203,6 +209,7 @@ impl Manifest {
             Subject::Consent => &mut self.consent,
             Subject::Holds => &mut self.holds,
             Subject::Budget => &mut self.budget,
+            Subject::Access => &mut self.access,
         }
     }
 

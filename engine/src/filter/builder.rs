@@ -2,7 +2,10 @@
 //!
 //! Invariant: building never fails; a path, a value or an id that is not usable is told by whoever runs the filter.
 
+use std::sync::Arc;
+
 use privacy::EntityId;
+use privacy::access::Entities;
 use storage::id::RecordId;
 
 use super::json::TEXT_BYTES_MAX;
@@ -155,6 +158,11 @@ impl Filter {
     pub fn entities(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let ids = ids.into_iter().map(EntityId::new).collect::<Result<_, _>>();
         Self::of(ids.map_or(Node::Wrong(WRONG_ENTITY), Node::Entity))
+    }
+
+    /// Records of the data subjects that a permit names.
+    pub(crate) fn subjects(subjects: &Arc<Entities>) -> Self {
+        Self::of(Node::Subjects(Arc::clone(subjects)))
     }
 
     /// Records with one of these ids.

@@ -71,6 +71,7 @@ fn holds(filter: &Filter, subject: &Subject<'_>, element: Option<&Value>) -> Res
         Node::IsNull(path) => path.any(root()?, &mut Value::is_null),
         Node::HasId(ids) => ids.contains(&subject.id),
         Node::Entity(ids) => subject.entity.is_some_and(|entity| ids.contains(entity)),
+        Node::Subjects(subjects) => subject.entity.is_some_and(|entity| subjects.has(entity)),
         Node::Nested(path, inner) => {
             let (mut elements, root) = (Vec::new(), root()?);
             path.any(root, &mut |value| {

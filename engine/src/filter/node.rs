@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use privacy::EntityId;
+use privacy::access::Entities;
 use storage::id::RecordId;
 
 use super::json::FILTER_FAULT;
@@ -40,6 +42,8 @@ pub(crate) enum Node {
     HasId(BTreeSet<RecordId>),
     /// It belongs to one of these.
     Entity(BTreeSet<EntityId>),
+    /// It belongs to one of those that a permit names: no filter that somebody sends says this.
+    Subjects(Arc<Entities>),
     /// One element of the list at the path matches all of the filter.
     Nested(Path, Box<Filter>),
     /// It cannot be used, for this reason.

@@ -29,8 +29,8 @@ fn to_json(filter: &Filter) -> Value {
             None => json!({ "entity": { "any": ids.iter().map(|id| id.as_str()).collect::<Vec<_>>() } }),
         },
         Node::Nested(path, inner) => json!({ "nested": { "key": path.to_string(), "filter": to_json(inner) } }),
-        // Refused before.
-        Node::Wrong(_) => Value::Null,
+        // The one is of the engine's own making and sent nowhere, the other refused before.
+        Node::Subjects(_) | Node::Wrong(_) => Value::Null,
     }
 }
 

@@ -372,6 +372,11 @@ acts! {
     }
     /// The log before this one was lost or damaged. What is left of it is kept aside, and proves nothing any more.
     46 "audit.lost" AuditLost {}
+    /// An API key was given another secret.
+    47 "apikey.rotated" ApiKeyRotated {
+        /// Its public part.
+        key: Name,
+    }
 }
 
 /// An act that a later version knows: its number and its fields as they were found.

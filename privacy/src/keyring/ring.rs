@@ -16,7 +16,7 @@ use super::root_page::{self, InspectError, RootHeader};
 use crate::entity::EntityId;
 use crate::retention::Until;
 use crate::seal::Scope;
-use crate::secret::{Blind, Dek, KeyId, LedgerKey, OrderKey, RotationSeed, SectionKey, SigningKey, TagKey};
+use crate::secret::{Blind, Dek, KeyId, LedgerKey, OrderKey, Pepper, RotationSeed, SectionKey, SigningKey, TagKey};
 
 /// All keys of one environment at one epoch. Cloning is cheap and shares the keys; a clone kept beyond an epoch
 /// keeps what that epoch removed in memory, so hold one no longer than a request.
@@ -133,6 +133,11 @@ impl Keyring {
     /// Chains the ledger of privacy budgets and hashes its queries, derived from a durable key.
     pub fn ledger_key(&self) -> LedgerKey {
         LedgerKey::of(&self.durable.table)
+    }
+
+    /// What secrets of API keys are hashed under. Derived from a durable key: no epoch makes keys unknown.
+    pub fn pepper(&self) -> Pepper {
+        self.durable.tags.pepper()
     }
 
     /// The tag of an entity in this environment, known or not.

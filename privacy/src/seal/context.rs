@@ -106,6 +106,8 @@ pub enum SectionKind {
     Budget = 18,
     /// A noisy answer that was given.
     Answer = 19,
+    /// Who may do what: API keys and roles.
+    Access = 20,
 }
 
 /// What a section is bound to: its file, its kind and its place in the file.

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, audit, backup, bench, collections, consent, demo, erase, export, hold, import, indexes, keys, receipt,
-    records, restore, retention, salvage, search, serve, verify, verify_erasure,
+    aliases, api_keys, audit, backup, bench, collections, consent, demo, erase, export, hold, import, indexes, keys,
+    receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -51,6 +51,9 @@ enum Command {
     /// Read or check the account of what was done.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make, list, revoke and rotate API keys: who may use the server.
+    #[command(subcommand)]
+    ApiKeys(api_keys::Command),
     /// Look at the keys, replace them, and look after the ways to the root key.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -98,6 +101,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Erase(args) => erase::run(&context, args),
         Command::Receipt(command) => receipt::run(&context, &command),
         Command::Audit(command) => audit::run(&context, command),
+        Command::ApiKeys(command) => api_keys::run(&context, command),
         Command::Keys(command) => keys::run(&context, &command),
         Command::Hold(command) => hold::run(&context, command),
         Command::Retention(command) => retention::run(&context, command),

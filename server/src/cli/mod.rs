@@ -4,6 +4,7 @@
 //! open), an [`argument`] that several have, the [`format`] of a file; the commands; and [`command`], which chooses between them.
 
 mod aliases;
+mod api_keys;
 mod argument;
 mod audit;
 mod backup;

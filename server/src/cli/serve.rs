@@ -3,13 +3,15 @@
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
-use engine::Database;
+use engine::{ApiKeyClass, ApiKeyRequest, BuiltInRole, Clock, Database, Source, SystemClock};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
 use super::failure::Failure;
 use crate::rest::{self, App, ServeError};
+
+const DAY_MS: u64 = 86_400_000;
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -21,6 +23,13 @@ pub struct Args {
     /// were given: with `lethedb keys unseal --server`.
     #[arg(long)]
     sealed: bool,
+    /// Ask everybody for an API key, from the start: if there is none yet, one for an owner is printed, once, which is
+    /// good for a day. Without this, keys are asked for from the first one on.
+    #[arg(long)]
+    auth: bool,
+    /// Listen beyond loopback without TLS: keys and data go over the network in the clear.
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// Serves until a signal, finishes the running requests, and closes the database.
@@ -28,8 +37,13 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     if let Some(listen) = args.listen {
         context.config.server.listen = listen;
     }
-    context.config.server.sealed |= args.sealed;
-    rest::check_address(context.config.server.listen)?;
+    let server = &mut context.config.server;
+    server.sealed |= args.sealed;
+    server.auth |= args.auth;
+    server.insecure |= args.insecure;
+    if !server.insecure {
+        rest::check_address(server.listen)?;
+    }
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
@@ -70,6 +84,7 @@ fn app(context: Context) -> Result<App, Failure> {
     if !config.server.sealed {
         let database = context.database(true)?;
         database.environment(&config.store.environment)?;
+        offer_key(&context, &database)?;
         return Ok(App::new(database, config));
     }
     let data = &config.store.data;
@@ -79,6 +94,31 @@ fn app(context: Context) -> Result<App, Failure> {
         return Err(Failure::Usage(missing));
     }
     Ok(App::sealed(move |root_key| context.existing(root_key).open(), config))
+}
+
+/// Prints a key for an owner, if keys are asked for and none was ever made.
+fn offer_key(context: &Context, database: &Database) -> Result<(), Failure> {
+    let has_keys = database.asks_for_keys()?;
+    if !context.config.server.auth || has_keys {
+        if context.config.server.insecure && !has_keys {
+            context
+                .terminal
+                .note("Nobody is asked for a key: whoever reaches this server can read and erase everything.")?;
+        }
+        return Ok(());
+    }
+    let access = database.access().by_way_of(Source::CommandLine);
+    let request = ApiKeyRequest {
+        label: "bootstrap".to_owned(),
+        roles: vec![BuiltInRole::Owner.as_str().to_owned()],
+        expires_ms: Some(SystemClock.now_ms().saturating_add(DAY_MS)),
+        ..ApiKeyRequest::new(ApiKeyClass::Admin, &context.config.store.environment)
+    };
+    let issued = access.create(&request)?;
+    context.terminal.note(format_args!(
+        "The first API key, good for a day and shown this once; make others with it at /v1/admin/api-keys:\n{}",
+        *issued.text
+    ))
 }
 
 /// Ready at SIGTERM or Ctrl-C.

@@ -1,9 +1,10 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
 //! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
-//! of an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`], of a [`backup`], and of what a
+//! of [`access`], an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`], of a [`backup`], and of what a
 //! search tells of itself: [`explain`].
 
+mod access;
 mod backup;
 mod consent;
 mod erasure;
@@ -18,6 +19,7 @@ mod retention;
 mod strict;
 mod time;
 
+pub use access::{ApiKeysAnswer, IssuedAnswer, RoleAnswer, RolesAnswer};
 pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, PrunedAnswer, RestoreAnswer};
 pub use consent::ConsentAnswer;
 pub use erasure::{EraseAnswer, ErasePlanAnswer};

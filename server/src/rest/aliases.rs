@@ -4,7 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::Alias;
+use engine::{Alias, Permission};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -57,7 +57,9 @@ impl From<Alias> for AliasAnswer {
     responses((status = 200, description = "all of them", body = AliasesAnswer), Refused))]
 pub async fn list(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
     app.run(move |database| {
-        let aliases = tenant.open(database)?.aliases().into_iter().map(AliasAnswer::from).collect();
+        let environment = tenant.open(database)?;
+        environment.demand(Permission::CollectionList)?;
+        let aliases = environment.aliases().into_iter().map(AliasAnswer::from).collect();
         Ok(answer(StatusCode::OK, &AliasesAnswer { aliases }))
     })
     .await
@@ -74,7 +76,9 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let Path(alias) = path?;
     app.run(move |database| {
-        let found = tenant.open(database)?.aliases().into_iter().find(|found| found.alias == alias);
+        let environment = tenant.open(database)?;
+        environment.demand(Permission::CollectionList)?;
+        let found = environment.aliases().into_iter().find(|found| found.alias == alias);
         Ok(answer(StatusCode::OK, &AliasAnswer::from(found.ok_or_else(missing)?)))
     })
     .await

@@ -4,7 +4,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use engine::{Collection, CollectionInfo, ErrorKind, IndexKind, Limits, Metric, Schema, SegmentInfo, Upkeep};
+use engine::{
+    Collection, CollectionInfo, ErrorKind, IndexKind, Limits, Metric, Permission, Schema, SegmentInfo, Upkeep,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -189,7 +191,9 @@ pub struct CollectionsAnswer {
 ))]
 pub async fn list(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
     app.run(move |database| {
-        let collections = tenant.open(database)?.collections().into_iter().map(CollectionAnswer::from).collect();
+        let environment = tenant.open(database)?;
+        environment.demand(Permission::CollectionList)?;
+        let collections = environment.collections().into_iter().map(CollectionAnswer::from).collect();
         Ok(answer(StatusCode::OK, &CollectionsAnswer { collections }))
     })
     .await
@@ -246,7 +250,9 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let Path(name) = path?;
     app.run(move |database| {
-        let collection = tenant.open(database)?.open_collection(&name)?;
+        let environment = tenant.open(database)?;
+        environment.demand(Permission::CollectionList)?;
+        let collection = environment.open_collection(&name)?;
         Ok(answer(StatusCode::OK, &CollectionAnswer::detailed(&collection)))
     })
     .await

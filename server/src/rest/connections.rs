@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use super::auth::Peer;
 use super::router::router;
 use super::state::App;
 
@@ -26,7 +27,9 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Anyone on the network could read and erase.
-    #[error("{0} is not a loopback address: without TLS and keys the server listens on this machine alone")]
+    #[error(
+        "{0} is not a loopback address: without TLS and keys the server listens on this machine alone, unless --insecure says otherwise"
+    )]
     NotLoopback(SocketAddr),
     /// The address is taken or not ours.
     #[error("cannot listen on {address}")]
@@ -62,7 +65,9 @@ pub async fn serve<Stop: Future<Output = ()>>(
 ) -> Result<(), ServeError> {
     let server = app.config().server.clone();
     let address = server.listen;
-    check_address(address)?;
+    if !server.insecure {
+        check_address(address)?;
+    }
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     listening(listener.local_addr().unwrap_or(address));
 
@@ -88,8 +93,8 @@ async fn accept(listener: &TcpListener, connections: &GracefulShutdown, app: &Ap
     let routes: Router = router(app.clone());
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 sleep(REFUSED_PAUSE).await;
@@ -98,7 +103,8 @@ async fn accept(listener: &TcpListener, connections: &GracefulShutdown, app: &Ap
         };
         // Answers are small and written whole; waiting to fill a packet would only delay them.
         _ = stream.set_nodelay(true);
-        let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes.clone()));
+        let routes = routes.clone().layer(Extension(Peer(peer.ip())));
+        let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
         let served = connections.watch(served);
         tokio::spawn(async move {
             let _place = place;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use engine::Permission;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,7 +33,9 @@ pub struct ConsentsAnswer {
     responses((status = 200, description = "the number", body = ConsentsAnswer), Refused))]
 pub async fn list(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
     app.run(move |database| {
-        let revoked = tenant.open(database)?.revoked_consents();
+        let environment = tenant.open(database)?;
+        environment.demand(Permission::ConsentRead)?;
+        let revoked = environment.revoked_consents();
         Ok(answer(StatusCode::OK, &ConsentsAnswer { revoked }))
     })
     .await

@@ -52,6 +52,8 @@ pub enum Refusal {
     ForeignHost,
     /// No turn came within the waiting time.
     Overloaded,
+    /// No key was shown, or one that is not good.
+    Unauthenticated,
     /// The server has no root key yet.
     Sealed,
     /// The text is no share of a root key.
@@ -84,6 +86,9 @@ impl Refusal {
             }
             Self::ForeignHost => {
                 (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "The request is meant for another host")
+            }
+            Self::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "The request shows no API key that is good")
             }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is busy"),
             Self::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "sealed", "The server waits for shares of its root key"),

@@ -1,15 +1,17 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; what a request is made of
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`backups`], [`consent`], [`hold`],
+//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`], [`hold`],
 //! [`keys`], [`retention`], [`portable`] (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
+mod access;
 mod admin;
 mod aliases;
 mod audit;
+mod auth;
 mod backups;
 mod body;
 mod collections;

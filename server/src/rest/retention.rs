@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Error, Window};
+use engine::{Error, Permission, Window};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -39,7 +39,9 @@ pub struct RetentionBody {
     responses((status = 200, description = "every collection", body = WindowsAnswer), Refused))]
 pub async fn get(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
     app.run(move |database| {
-        let collections = tenant.open(database)?.collections().into_iter().map(Into::into).collect();
+        let environment = tenant.open(database)?;
+        environment.demand(Permission::RetentionRead)?;
+        let collections = environment.collections().into_iter().map(Into::into).collect();
         Ok(answer(StatusCode::OK, &WindowsAnswer { collections }))
     })
     .await

@@ -16,11 +16,12 @@ use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::{Level, Span};
 use utoipa::OpenApi;
 
+use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
 use super::{
-    admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, records, retention,
-    rules, search, searches, tallies,
+    access, admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, records,
+    retention, rules, search, searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -74,6 +75,13 @@ use super::{
         backups::verify,
         backups::prune,
         keys::unseal,
+        access::list_keys,
+        access::create_key,
+        access::revoke_key,
+        access::rotate_key,
+        access::list_roles,
+        access::put_role,
+        access::delete_role,
     )
 )]
 struct Description;
@@ -124,8 +132,14 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/backups/{number}/verify", post(backups::verify))
         .route("/v1/admin/backups/prune", post(backups::prune))
         .route("/v1/admin/keys/unseal", post(keys::unseal))
+        .route("/v1/admin/api-keys", get(access::list_keys).post(access::create_key))
+        .route("/v1/admin/api-keys/{key}", delete(access::revoke_key))
+        .route("/v1/admin/api-keys/{key}/rotate", post(access::rotate_key))
+        .route("/v1/admin/roles", get(access::list_roles))
+        .route("/v1/admin/roles/{role}", put(access::put_role).delete(access::delete_role))
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
+        .layer(from_fn_with_state(app.clone(), only_authorised))
         .layer(from_fn_with_state(app.clone(), only_unsealed))
         .layer(from_fn_with_state(app.clone(), only_our_host))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))

@@ -42,7 +42,7 @@ prop_compose! {
     fn manifests()(
         number in 1..=NUMBER_MAX, logs in prop::collection::btree_set(0u64..50, 0..4),
         mut collections in prop::collection::vec(collections(), 0..4), consent in marks(), holds in marks(),
-        trusted_ms: Option<u64>, budget in marks(),
+        trusted_ms: Option<u64>, budget in marks(), access in marks(),
     ) -> Manifest {
         let mut next_segment = 1;
         for segment in collections.iter_mut().flat_map(|collection| &mut collection.segments) {
@@ -51,7 +51,7 @@ prop_compose! {
         }
         let logs = logs.into_iter().collect();
         let base = Manifest { number, next_segment, next_wal: 50, next_job: 1, last_sequence: 100, ..Manifest::first() };
-        Manifest { logs, collections, consent, holds, trusted_ms, budget, ..base }
+        Manifest { logs, collections, consent, holds, trusted_ms, budget, access, ..base }
     }
 }
 
@@ -97,6 +97,7 @@ fn small() -> Manifest {
         holds: Some(Mark { number: 7, frames: 1 }),
         trusted_ms: Some(9),
         budget: Some(Mark { number: 2, frames: 4 }),
+        access: Some(Mark { number: 2, frames: 3 }),
     }
 }
 
@@ -187,11 +188,12 @@ fn a_newer_format_says_so() {
 
 /// The bytes that format 1 gave a segment: seven fields, where format 2 adds an eighth to those that were repaired. Format
 /// 3 adds a field to collections that have aliases, format 4 two to environments where consent was revoked or somebody is
-/// held, format 5 one to those that keep something for a time only, and they change nothing in others.
+/// held, format 5 one to those that keep something for a time only, format 6 one where API keys are kept, and they change
+/// nothing in others.
 #[test]
 fn the_first_format_opens_and_is_written_anew_as_the_newest() {
     let dir = dir();
-    let small = || Manifest { consent: None, holds: None, trusted_ms: None, budget: None, ..small() };
+    let small = || Manifest { consent: None, holds: None, trusted_ms: None, budget: None, access: None, ..small() };
     let plaintext = minicbor::to_vec(small()).unwrap();
     assert_eq!(plaintext[0], 0x87, "no field where nobody revoked");
     let segment = [0x87, 0x01, 0x09, 0x01, 0x02, 0x19, 0x01, 0xf4, 0x19, 0x01, 0x2c, 0x80];

@@ -15,6 +15,7 @@ use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 
 use super::cap::{Cap, Charge};
+use crate::audit::Name;
 use crate::cbor::{Malformed, Sink, Written, array, decoded, fixed, length, written};
 use crate::secret::LedgerKey;
 
@@ -26,6 +27,15 @@ pub struct LedgerError;
 /// Who asks, by an opaque id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal(pub [u8; 16]);
+
+impl Principal {
+    /// That of the API key with this public part, of which the first sixteen bytes count: they are ten.
+    pub fn of_key(key: &Name) -> Principal {
+        let mut id = [0; 16];
+        id.iter_mut().zip(key.as_str().bytes()).for_each(|(id, byte)| *id = byte);
+        Principal(id)
+    }
+}
 
 /// The keyed hash of a canonical query.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,6 +16,8 @@ mod backups;
 mod collections;
 mod consent;
 mod erasure;
+mod isolation;
+mod keys;
 mod portable;
 mod records;
 mod retention;

@@ -1,0 +1,76 @@
+//! ADMIT: permit → scope → told, if it is refused. What every walk begins with.
+//!
+//! Invariant: a refusal for want of a permission is told in the audit log before it is answered. What is merely outside of
+//! the scope is not: it is answered as what is not there, and who asks for what is not there is not told either.
+
+use std::borrow::Cow;
+
+use privacy::EntityId;
+use privacy::access::Permission;
+use privacy::audit::{Act, Name, Outcome};
+
+use crate::error::{ErrorKind, Result};
+use crate::filter::Filter;
+use crate::permit::Permit;
+use crate::state::{CollectionState, EnvironmentState};
+
+impl EnvironmentState {
+    /// Fails where `permit`'s holder may not do this in all of the environment.
+    pub fn admit(&self, permit: &Permit, permission: Permission) -> Result<()> {
+        self.told_if_denied(permit, permission, permit.check(permission))
+    }
+
+    /// Fails where they may not do this with all of a collection.
+    pub fn admit_in(&self, permit: &Permit, permission: Permission, collection: &str) -> Result<()> {
+        self.told_if_denied(permit, permission, permit.check_in(permission, collection))
+    }
+
+    /// Fails where they may not read in a collection; whoever reads sees no more than [`narrowed`] leaves.
+    pub fn admit_read(&self, permit: &Permit, permission: Permission, state: &CollectionState) -> Result<()> {
+        self.told_if_denied(permit, permission, permit.check_read(permission, &state.name))
+    }
+
+    /// Fails where they may not list what there is; they are shown what is in their scope.
+    pub fn admit_list(&self, permit: &Permit) -> Result<()> {
+        let permission = Permission::CollectionList;
+        self.told_if_denied(permit, permission, permit.check_named(permission))
+    }
+
+    /// As [`EnvironmentState::admit_read`], where vectors are asked for, too, if they are.
+    pub fn admit_vectors(&self, permit: &Permit, with_vectors: bool, state: &CollectionState) -> Result<()> {
+        if with_vectors { self.admit_read(permit, Permission::RecordReadVector, state) } else { Ok(()) }
+    }
+
+    /// Fails where they may not do this with all that is stored about these data subjects.
+    pub fn admit_about<'a>(
+        &self,
+        permit: &Permit,
+        permission: Permission,
+        entities: impl IntoIterator<Item = &'a EntityId>,
+    ) -> Result<()> {
+        let checked = entities.into_iter().try_for_each(|entity| permit.check_about(permission, entity));
+        self.told_if_denied(permit, permission, checked)
+    }
+
+    fn told_if_denied(&self, permit: &Permit, permission: Permission, checked: Result<()>) -> Result<()> {
+        checked.inspect_err(|error| {
+            let Some(permission) = Name::new(permission.as_str()).ok().filter(|_| error.kind() == ErrorKind::Denied)
+            else {
+                return;
+            };
+            let denied = self.entry(permit, Act::AccessDenied { permission }, Outcome::Denied);
+            if let Err(error) = self.append(vec![denied]) {
+                tracing::warn!(%error, "the audit log does not tell that a request was refused");
+            }
+        })
+    }
+}
+
+/// What was asked for, of the records that the permit shows.
+pub(crate) fn narrowed<'a>(permit: &Permit, asked: Option<&'a Filter>) -> Option<Cow<'a, Filter>> {
+    match (permit.subjects().map(Filter::subjects), asked) {
+        (None, asked) => asked.map(Cow::Borrowed),
+        (Some(shown), None) => Some(Cow::Owned(shown)),
+        (Some(shown), Some(asked)) => Some(Cow::Owned(Filter::all([shown, asked.clone()]))),
+    }
+}

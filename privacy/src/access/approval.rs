@@ -1,0 +1,302 @@
+//! Approval of critical operations by several people, each with a signing key of their own.
+//!
+//! Plain signatures of m of n rather than one key that m people make together: they show who approved (Ed25519, RFC 8032).
+//!
+//! Invariant: an approval is for one operation on one database, with exactly its parameters, until a time, and once. What is
+//! signed begins with a label of its own and names all of that at fixed places, so no signature given here means anything
+//! elsewhere, and none given elsewhere means anything here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::secret::SigningKey;
+use crate::signature::{SIGNATURE, VerifyingKey};
+
+/// The longest time that an approval may be open, in milliseconds: a week.
+const OPEN_MS_MAX: u64 = 7 * 86_400_000;
+
+/// What needs approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Critical {
+    /// Replacing the root key.
+    RotateRoot = 1,
+    /// Raising a privacy budget.
+    RaiseBudget = 2,
+    /// Removing the beginning of the audit log.
+    PruneAudit = 3,
+    /// Weakening a security setting, this quorum included.
+    WeakenSecurity = 4,
+}
+
+/// One operation, as it is approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    kind: Critical,
+    database: [u8; 16],
+    parameters: [u8; 32],
+    nonce: [u8; 16],
+    expires_ms: u64,
+}
+
+/// Somebody's signature under an operation.
+#[derive(Clone, Debug)]
+pub struct Vote {
+    /// By which key.
+    pub voter: VerifyingKey,
+    /// Over the operation.
+    pub signature: [u8; SIGNATURE],
+}
+
+/// Who may vote, and how many must.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    threshold: usize,
+    voters: BTreeSet<[u8; 32]>,
+}
+
+/// A quorum that cannot be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a quorum needs at least two votes, and as many different keys")]
+pub struct QuorumError;
+
+/// The operations that were approved and used, as long as they could be shown again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent(BTreeMap<[u8; 16], u64>);
+
+/// That an operation was approved, and by whom: only [`Quorum::approve`] makes one.
+#[derive(Debug)]
+#[must_use = "it was approved to be done"]
+pub struct Approved {
+    operation: Operation,
+    voters: Vec<VerifyingKey>,
+}
+
+/// Why an operation is not approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unapproved {
+    /// It is one of another database.
+    #[error("the approval is for another database")]
+    Elsewhere,
+    /// Its time is over, or too long.
+    #[error("the approval has expired, or was open for more than a week")]
+    Expired,
+    /// It was used.
+    #[error("the approval was used already")]
+    Used,
+    /// A vote is by nobody who may vote, or for something else.
+    #[error("a vote is not by one of the voters, or for another operation")]
+    Vote,
+    /// Too few different people voted.
+    #[error("{given} of the {needed} votes that are needed were given")]
+    TooFew {
+        /// Different voters whose votes count.
+        given: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+}
+
+impl Operation {
+    /// An operation with these parameters, which are hashed as they will be carried out.
+    pub fn new(
+        kind: Critical,
+        database: [u8; 16],
+        parameters: &[u8],
+        expires_ms: u64,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Operation {
+        let mut nonce = [0; 16];
+        rng.fill_bytes(&mut nonce);
+        Operation { kind, database, parameters: hash(parameters), nonce, expires_ms }
+    }
+
+    /// Whether it is this, with these parameters.
+    pub fn is(&self, kind: Critical, parameters: &[u8]) -> bool {
+        self.kind == kind && self.parameters == hash(parameters)
+    }
+
+    /// What is signed: every part at its place.
+    pub fn canonical(&self) -> Vec<u8> {
+        let Operation { kind, database, parameters, nonce, expires_ms } = self;
+        [b"lethedb approval v1\0", &[*kind as u8][..], database, parameters, nonce, &expires_ms.to_be_bytes()].concat()
+    }
+}
+
+fn hash(parameters: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(b"lethedb parameters v1\0").chain_update(parameters).finalize().into()
+}
+
+impl Vote {
+    /// Votes for an operation.
+    pub fn cast(operation: &Operation, key: &SigningKey) -> Vote {
+        Vote { voter: key.verifying_key(), signature: key.sign(&operation.canonical()) }
+    }
+}
+
+impl Quorum {
+    /// `threshold` of these voters.
+    ///
+    /// # Errors
+    /// [`QuorumError`]: one vote is no approval by others.
+    pub fn new(threshold: usize, voters: impl IntoIterator<Item = VerifyingKey>) -> Result<Quorum, QuorumError> {
+        let voters: BTreeSet<[u8; 32]> = voters.into_iter().map(|voter| voter.0).collect();
+        if (2..=voters.len()).contains(&threshold) { Ok(Quorum { threshold, voters }) } else { Err(QuorumError) }
+    }
+
+    /// Whether these votes approve `operation` on this database now. It is spent then; the caller makes that durable
+    /// before it is done.
+    ///
+    /// # Errors
+    /// [`Unapproved`]; nothing is spent.
+    pub fn approve(
+        &self,
+        operation: Operation,
+        votes: &[Vote],
+        database: [u8; 16],
+        now_ms: u64,
+        spent: &mut Spent,
+    ) -> Result<Approved, Unapproved> {
+        if operation.database != database {
+            return Err(Unapproved::Elsewhere);
+        }
+        if operation.expires_ms <= now_ms || operation.expires_ms - now_ms > OPEN_MS_MAX {
+            return Err(Unapproved::Expired);
+        }
+        let signed = operation.canonical();
+        let mut given = BTreeSet::new();
+        for vote in votes {
+            let is_sound = self.voters.contains(&vote.voter.0) && vote.voter.verify(&signed, &vote.signature).is_ok();
+            if !is_sound {
+                return Err(Unapproved::Vote);
+            }
+            given.insert(vote.voter.0);
+        }
+        if given.len() < self.threshold {
+            return Err(Unapproved::TooFew { given: given.len(), needed: self.threshold });
+        }
+        spent.0.retain(|_, expires_ms| *expires_ms > now_ms);
+        if spent.0.contains_key(&operation.nonce) {
+            return Err(Unapproved::Used);
+        }
+        spent.0.insert(operation.nonce, operation.expires_ms);
+        Ok(Approved { operation, voters: given.into_iter().map(VerifyingKey).collect() })
+    }
+}
+
+impl Approved {
+    /// What was approved.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// Who approved it.
+    pub fn voters(&self) -> &[VerifyingKey] {
+        &self.voters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    const DATABASE: [u8; 16] = [3; 16];
+
+    fn keys() -> Vec<SigningKey> {
+        (1..=4).map(|seed| SigningKey::from_bytes([seed; 32])).collect()
+    }
+
+    fn quorum(threshold: usize) -> Quorum {
+        Quorum::new(threshold, keys()[..3].iter().map(SigningKey::verifying_key)).unwrap()
+    }
+
+    fn operation(seed: u64) -> Operation {
+        Operation::new(Critical::RotateRoot, DATABASE, b"to key 7", 1000, &mut StdRng::seed_from_u64(seed))
+    }
+
+    fn votes(operation: &Operation, who: &[usize]) -> Vec<Vote> {
+        who.iter().map(|who| Vote::cast(operation, &keys()[*who])).collect()
+    }
+
+    #[test]
+    fn enough_votes_approve_once() {
+        let (operation, mut spent) = (operation(1), Spent::default());
+        let approve =
+            |spent: &mut Spent| quorum(2).approve(operation.clone(), &votes(&operation, &[0, 2]), DATABASE, 0, spent);
+        let approved = approve(&mut spent).unwrap();
+        assert!(approved.operation().is(Critical::RotateRoot, b"to key 7"));
+        assert!(!approved.operation().is(Critical::RotateRoot, b"to key 8"), "other parameters");
+        assert!(!approved.operation().is(Critical::PruneAudit, b"to key 7"), "another operation");
+        assert_eq!(approved.voters().len(), 2);
+        assert_eq!(approve(&mut spent).err(), Some(Unapproved::Used), "shown again");
+    }
+
+    #[test]
+    fn what_is_not_approved() {
+        let given = operation(1);
+        let refused = |operation: Operation, votes: &[Vote], now_ms| {
+            let mut spent = Spent::default();
+            let error = quorum(2).approve(operation, votes, DATABASE, now_ms, &mut spent).err();
+            assert_eq!(spent, Spent::default(), "a refusal spends nothing");
+            error
+        };
+        let all = votes(&given, &[0, 1, 2]);
+        let few = Some(Unapproved::TooFew { given: 1, needed: 2 });
+        assert_eq!(refused(given.clone(), &all[..1], 0), few, "one fewer than needed");
+        assert_eq!(refused(given.clone(), &votes(&given, &[1, 1, 1]), 0), few, "one who signs thrice");
+        assert_eq!(refused(given.clone(), &votes(&given, &[0, 3]), 0), Some(Unapproved::Vote), "a stranger");
+        assert_eq!(refused(given.clone(), &all, 1000), Some(Unapproved::Expired));
+        let far = Operation { expires_ms: OPEN_MS_MAX + 1, ..given.clone() };
+        assert_eq!(refused(far.clone(), &votes(&far, &[0, 1]), 0), Some(Unapproved::Expired));
+        let elsewhere = Operation { database: [4; 16], ..given.clone() };
+        assert_eq!(refused(elsewhere.clone(), &votes(&elsewhere, &[0, 1]), 0), Some(Unapproved::Elsewhere));
+        let others = [
+            Operation { kind: Critical::PruneAudit, ..given.clone() },
+            Operation { parameters: hash(b"to key 8"), ..given.clone() },
+            Operation { nonce: [9; 16], ..given.clone() },
+            Operation { expires_ms: 2000, ..given.clone() },
+        ];
+        for other in others {
+            assert_eq!(refused(other, &all, 0), Some(Unapproved::Vote), "votes for one operation are for no other");
+        }
+    }
+
+    #[test]
+    fn a_quorum_is_of_several() {
+        let voters = || keys().into_iter().map(|key| key.verifying_key());
+        for (threshold, count) in [(0, 4), (1, 4), (5, 4), (3, 2)] {
+            assert_eq!(Quorum::new(threshold, voters().take(count)), Err(QuorumError), "{threshold} of {count}");
+        }
+        let twice = voters().take(1).chain(voters().take(1));
+        assert_eq!(Quorum::new(2, twice), Err(QuorumError), "one key named twice is one voter");
+    }
+
+    proptest! {
+        /// Whoever votes, an operation is done at most once, and only by as many as are needed.
+        #[test]
+        fn used_at_most_once(
+            tries in prop::collection::vec((0u64..3, prop::collection::vec(0usize..3, 0..4), 0u64..1500), 0..20),
+            threshold in 2usize..=3,
+        ) {
+            let (mut spent, mut done, mut clock) = (Spent::default(), BTreeSet::new(), 0);
+            for (which, who, now) in tries {
+                clock = clock.max(now);
+                let operation = operation(which);
+                let different = who.iter().collect::<BTreeSet<_>>().len();
+                let approved =
+                    quorum(threshold).approve(operation.clone(), &votes(&operation, &who), DATABASE, clock, &mut spent);
+                let is_due = different >= threshold && clock < 1000;
+                prop_assert_eq!(approved.is_ok(), is_due && done.insert(which));
+            }
+        }
+    }
+}

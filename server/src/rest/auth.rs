@@ -1,0 +1,104 @@
+//! Who asks: the key of a request, read once and before anything else of it.
+//!
+//! Invariant: every route but those in [`OPEN`] runs behind this, and takes its environment from what is decided here. A
+//! server whose database never had a key, and that was not told to ask for one, works for whoever reaches it, which is why
+//! it listens on loopback. What is wrong with a key is not said, nor is whether there is one of that id.
+
+use std::net::IpAddr;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use engine::{Credentials, Database, ErrorKind, Session, Source};
+use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
+
+use super::error::{Problem, Refusal};
+use super::state::App;
+
+const API_KEY: &str = "X-API-Key";
+
+/// What is answered without a key: whether the server lives, how it is asked, and taking shares, which are keys themselves.
+pub const OPEN: [&str; 4] = ["/livez", "/readyz", "/openapi.json", "/v1/admin/keys/unseal"];
+
+/// The address at the other end of the connection.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// Who a request is from: whoever reaches a server without keys, or somebody who was let in.
+#[derive(Clone)]
+pub struct Caller(pub Option<Session>);
+
+/// Lets requests in that show a key, or need none, and tells the handlers whose they are.
+pub async fn only_authorised(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if OPEN.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let shown = key_in(request.headers());
+    let address = request.extensions().get::<Peer>().map(|Peer(address)| *address);
+    match caller(&app, shown, address).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => {
+            let mut response = problem.into_response();
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+    }
+}
+
+async fn caller(
+    app: &App,
+    shown: Result<Option<Zeroizing<String>>, Problem>,
+    address: Option<IpAddr>,
+) -> Result<Caller, Problem> {
+    let database = app.seal().database()?;
+    match shown? {
+        Some(text) => {
+            let database = database.clone();
+            // The first use on a day is noted, which waits for the disk.
+            let authorised = spawn_blocking(move || authorise(&database, &text, address)).await;
+            authorised.unwrap_or_else(|_| Err(Problem::new(Refusal::Internal, "the key was not looked at to the end")))
+        }
+        None if app.config().server.auth || database.asks_for_keys()? => {
+            Err(Problem::new(Refusal::Unauthenticated, "send the header Authorization: Bearer lethe_…"))
+        }
+        None => Ok(Caller(None)),
+    }
+}
+
+fn authorise(database: &Database, text: &str, address: Option<IpAddr>) -> Result<Caller, Problem> {
+    let credentials = Credentials::api_key(text);
+    let credentials = match address {
+        Some(address) => credentials.from_address(address),
+        None => credentials,
+    };
+    match database.authorize(&credentials) {
+        Ok(session) => Ok(Caller(Some(session.by_way_of(Source::Rest)))),
+        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid) => {
+            Err(Problem::new(Refusal::Unauthenticated, error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The key that the headers show, if they show one.
+fn key_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
+    let wrong = |detail| Problem::new(Refusal::Unauthenticated, detail);
+    let bearer = headers.get_all(AUTHORIZATION).iter().map(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key)
+    });
+    let named = headers.get_all(API_KEY).iter().map(|value| value.to_str().ok());
+    let mut shown = bearer.chain(named);
+    match (shown.next(), shown.next()) {
+        (None, _) => Ok(None),
+        (Some(Some(key)), None) => Ok(Some(Zeroizing::new(key.trim().to_owned()))),
+        (Some(None), None) => Err(wrong("the header must read Authorization: Bearer lethe_…")),
+        (Some(_), Some(_)) => Err(wrong("show one key, in one header")),
+    }
+}
