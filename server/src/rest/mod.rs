@@ -3,7 +3,7 @@
 //! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
 //! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`backups`], [`consent`], [`hold`],
-//! [`keys`], [`retention`], [`portable`] (which sends [`lines`]); the [`router`]
+//! [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -25,6 +25,7 @@ mod indexes;
 mod keys;
 mod lines;
 mod portable;
+mod private;
 mod records;
 mod retention;
 mod router;

@@ -17,6 +17,7 @@ mod collections;
 mod consent;
 mod erasure;
 mod portable;
+mod private;
 mod records;
 mod retention;
 mod seal;
