@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aliases, api_keys, audit, backup, bench, collections, consent, demo, erase, export, hold, import, indexes, keys,
-    receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
+    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, consent, demo, erase, export, hold, import,
+    indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -63,6 +63,12 @@ enum Command {
     /// Keep records for a time only, and remove those past it.
     #[command(subcommand)]
     Retention(retention::Command),
+    /// Ask for noisy answers about many people, which say little about any one.
+    #[command(subcommand)]
+    Aggregate(aggregate::Command),
+    /// Show what may be spent of people's privacy and what was, and allow more.
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// Check the receipt of an erasure, the keys, the rows and every byte, without the engine that erased.
     VerifyErasure(verify_erasure::Args),
     /// Revoke a person's consent, so that their data is never taken in again. Cannot be undone.
@@ -105,6 +111,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(&context, &command),
         Command::Hold(command) => hold::run(&context, command),
         Command::Retention(command) => retention::run(&context, command),
+        Command::Aggregate(command) => aggregate::run(&context, command),
+        Command::Budget(command) => budget::run(&context, command),
         Command::VerifyErasure(args) => verify_erasure::run(&context, &args),
         Command::Consent(command) => consent::run(&context, command),
         Command::Verify(args) => verify::run(&context, &args),

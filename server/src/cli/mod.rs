@@ -3,12 +3,14 @@
 //! Leaves first: [`failure`] (exit codes), [`terminal`] (tables, JSON, progress), [`context`] (settings, and the database they
 //! open), an [`argument`] that several have, the [`format`] of a file; the commands; and [`command`], which chooses between them.
 
+mod aggregate;
 mod aliases;
 mod api_keys;
 mod argument;
 mod audit;
 mod backup;
 mod bench;
+mod budget;
 mod collections;
 mod command;
 mod consent;

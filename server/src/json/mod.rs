@@ -1,7 +1,8 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
 //! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
-//! of [`access`], an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`], of a [`backup`], and of what a
+//! of [`access`], an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`] or
+//! [`private`], of a [`backup`], and of what a
 //! search tells of itself: [`explain`].
 
 mod access;
@@ -13,6 +14,7 @@ mod hex;
 mod hold;
 mod payload;
 mod portable;
+mod private;
 mod receipt;
 mod record;
 mod retention;
@@ -28,6 +30,7 @@ pub use hex::from_hex;
 pub use hold::{HoldAnswer, HoldsAnswer};
 pub use payload::Payload;
 pub use portable::PortableRecord;
+pub use private::{BudgetAnswer, PredictedAnswer, PrivateAnswer, StandingAnswer};
 pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use retention::{ClockAnswer, KeptAnswer, RetentionAnswer, WindowAnswer, WindowsAnswer};

@@ -2,8 +2,8 @@
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`], [`hold`],
-//! [`keys`], [`retention`], [`portable`] (which sends [`lines`]); the [`router`]
+//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
+//! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
@@ -27,6 +27,7 @@ mod indexes;
 mod keys;
 mod lines;
 mod portable;
+mod private;
 mod records;
 mod retention;
 mod router;

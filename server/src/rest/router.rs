@@ -20,7 +20,7 @@ use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
 use super::{
-    access, admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, records,
+    access, admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, private, records,
     retention, rules, search, searches, tallies,
 };
 
@@ -53,6 +53,10 @@ use super::{
         search::count,
         tallies::facet,
         tallies::sample,
+        private::centroid,
+        private::aggregate,
+        private::budget,
+        private::put_budget,
         admin::delete,
         admin::post,
         admin::receipt,
@@ -115,6 +119,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/collections/{collection}/count", post(search::count))
         .route("/v1/collections/{collection}/facet", post(tallies::facet))
         .route("/v1/collections/{collection}/sample", post(tallies::sample))
+        .route("/v1/collections/{collection}/centroid", post(private::centroid))
+        .route("/v1/collections/{collection}/aggregate", post(private::aggregate))
+        .route("/v1/admin/budget", get(private::budget).put(private::put_budget))
         .route("/v1/admin/entity/{id}", delete(admin::delete))
         .route("/v1/admin/entity/erase", post(admin::post).delete(admin::delete_erase))
         .route("/v1/admin/receipts/{job}", get(admin::receipt))

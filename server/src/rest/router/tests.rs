@@ -19,6 +19,7 @@ mod erasure;
 mod isolation;
 mod keys;
 mod portable;
+mod private;
 mod records;
 mod retention;
 mod seal;
