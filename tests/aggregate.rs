@@ -26,8 +26,8 @@ const PEOPLE: u64 = 100;
 fn furnish(env: &Environment) -> Collection {
     let docs = env.collection("docs").dimension(2).open_or_create().unwrap();
     let record = |id: u64| {
-        let vector = if id % PEOPLE == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] };
-        let payload = json!({"lang": if id % 2 == 0 { "de" } else { "en" }, "age": id % PEOPLE});
+        let vector = if id.is_multiple_of(PEOPLE) { vec![1.0, 0.0] } else { vec![0.0, 1.0] };
+        let payload = json!({"lang": if id.is_multiple_of(2) { "de" } else { "en" }, "age": id % PEOPLE});
         Record::new(id, vector).entity(format!("person-{}", id % PEOPLE)).payload(payload)
     };
     docs.upsert((0..PEOPLE).map(record)).unwrap();

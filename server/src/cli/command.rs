@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, consent, demo, erase, export, hold, import,
-    indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
+    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, consent, demo, erase, export, hold,
+    import, indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.

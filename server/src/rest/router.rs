@@ -20,8 +20,8 @@ use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
 use super::state::App;
 use super::{
-    access, admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, private, records,
-    retention, rules, search, searches, tallies,
+    access, admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, private,
+    records, retention, rules, search, searches, tallies,
 };
 
 #[derive(OpenApi)]

@@ -291,7 +291,7 @@ mod tests {
 
         /// A budget that was spent to its end comes to its ε at its δ, and no more.
         #[test]
-        fn there_and_back(epsilon in ONE / 100..20 * ONE, exponent in 2..12) {
+        fn there_and_back(epsilon in ONE / 100..20 * ONE, exponent in 2_i32..12) {
             let delta = 10_f64.powi(-exponent);
             let Ok(cap @ Cap::Approximate { rho, .. }) = Cap::approximate(epsilon, delta) else { panic!("a cap") };
             let spent = Spent::NOTHING.and(Charge::Concentrated(rho));

@@ -40,7 +40,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.table {
         let table = benches::error_table();
-        return context.terminal.show(&table, &table.trim_end());
+        return context.terminal.show(&table, table.trim_end());
     }
     let options = NoiseOptions {
         dimensions: args.dimension,
