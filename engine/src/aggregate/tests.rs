@@ -71,8 +71,10 @@ fn opened(disk: &Faulty) -> (Database, Collection) {
     (db, docs)
 }
 
+/// What the collection's budget was charged; none if nobody can say, as where rows contradict each other.
 fn spent(docs: &Collection) -> Option<u64> {
-    docs.env.budgets.look(|ledger| ledger.balance(&Account::Collection(docs.state.id.0)).spent.epsilon).unwrap()
+    let looked = docs.env.budgets.look(|ledger| ledger.balance(&Account::Collection(docs.state.id.0)).spent.epsilon);
+    looked.ok().flatten()
 }
 
 /// Whether nothing of a segment is read before the debit is synced in the ledger, the manifest, the keyring and the audit

@@ -84,7 +84,7 @@ fn each_wrong_thing_is_named() {
     mend(&mut world.root_page);
     let (found, max) = (FORMAT + 1, FORMAT);
     assert_eq!(Keyring::inspect(&world.root_page), Err(InspectError::NewerFormat { found, max }));
-    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 7, max: FORMAT })));
+    assert!(matches!(world.open(), Err(OpenError::NewerFormat { found: 8, max: FORMAT })));
 }
 
 #[test]
