@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use privacy::AnchorStore;
 
-use super::log::{Home, Trail};
+use super::home::Home;
+use super::log::Trail;
 use super::mark::{is_of_earlier, open_note};
 use crate::error::{Error, Result};
 

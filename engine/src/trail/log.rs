@@ -5,35 +5,21 @@
 //! whose outcome nobody was told. Opening refuses a log that is shorter than what was signed, or other than it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use privacy::audit::{
     Act, Checkpoint, Entry, Event, Frontier, Hash, InclusionProof, Log, Origin, Standing, leaf_hash, root_at,
 };
-use privacy::{AnchorStore, Scope, SectionKey, SigningKey, VerifyingKey};
-use storage::backend::Dir;
+use privacy::{Scope, VerifyingKey};
 use storage::sync::Mutex;
 
 use super::block::{self, AUDIT, BLOCK, BLOCK_HEIGHT, BlockWriter, Place, split, tree_of};
+use super::home::Home;
 use super::mark::{self, Mark, is_of_earlier, open_note};
-use crate::entropy::{Entropy, generator};
+use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long an event waits to be signed for, in milliseconds, while upkeep runs.
 const PATIENCE_MS: u64 = 60_000;
-
-/// Where a trail lives, what seals and signs it, and who keeps its checkpoints.
-pub(crate) struct Home {
-    /// The directory `audit/`.
-    pub dir: Dir,
-    pub scope: Scope,
-    /// The name of the log, under which it is signed.
-    pub origin: Origin,
-    pub key: Arc<SectionKey>,
-    pub signing: Arc<SigningKey>,
-    pub anchors: Vec<Arc<dyn AnchorStore>>,
-    pub entropy: Arc<dyn Entropy>,
-}
 
 /// The audit log of an environment.
 pub(crate) struct Trail {

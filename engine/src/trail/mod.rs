@@ -12,6 +12,7 @@
 
 mod block;
 mod heir;
+mod home;
 mod log;
 mod mark;
 mod tally;
@@ -19,5 +20,6 @@ mod verify;
 
 pub(crate) use block::AUDIT;
 pub(crate) use heir::inherit;
-pub(crate) use log::{Home, Trail};
+pub(crate) use home::Home;
+pub(crate) use log::Trail;
 pub(crate) use tally::{Kind, Tally};

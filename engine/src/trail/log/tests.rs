@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use privacy::audit::{Actor, Outcome, Source, leaf_hash};
-use privacy::{Grade, SigningKey};
+use privacy::{Grade, SectionKey, SigningKey};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use storage::anchor_dir::AnchorDir;
-use storage::backend::{Memory, StorageBackend};
+use storage::backend::{Dir, Memory, StorageBackend};
 
 use super::*;
 use crate::entropy::Entropy;
