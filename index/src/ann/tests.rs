@@ -248,6 +248,23 @@ fn rows_find_themselves_after_removals_too() {
     }
 }
 
+/// Clusters of more rows than a row considers, and more of them than a walk begins in: only edges between rows of a sample
+/// lead from one to the other.
+#[test]
+fn walks_find_their_way_from_cluster_to_cluster() {
+    let space = Space::new(Metric::L2, 24, &[4; 32]);
+    let centres = clusters(80 * 50, 24, 31);
+    // Each of 80 clusters has 150 rows, all far nearer to each other than to any other cluster.
+    let beside = |at: usize| -> Vec<f32> {
+        let jitter = clusters(1, 24, at as u64);
+        centres[at % 80].iter().zip(&jitter[0]).map(|(x, jitter)| x + 0.01 * jitter).collect()
+    };
+    let mut vectors: Vec<Vec<f32>> = (0..80 * 150).map(beside).collect();
+    let queries = vectors.split_off(80 * 149);
+    let recall = recall(&space, &index(&space, &vectors), &vectors, &queries, 64);
+    assert!(recall >= 0.95, "{recall}");
+}
+
 fn survivors(vectors: &[Vec<f32>], removed: &RoaringBitmap) -> Vec<Vec<f32>> {
     let kept = (0..).zip(vectors).filter(|(row, _)| !removed.contains(*row));
     kept.map(|(_, vector)| vector.clone()).collect()

@@ -1,120 +1,151 @@
-//! The canonical builder: rows enter in the order of their positions, in batches that double, each
-//! batch against the graph as its predecessors left it (prefix doubling: Manohar et al., "ParlayANN",
-//! 2024).
+//! The canonical builder: lists from leaves of rows that lie together, level upon level.
 //!
-//! Invariant: the outcome is a pure function of codes and parameters, whatever the number of threads
-//! and the instruction set. A row's neighbours are found in a graph that nobody changes meanwhile,
-//! back edges are sorted before they are added, and ties go to the lower position.
+//! Of all rows, and of samples of them each a sixteenth as large, every row gets its nearest, in both directions, thinned
+//! to those that lie in different directions. Edges of the samples lead from one cluster of rows to the next, as the
+//! layers of a hierarchy would; here they are parts of the same lists, so that one walk follows both. Nobody searches a
+//! graph while it is built, which is where builders that insert row by row spend their time (Rubel et al., "PiPNN",
+//! 2026; `benches/LOG.md` has what this gained).
+//!
+//! Invariant: the outcome is a pure function of codes and parameters, whatever the number of threads and the
+//! instruction set: lists depend on sets of rows, not on the order in which these were found.
 
+use super::carve::carve;
 use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
+use super::nearest::nearest;
 use super::params::{BuildParams, Stop};
-use super::prune::{choose, order};
-use crate::search::{Allow, Extent, Links, Reach, STARTS, Scratch, first, walk};
+use super::prune::{Choice, Fill, rank};
 use rayon::prelude::*;
 
-/// A batch is at most this part of the rows: rows of one batch do not see each other.
-const BATCH_PART: usize = 50;
+/// A sample is so many times smaller than what it is taken from.
+const SMALLER: usize = 16;
 
-/// Of the rows that a walk of width `ef_construction` meets, so many times as many are considered as neighbours. To
-/// look at more of them again is cheaper than to meet more.
-const CONSIDERED: usize = 2;
+/// No sample is smaller: from here on walks find their way.
+const LEAST: usize = 64;
 
-/// Rows whose lists one task extends.
-const BLOCK: usize = 256;
+/// Rows whose lists are chosen before they are written to the graph.
+const BATCH: usize = 1 << 16;
 
-/// Builds a graph over all rows whose lists are up to half too long and not sorted; `None` once told to `stop`.
+/// The rows nearest to each that are considered as its neighbours, and it as theirs. With fewer, graphs of real vectors are
+/// as good; but groups of rows that are all nearer to each other than to others then name nobody outside.
+const NEAREST: usize = 64;
+
+/// The lists of one level are chosen among so many times as many candidates, at most: some rows are near to very many.
+const CROWD: usize = 4;
+
+/// Builds a graph over all rows; `None` once told to `stop`.
 pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -> Option<FrozenGraph> {
     let (rows, degree) = (geometry.len(), params.degree());
-    // Lists may grow by half before they are chosen anew (a slack as in Subramanya et al., "DiskANN", 2019).
-    let mut graph = FrozenGraph::unconnected(rows, degree + degree / 2);
-    let mut done = 1;
-    while done < rows {
-        let end = rows.min(done + done.min(rows.div_ceil(BATCH_PART)));
-        let batch = done as u32..end as u32;
-        let grown = Grown { graph: &graph, rows: done };
-        let found = batch.clone().into_par_iter().map_init(Scratch::new, |scratch, row| {
-            // A late batch of a large graph takes long.
-            if stop() {
-                return None;
-            }
-            let ef = params.ef_construction();
-            let extent = Extent::of(Reach { limit: ef / 2, ef }, CONSIDERED * ef);
-            walk(&grown, &geometry.around(row), &extent, Allow::All, scratch);
-            let near = scratch.found().iter().map(|(to, key)| (f32::from_bits(key as u32), to)).collect();
-            Some(choose(geometry, row, near, degree))
-        });
-        let lists: Vec<Vec<Near>> = found.collect::<Option<_>>()?;
-        insert(geometry, &mut graph, degree, batch.zip(&lists));
-        done = end;
+    let smaller = |rows: &usize| Some(rows / SMALLER).filter(|rows| *rows >= LEAST);
+    let mut samples: Vec<usize> = std::iter::successors(smaller(&rows), smaller).collect();
+    let mut graph = FrozenGraph::unconnected(rows, degree);
+    while let Some(sample) = samples.pop() {
+        // What a row shall have of each sample that it is in; the rest is for those that are nearer.
+        Level { rows: sample, most: degree - degree / 3, fill: Fill::Open }.connect(geometry, &mut graph, stop)?;
     }
+    Level { rows, most: degree, fill: Fill::Nearest }.connect(geometry, &mut graph, stop)?;
     Some(graph)
 }
 
-/// A growing graph as a walk sees it: the rows that are in it.
-struct Grown<'a> {
-    graph: &'a FrozenGraph,
+/// One level: the first rows of a segment, which are a random sample, since positions follow a keyed order.
+struct Level {
     rows: usize,
+    /// Edges that a row gets, if those of higher levels leave room.
+    most: usize,
+    /// What becomes of room that is left.
+    fill: Fill,
 }
 
-impl Links for Grown<'_> {
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
-    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
-        first(STARTS, 0..self.rows as u32, room)
-    }
-
-    #[inline]
-    fn neighbours<'a>(&'a self, row: u32, _: &'a mut Vec<u32>) -> &'a [u32] {
-        self.graph.neighbours(row)
-    }
-
-    #[inline]
-    fn prefetch(&self, row: u32) {
-        self.graph.prefetch(row);
-    }
-}
-
-/// Gives the rows of a batch their lists, and the rows on these lists the edges back.
-fn insert<'a>(
-    geometry: &Geometry,
-    graph: &mut FrozenGraph,
-    degree: usize,
-    batch: impl Iterator<Item = (u32, &'a Vec<Near>)>,
-) {
-    let mut back: Vec<(u32, Near)> = Vec::new();
-    for (row, near) in batch {
-        graph.set(row, near.iter().map(|near| near.1));
-        back.extend(near.iter().map(|&(distance, to)| (to, (distance, row))));
-    }
-    back.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then(order(&a.1, &b.1)));
-    let slots = graph.degree();
-    graph.adjacency.par_chunks_mut(BLOCK * slots).enumerate().for_each(|(block, lists)| {
-        let first = (block * BLOCK) as u32;
-        let to_here = |target: u32| back.partition_point(|edge| edge.0 < target);
-        let edges = back.get(to_here(first)..to_here(first + BLOCK as u32)).unwrap_or_default();
-        for edges in edges.chunk_by(|a, b| a.0 == b.0) {
-            let target = edges.first().map_or(first, |edge| edge.0);
-            let start = (target - first) as usize * slots;
-            if let Some(list) = lists.get_mut(start..start + slots) {
-                extend(geometry, target, list, edges.iter().map(|edge| edge.1), degree);
+impl Level {
+    /// Adds the edges of this level; `None` once told to `stop`.
+    fn connect(&self, geometry: &Geometry, graph: &mut FrozenGraph, stop: Stop<'_>) -> Option<()> {
+        let leaves = carve(geometry, self.rows, stop)?;
+        let near = nearest(geometry, self.rows, &leaves, NEAREST, stop)?;
+        let back = Back::of(&near);
+        for rows in together(&leaves, self.rows).chunks(BATCH) {
+            let lists = rows.par_iter().map_init(Choice::new, |choice, &row| {
+                if stop() {
+                    return None;
+                }
+                let mut candidates = near.get(row as usize).cloned().unwrap_or_default();
+                geometry.distances(row, back.to(row), &mut candidates);
+                Some((row, self.list(geometry, graph, choice, row, candidates)))
+            });
+            let lists: Vec<(u32, Vec<u32>)> = lists.collect::<Option<_>>()?;
+            for (row, list) in lists {
+                graph.set(row, list);
             }
         }
-    });
+        Some(())
+    }
+
+    /// The list of `row`: what higher levels gave it, and what is chosen among `candidates`.
+    fn list(
+        &self,
+        geometry: &Geometry,
+        graph: &FrozenGraph,
+        choice: &mut Choice,
+        row: u32,
+        mut candidates: Vec<Near>,
+    ) -> Vec<u32> {
+        let most = CROWD * NEAREST;
+        if candidates.len() > most {
+            candidates.select_nth_unstable_by_key(most, rank);
+            candidates.truncate(most);
+        }
+        let mut list: Vec<Near> = Vec::with_capacity(graph.degree());
+        geometry.distances(row, graph.list(row), &mut list);
+        let room = self.most.min(graph.degree().saturating_sub(list.len()));
+        list.append(&mut choice.choose(geometry, row, candidates, room, self.fill));
+        list.sort_unstable_by_key(rank);
+        list.dedup_by_key(|near| near.1);
+        list.into_iter().map(|near| near.1).collect()
+    }
 }
 
-/// Adds neighbours to a list that is padded with its own row, and chooses `degree` of all if there is no room.
-fn extend(geometry: &Geometry, row: u32, list: &mut [u32], new: impl ExactSizeIterator<Item = Near>, degree: usize) {
-    let held = list.iter().position(|&to| to == row).unwrap_or(list.len());
-    if held + new.len() <= list.len() {
-        list.iter_mut().skip(held).zip(new).for_each(|(slot, near)| *slot = near.1);
-        return;
+/// Who names a row as near, for all rows: their positions one after the other.
+struct Back {
+    ends: Vec<usize>,
+    from: Vec<u32>,
+}
+
+impl Back {
+    fn of(near: &[Vec<Near>]) -> Self {
+        let mut ends = vec![0; near.len()];
+        for to in near.iter().flatten() {
+            if let Some(count) = ends.get_mut(to.1 as usize) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            // Where the first of a row's goes, until all have come.
+            sum += std::mem::replace(end, sum);
+        }
+        let mut from = vec![0; sum];
+        for (row, near) in (0..).zip(near) {
+            for to in near {
+                if let Some(end) = ends.get_mut(to.1 as usize)
+                    && let Some(place) = from.get_mut(*end)
+                {
+                    *place = row;
+                    *end += 1;
+                }
+            }
+        }
+        Self { ends, from }
     }
-    let mut near = Vec::with_capacity(held + new.len());
-    geometry.distances(row, list.get(..held).unwrap_or_default(), &mut near);
-    near.extend(new);
-    list.fill(row);
-    list.iter_mut().zip(choose(geometry, row, near, degree)).for_each(|(slot, near)| *slot = near.1);
+
+    fn to(&self, row: u32) -> &[u32] {
+        let end = |at: usize| self.ends.get(at).copied().unwrap_or_default();
+        let start = (row as usize).checked_sub(1).map_or(0, end);
+        self.from.get(start..end(row as usize)).unwrap_or_default()
+    }
+}
+
+/// Every row once, those of a leaf together: their candidates are in the cache.
+fn together(leaves: &[Vec<u32>], rows: usize) -> Vec<u32> {
+    let mut is_new = vec![true; rows];
+    let mut new = |row: &u32| is_new.get_mut(*row as usize).is_some_and(std::mem::take);
+    leaves.iter().flatten().copied().filter(|row| new(row)).collect()
 }

@@ -31,7 +31,8 @@ pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 pub struct BuildParams {
     /// Most neighbours of a row. 4..=128.
     pub degree: usize,
-    /// Width of the walk on which a new row meets its neighbours; at least the degree.
+    /// Width of the walk on which a new row meets its neighbours, at least the degree; only of the builder that inserts
+    /// row by row, [`Builder::HnswRs`].
     pub ef_construction: usize,
     /// Who makes the first lists.
     pub builder: Builder,

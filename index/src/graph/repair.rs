@@ -6,7 +6,7 @@
 
 use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
-use super::prune::order;
+use super::prune::rank;
 use std::collections::VecDeque;
 
 /// The walk from row 0: who was reached, and through whom.
@@ -63,7 +63,7 @@ pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph) {
         let own = graph.list(row).iter().find_map(spare);
         let Some((from, slot)) = own.or_else(|| {
             let all = (0..graph.len() as u32).filter_map(|from| spare(&from));
-            all.min_by(|a, b| order(&(geometry.distance(row, a.0), a.0), &(geometry.distance(row, b.0), b.0)))
+            all.min_by_key(|spare| rank(&(geometry.distance(row, spare.0), spare.0)))
         }) else {
             continue;
         };
@@ -71,7 +71,7 @@ pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph) {
         list.splice(slot..(slot + 1).min(list.len()), [row]);
         let mut near: Vec<Near> = Vec::with_capacity(list.len());
         geometry.distances(from, &list, &mut near);
-        near.sort_unstable_by(order);
+        near.sort_unstable_by_key(rank);
         graph.set(from, near.into_iter().map(|near| near.1));
         tree.grow(row, from, graph);
     }

@@ -39,7 +39,7 @@ fn assert_well_formed(graph: &FrozenGraph, space: &Space, vectors: &[Vec<f32>]) 
         assert!(slots[list.len()..].iter().all(|&to| to == row), "padding comes last");
         let mut near = Vec::new();
         geometry.distances(row, list, &mut near);
-        assert!(near.is_sorted_by(|a, b| prune::order(a, b).is_lt()), "sorted, and without duplicates");
+        assert!(near.is_sorted_by(|a, b| prune::rank(a) < prune::rank(b)), "sorted, and without duplicates");
     }
 }
 
@@ -179,7 +179,7 @@ proptest! {
             list.dedup();
             let mut near = Vec::new();
             geometry.distances(row, &list, &mut near);
-            near.sort_unstable_by(prune::order);
+            near.sort_unstable_by_key(prune::rank);
             graph.set(row, near.into_iter().map(|near| near.1));
         }
         repair::connect(&geometry, &mut graph);

@@ -8,9 +8,11 @@
 mod hadamard;
 mod numbers;
 mod squares;
+mod tiles;
 mod totals;
 
 use super::nibbles::GROUP;
+use super::panel::{Few, HEIGHT, Points, Tile};
 use super::rows::Rows;
 use super::scalar::{self, HALVES, tail};
 use super::table::Kernels;
@@ -27,7 +29,7 @@ const STEP: usize = 32;
 
 /// The table, if this processor has AVX2.
 pub(super) fn kernels() -> Option<&'static Kernels> {
-    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, nibble_dots, squares, unpack, hadamard };
+    static KERNELS: Kernels = Kernels { name: "avx2", dot, dots, tiles, nibble_dots, squares, unpack, hadamard };
     is_x86_feature_detected!("avx2").then_some(&KERNELS)
 }
 
@@ -40,6 +42,11 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
 fn dots(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {
     // SAFETY: as in `dot`.
     unsafe { dots_avx2(query, rows, positions, out) }
+}
+
+fn tiles(few: &Few<'_>, panels: &[i8], points: &[Points], tiles: &mut [[Tile; HEIGHT]]) {
+    // SAFETY: as in `dot`.
+    unsafe { tiles::tiles(few, panels, points, tiles) }
 }
 
 fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {

@@ -7,8 +7,11 @@
 
 #![expect(unsafe_code, reason = "vector loads take raw pointers; the functions need AVX-512")]
 
+mod tiles;
+
 use super::avx2;
 use super::nibbles::{GROUP, PACKED};
+use super::panel::{Few, HEIGHT, Points, Tile};
 use super::rows::Rows;
 use super::scalar::{self, tail};
 use super::table::Kernels;
@@ -35,7 +38,7 @@ pub(super) fn kernels() -> Option<&'static Kernels> {
         // What opening and rotating need is AVX2's, which every such processor has.
         let others = avx2::kernels().filter(|_| detected)?;
         let Kernels { squares, unpack, hadamard, .. } = *others;
-        Some(Kernels { name: "avx512-vnni", dot, dots, nibble_dots, squares, unpack, hadamard })
+        Some(Kernels { name: "avx512-vnni", dot, dots, tiles, nibble_dots, squares, unpack, hadamard })
     };
     KERNELS.get_or_init(table).as_ref()
 }
@@ -61,6 +64,11 @@ fn dots_avx512(query: &[i8], rows: Rows<'_, i8>, positions: &[u32], out: &mut [i
     for (out, &position) in out_rest.iter_mut().zip(rest) {
         *out = dot_avx512(query, rows.row(position));
     }
+}
+
+fn tiles(few: &Few<'_>, panels: &[i8], points: &[Points], tiles: &mut [[Tile; HEIGHT]]) {
+    // SAFETY: as in `dot`.
+    unsafe { tiles::tiles(few, panels, points, tiles) }
 }
 
 fn nibble_dots(query: &[i8], rows: Rows<'_, u8>, positions: &[u32], out: &mut [i32]) {

@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 mod detect;
 pub mod nibbles;
+pub mod panel;
 mod portable;
 mod prefetch;
 mod rows;

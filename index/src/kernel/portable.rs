@@ -3,6 +3,7 @@
 //!
 //! Invariant: its result passes through a double, which holds every sum of ours exactly.
 
+use super::panel;
 use super::rows::Rows;
 use super::scalar;
 use super::table::Kernels;
@@ -12,6 +13,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     name: "simsimd",
     dot,
     dots,
+    tiles: panel::tiles,
     nibble_dots,
     squares: scalar::squares,
     unpack: scalar::unpack,

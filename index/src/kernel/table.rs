@@ -3,12 +3,16 @@
 //! Invariant: each entry is safe to call with any slices; a tail beyond the shortest slice is
 //! ignored. A leaf, so that every kernel file can fill it.
 
+use super::panel::{Few, HEIGHT, Points, Tile};
 use super::rows::Rows;
 use super::scalar::HALVES;
 
 /// Writes the inner products of the first row with the rows at the given positions into the front of
 /// the last slice. Who has rows compared that are not in the cache starts loading them before.
 pub type Dots<T> = fn(&[i8], Rows<'_, T>, &[u32], &mut [i32]);
+
+/// Compares a few rows with panels of rows: writes the tiles of each whole panel that has its points.
+pub type Tiles = fn(&Few<'_>, &[i8], &[Points], &mut [[Tile; HEIGHT]]);
 
 /// Inner products of rows of 8-bit codes. Codes are -127..=127.
 pub struct Kernels {
@@ -18,6 +22,8 @@ pub struct Kernels {
     pub dot: fn(&[i8], &[i8]) -> i32,
     /// Inner products of one row with many.
     pub dots: Dots<i8>,
+    /// Distances of a few rows from panels of many.
+    pub tiles: Tiles,
     /// Inner products of one row with many of four bits a component, 0..=15, packed as
     /// [`nibbles`](super::nibbles) says.
     pub nibble_dots: Dots<u8>,

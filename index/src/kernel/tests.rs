@@ -5,6 +5,7 @@
 
 use super::detect::available;
 use super::nibbles::GROUP;
+use super::panel::{self, Few, HEIGHT, Point, Points, Tile, WIDTH};
 use super::{Rows, kernels, nibbles, prefetch, scalar};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use simsimd::SpatialSimilarity;
@@ -37,6 +38,56 @@ fn every_table_equals_the_reference() {
                 (table.dots)(query, rows, positions, &mut found);
                 scalar::dots(query, rows, positions, &mut expected);
                 assert_eq!(found, expected, "{} {len}", table.name);
+            }
+        }
+    }
+}
+
+/// Products, distances to the last bit, and who is within, for panels that are full, not full, and missing.
+#[test]
+fn every_table_compares_panels_alike() {
+    let mut rng = StdRng::seed_from_u64(8);
+    for stride in [64, 128, 192, 1024, 4096] {
+        let rows = rows(stride, &mut rng);
+        let block: Vec<i8> = rows.concat();
+        let mut point =
+            || Point { unit: rng.random(), squared: 1e4 * rng.random::<f32>(), lift: 99.0 * rng.random::<f32>() };
+        let points: Vec<Point> = rows.iter().map(|_| point()).collect();
+        for count in [1_usize, 15, 16, 17, 40] {
+            let positions: Vec<u32> = (0..count).map(|at| at as u32 % rows.len() as u32).collect();
+            let at = |position: &u32| *position as usize;
+            let mut panels = vec![99; count.div_ceil(WIDTH) * WIDTH * stride];
+            panel::pack(Rows::new(&block, stride, 0..stride), stride, &positions, &mut panels);
+            let of_panels: Vec<Points> =
+                positions.chunks(WIDTH).map(|rows| Points::of(rows.iter().map(|row| points[at(row)]))).collect();
+            let mut steps = Vec::new();
+            panel::pack_few(std::array::from_fn(|few| rows[few].as_slice()), &mut steps);
+            let own = std::array::from_fn(|few| points[few]);
+            // As far as some row is, exactly.
+            let most = std::array::from_fn(|few| {
+                own[few].distance(
+                    points[at(&positions[count / 2])],
+                    scalar::dot(&rows[few], &rows[at(&positions[count / 2])]),
+                )
+            });
+            let few = Few { steps: &steps, points: own, most };
+            for table in available() {
+                let mut tiles = vec![[Tile::EMPTY; HEIGHT]; of_panels.len()];
+                (table.tiles)(&few, &panels, &of_panels, &mut tiles);
+                for (place, few) in (0..tiles.len() * WIDTH).flat_map(|place| (0..HEIGHT).map(move |few| (place, few)))
+                {
+                    let tile = &tiles[place / WIDTH][few];
+                    let expected = positions.get(place).map_or(f32::INFINITY, |row| {
+                        own[few].distance(points[at(row)], scalar::dot(&rows[few], &rows[at(row)]))
+                    });
+                    assert_eq!(
+                        tile.distances[place % WIDTH].to_bits(),
+                        expected.to_bits(),
+                        "{} {stride} {count}",
+                        table.name
+                    );
+                    assert_eq!(tile.within >> (place % WIDTH) & 1 == 1, expected <= most[few], "{}", table.name);
+                }
             }
         }
     }

@@ -111,6 +111,11 @@ proptest! {
     }
 }
 
+/// A walk that is not given up.
+fn whole(reach: Reach, width: usize) -> Extent {
+    Extent { reach, width, most: u64::MAX }
+}
+
 #[test]
 fn a_walk_as_wide_as_the_segment_finds_everything_in_order() {
     for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
@@ -126,7 +131,7 @@ fn a_walk_as_wide_as_the_segment_finds_everything_in_order() {
                 walk(
                     &graph,
                     &Sought(&codes, &query, false),
-                    &Extent::of(Reach { limit: 800, ef: 800 }, 800),
+                    &whole(Reach { limit: 800, ef: 800 }, 800),
                     allow,
                     &mut scratch,
                 );
@@ -152,7 +157,7 @@ fn a_rough_walk_refined_is_a_fine_walk() {
                 walk(
                     &graph,
                     &Sought(&codes, &query, true),
-                    &Extent::of(Reach { limit: 60, ef: 60 }, 60),
+                    &whole(Reach { limit: 60, ef: 60 }, 60),
                     Allow::All,
                     &mut scratch,
                 );
@@ -180,7 +185,7 @@ fn a_walk_compares_few_and_counts_them() {
     let graph = build(&space, &codes, &BuildParams::default());
     let mut scratch = Scratch::new();
     let query = space.query(&clusters(1, 16, 77)[0]);
-    walk(&graph, &Sought(&codes, &query, true), &Extent::of(Reach { limit: 20, ef: 20 }, 20), Allow::All, &mut scratch);
+    walk(&graph, &Sought(&codes, &query, true), &whole(Reach { limit: 20, ef: 20 }, 20), Allow::All, &mut scratch);
     let counters = scratch.counters();
     assert!((20..200).contains(&counters.hops) && (20..1500).contains(&counters.compared), "{counters:?}");
 }
@@ -200,13 +205,7 @@ fn easy_queries_are_answered_sooner() {
     let mut hops = |vector: &[f32], limit| {
         let query = space.query(vector);
         scratch.reset_counters();
-        walk(
-            &graph,
-            &Sought(&codes, &query, true),
-            &Extent::of(Reach { limit, ef: 60 }, 240),
-            Allow::All,
-            &mut scratch,
-        );
+        walk(&graph, &Sought(&codes, &query, true), &whole(Reach { limit, ef: 60 }, 240), Allow::All, &mut scratch);
         scratch.counters().hops
     };
     // Half of the width is walked in any case, and the list that was chosen ahead; a walk that wants as many as it is wide expands them all, and one that
@@ -229,13 +228,7 @@ fn warm_searches_reuse_their_memory() {
     for round in 0..30 {
         let query = space.query(&clusters(1, 16, 100 + round % 10)[0]);
         for allow in [Allow::All, Allow::Only(&some)] {
-            walk(
-                &graph,
-                &Sought(&codes, &query, true),
-                &Extent::of(Reach { limit: 10, ef: 50 }, 80),
-                allow,
-                &mut scratch,
-            );
+            walk(&graph, &Sought(&codes, &query, true), &whole(Reach { limit: 10, ef: 50 }, 80), allow, &mut scratch);
             scan(2000, &Sought(&codes, &query, false), (Reach { limit: 10, ef: 50 }, 50), allow, &mut scratch);
         }
         held.push((scratch.positions.as_ptr(), scratch.keys.as_ptr(), scratch.positions.capacity()));
@@ -261,7 +254,7 @@ fn a_walk_through_other_rows_finds_the_nearest_that_match() {
             let share = some.len() as f64 / f64::from(ROWS);
             let through = Through::new(&graph, graph.degree(), (allow, share), &mut room);
             let ef = 80 + 20 * every.ilog2() as usize;
-            let extent = Extent::of(Reach { limit: 10, ef }, 4 * ef);
+            let extent = whole(Reach { limit: 10, ef }, 4 * ef);
             scratch.reset_counters();
             walk(&through, &Sought(&codes, &query, false), &extent, Allow::All, &mut scratch);
             scratch.found.sort();

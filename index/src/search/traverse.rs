@@ -21,13 +21,6 @@ pub(crate) struct Extent {
     pub most: u64,
 }
 
-impl Extent {
-    /// A walk that is not given up.
-    pub fn of(reach: Reach, width: usize) -> Self {
-        Self { reach, width, most: u64::MAX }
-    }
-}
-
 /// How many rows are scanned in the time that a walk takes for a list of neighbours, without the rows in it: measured
 /// at 15 ns a row, on vectors of 128 and 384 dimensions.
 const SCANNED_PER_LIST: u64 = 6;
@@ -41,9 +34,9 @@ const DESCENT: u64 = 6;
 
 /// Walks as far as `extent` says, unless that takes too long; leaves the best allowed ones of what it saw in `scratch`
 /// and says whether it came to its end.
-pub(crate) fn walk<H: Horizon>(
+pub(crate) fn walk(
     graph: &impl Links,
-    goal: &H,
+    goal: &impl Horizon,
     &Extent { reach, width, most }: &Extent,
     allow: Allow<'_>,
     scratch: &mut Scratch,
@@ -79,7 +72,7 @@ pub(crate) fn walk<H: Horizon>(
         if hops >= reach.least() && wanted != farthest {
             farthest = wanted;
             last = wanted.map_or(i32::MAX, |key| goal.beyond(key, slack));
-            kept = wanted.filter(|_| !H::KEEPS_ALL).map_or(i32::MAX, |key| last.max(key));
+            kept = wanted.map_or(i32::MAX, |key| last.max(key));
         }
         let spent = counters.compared * SCANNED_PER_ROW + (hops + graph.lists_between()) * SCANNED_PER_LIST;
         if spent >= most {
@@ -94,7 +87,7 @@ pub(crate) fn walk<H: Horizon>(
     if !filtered {
         std::mem::swap(frontier, found);
     }
-    let wanted = found.last_of_nearest().filter(|_| !H::KEEPS_ALL);
+    let wanted = found.last_of_nearest();
     found.settle(wanted.map_or(i32::MAX, |key| goal.doubtful(key)));
     is_whole
 }

@@ -1,7 +1,6 @@
 //! What a walk needs to know: who a row's neighbours are, and how near rows are to what is sought.
 //!
-//! Two kinds of walk share one loop: a search of a finished graph for a query, and a builder's
-//! search of its growing graph for a row.
+//! Two kinds of walk share one loop: along the lists themselves, and from one matching row to the next.
 
 /// Rows that a walk of a whole graph starts from.
 pub(crate) const STARTS: usize = 32;
@@ -47,9 +46,6 @@ pub(crate) trait Goal {
 
 /// A goal whose keys say how far a walk to it goes.
 pub(crate) trait Horizon: Goal {
-    /// Whether of all that a walk met on its way the nearest are wanted, not only what may be nearest.
-    const KEEPS_ALL: bool = false;
-
     /// The greatest key of a row that is up to `1 + slack` times as far, in squared distance, as one
     /// with the key `key`.
     fn beyond(&self, key: i32, slack: f32) -> i32;
