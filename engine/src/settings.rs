@@ -54,7 +54,7 @@ pub struct Settings {
     pub background: bool,
     /// Neighbours per node in a segment's graph.
     pub degree: usize,
-    /// Width of the search that builds a graph.
+    /// Width of the walks of the builder that inserts row by row, `IndexBuilder::HnswRs`; the canonical one has none.
     pub ef_construction: usize,
     /// Who makes the first lists of a segment's graph.
     pub builder: IndexBuilder,
