@@ -7,44 +7,16 @@
 mod crowd;
 mod errors;
 mod found;
+mod options;
 mod part;
 mod speed;
-
-use std::path::PathBuf;
-
-use rand::RngExt;
-use rand::rngs::StdRng;
 
 use crate::runner::RunError;
 use crate::stage::Stage;
 
 pub use found::{Asked, Crowd, Noises, NoisyPoint, Pace, Step};
+pub use options::NoiseOptions;
 pub use part::{NoisePart, UnknownNoisePart};
-
-/// What to measure.
-#[derive(Clone, Debug)]
-pub struct NoiseOptions {
-    /// The parts to measure.
-    pub parts: Vec<NoisePart>,
-    /// Dimensions of the vectors whose error is measured.
-    pub dimensions: Vec<usize>,
-    /// Entities of them, of one record each.
-    pub entities: Vec<usize>,
-    /// The ε of pure questions.
-    pub epsilons: Vec<f64>,
-    /// The δ of a question at ε = 1 with Gaussian noise.
-    pub delta: f64,
-    /// How often each question is answered.
-    pub rounds: usize,
-    /// Records of the centroid that is timed, each of an entity of its own.
-    pub records: usize,
-    /// Numbers in their vectors.
-    pub dimension: usize,
-    /// Records of the one entity that has many.
-    pub crowd: usize,
-    /// Where each store gets a directory of its own; the system's temporary directory if absent.
-    pub folder: Option<PathBuf>,
-}
 
 /// Runs the measurement that `options` describe. `progress` hears what is done: stage, steps done, steps in all.
 ///
@@ -63,18 +35,6 @@ pub fn noise(options: &NoiseOptions, progress: &mut dyn FnMut(Stage, u64, u64)) 
         speed: if has(NoisePart::Speed) { Some(speed::measure(options, progress)?) } else { None },
         crowd: if has(NoisePart::Crowd) { Some(crowd::measure(options, progress)?) } else { None },
     })
-}
-
-/// That something cannot be asked.
-fn unusable(error: impl ToString) -> RunError {
-    RunError::Private(error.to_string())
-}
-
-/// Makes up a vector a hair shorter than 1, so that nothing is clipped, with a direction that most share.
-fn draw(vector: &mut [f32], rng: &mut StdRng) {
-    vector.iter_mut().for_each(|x| *x = rng.random::<f32>() - 0.3);
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    vector.iter_mut().for_each(|x| *x /= length * 1.000_001);
 }
 
 #[cfg(test)]

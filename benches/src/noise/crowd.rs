@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use engine::{Aggregate, BudgetOf, Metric, Record, RootKey, Settings};
 
-use super::NoiseOptions;
 use super::found::{Asked, Crowd};
+use super::options::NoiseOptions;
 use crate::runner::RunError;
 use crate::stage::Stage;
 use crate::store;

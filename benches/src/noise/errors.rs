@@ -1,11 +1,11 @@
 //! How far private centroids are off, by dimension, entities and guarantee.
 
 use privacy::dp::{Clip, Delta, Epsilon, Groups, Guarantee, LEAST_GROUP, Plan, Question, Sum};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::found::NoisyPoint;
-use super::{NoiseOptions, draw, unusable};
+use super::options::{NoiseOptions, unusable};
 use crate::runner::RunError;
 use crate::stage::Stage;
 
@@ -86,4 +86,11 @@ impl Bounded {
 pub(super) fn plan(clip: &Clip, guarantee: Guarantee) -> Result<Plan, RunError> {
     let question = Question::Centroid { clip: clip.clone(), is_projected: false };
     Plan::new(question, guarantee, Groups::One, LEAST_GROUP).map_err(unusable)
+}
+
+/// Makes up a vector a hair shorter than 1, so that nothing is clipped, with a direction that most share.
+pub(super) fn draw(vector: &mut [f32], rng: &mut StdRng) {
+    vector.iter_mut().for_each(|x| *x = rng.random::<f32>() - 0.3);
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    vector.iter_mut().for_each(|x| *x /= length * 1.000_001);
 }

@@ -14,9 +14,9 @@ use privacy::dp::{Clip, Epsilon, Guarantee, Sum};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::errors::plan;
+use super::errors::{draw, plan};
 use super::found::{Pace, Step};
-use super::{NoiseOptions, draw, unusable};
+use super::options::{NoiseOptions, unusable};
 use crate::median::median;
 use crate::runner::RunError;
 use crate::stage::Stage;
