@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::thread;
 
 use engine::{
-    Aggregate, BudgetOf, Collection, Database, Environment, Error, ErrorKind, Filter, Record, Released, Succession,
+    Aggregate, BudgetOf, Collection, Database, Environment, Error, ErrorKind, Filter, Metric, Record, Released,
+    Settings, Succession,
 };
 use lethedb_tests::case::tell;
 use lethedb_tests::furnished::{Tree, dump, load};
 use lethedb_tests::places::Places;
-use lethedb_tests::world::{in_memory, over};
+use lethedb_tests::world::{in_memory, over, small_settings};
 use serde_json::json;
 use storage::backend::faulty::Crash;
 use storage::backend::{Faulty, Memory};
@@ -67,6 +68,11 @@ fn one(released: Released) -> Vec<f64> {
     released.groups.into_iter().next().unwrap().values.unwrap()
 }
 
+/// The one answer to a question at the largest ε.
+fn one_of(ask: Aggregate) -> Vec<f64> {
+    one(ask.epsilon(64.0).release().unwrap())
+}
+
 fn near(found: &[f64], wanted: &[f64], most: f64) {
     assert_eq!(found.len(), wanted.len());
     let off = found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -91,6 +97,39 @@ fn an_entity_counts_once_whatever_it_has_and_wherever() {
     near(&one(ages), &[49.5], 1.0);
     let total = docs.aggregate().sum("age", 0.0, 1000.0).epsilon(64.0).release().unwrap();
     near(&one(total), &[4950.0], 200.0);
+}
+
+/// Half of them in a segment, half in the memtable. `lethedb bench privacy --part crowd` asks the same of more segments.
+#[test]
+fn a_million_records_of_one_entity_weigh_as_one() {
+    const CROWD: u64 = 1_000_000;
+    let settings = Settings {
+        memtable_rows_max: usize::MAX,
+        memtable_bytes_max: usize::MAX,
+        flat_below: usize::MAX,
+        ..small_settings()
+    };
+    let db = in_memory(&Memory::new(), 1).settings(settings).open().unwrap();
+    let env = db.environment("acme").unwrap();
+    let docs = env.collection("docs").dimension(2).metric(Metric::L2).open_or_create().unwrap();
+    let payload = || json!({"n": 1, "lang": "de"});
+    let other = |id: u64| Record::new(id, vec![0.0, 0.5]).entity(format!("person-{id}")).payload(payload());
+    docs.upsert((1..PEOPLE).map(other)).unwrap();
+    let one = |id: u64| Record::new(PEOPLE + id, vec![0.5, 0.0]).entity("crowd").payload(payload());
+    for first in (0..CROWD).step_by(5000) {
+        docs.upsert((first..first + 5000).map(one)).unwrap();
+        if first + 5000 == CROWD / 2 {
+            env.flush().unwrap();
+        }
+    }
+    afford(&env);
+    let people = PEOPLE as f64;
+    assert_eq!(one_of(docs.aggregate()), [people]);
+    near(&one_of(docs.centroid()), &[0.5 / people, 0.5 * (people - 1.0) / people], 0.005);
+    near(&one_of(docs.aggregate().mean("n", 0.0, 4.0)), &[1.0], 0.01);
+    // An entity adds no more than 4, whatever it has.
+    near(&one_of(docs.aggregate().sum("n", 0.0, 4.0)), &[people - 1.0 + 4.0], 1.0);
+    near(&one_of(docs.aggregate().histogram("lang", ["de", "en"])), &[people, 0.0], 0.5);
 }
 
 #[test]

@@ -10,10 +10,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::case::{Counts, add, tell};
 use tests::full::fill;
 use tests::kill::kill;
+use tests::paid::{KINDS, between};
 use tests::server::{Installation, Server, signal};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lethedb");
@@ -47,6 +49,13 @@ fn sigkill_loses_no_acknowledged_write() {
 }
 
 #[test]
+fn sigkill_between_debit_and_reply_costs_budget_and_gives_no_second_answer() {
+    let counts = between(Path::new(PROGRAM), 1).unwrap();
+    tell(&format!("private answers cut off: {counts:?}"));
+    assert!(KINDS.iter().all(|what| counts.get(what).is_some_and(|times| *times >= 3)), "{counts:?}");
+}
+
+#[test]
 fn a_full_disk_loses_nothing_and_people_can_be_erased_from_it() {
     let mut counts = Counts::new();
     for seed in 1..=8 {
@@ -62,7 +71,7 @@ fn sigterm_ends_with_success_and_keeps_everything() {
     let mut server = start(dir.path());
     server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 8, "metric": "l2" })).unwrap();
     server.ok("PUT", "/v1/collections/docs/records", &batch(1)).unwrap();
-    signal(&server.child, "-TERM").unwrap();
+    signal(&server.child, Signal::TERM).unwrap();
     assert!(server.child.wait().unwrap().success());
     assert_eq!(start(dir.path()).ids().unwrap().len(), 5);
 }

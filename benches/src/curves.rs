@@ -79,7 +79,7 @@ struct Spot {
 
 /// The line of the points that none of the others beats.
 fn line(name: String, is_ours: bool, spots: &[(f64, f64)]) -> Line {
-    Line { name, points: front(spots).into_iter().map(|at| spots[at]).collect(), is_ours }
+    Line { name, points: front(spots).into_iter().map(|at| spots[at]).collect(), dots: None, is_ours }
 }
 
 fn picture(dataset: &str, subtitle: String, lines: Vec<Line>) -> Picture {

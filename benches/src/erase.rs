@@ -10,7 +10,6 @@ mod asking;
 mod epochs;
 mod erasing;
 mod flushes;
-mod median;
 mod options;
 mod part;
 mod plan;

@@ -20,6 +20,7 @@ mod front;
 mod grow;
 mod machine;
 mod measure;
+mod median;
 mod memory;
 mod noise;
 mod ours;
@@ -41,7 +42,7 @@ pub use erase::{Epoch, EraseOptions, Erasing, Flushed, Part, Searched, Staged, T
 pub use filter::{FilterOptions, Filtered, Filtering, Placement, filter};
 pub use grow::{Along, Case, Cost, GrowOptions, Growing, Grown, Growth, UnknownGrowing, grow};
 pub use machine::Machine;
-pub use noise::{NoiseOptions, Noises, NoisyPoint, Pace, noise};
+pub use noise::{Asked, Crowd, NoiseOptions, NoisePart, Noises, NoisyPoint, Pace, Step, UnknownNoisePart, noise};
 pub use payload::{Indexed, Indexes, PayloadOptions, payload};
 pub use peer::{PeerName, UnknownPeer};
 pub use plot::{Axis, Line, Picture};

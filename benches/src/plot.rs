@@ -57,6 +57,8 @@ pub struct Line {
     pub name: String,
     /// Its points by ascending x.
     pub points: Vec<(f64, f64)>,
+    /// Where its dots are: at its points, unless what was measured is put beside a line that was predicted.
+    pub dots: Option<Vec<(f64, f64)>>,
     /// Whether it stands out.
     pub is_ours: bool,
 }
@@ -215,7 +217,7 @@ impl Picture {
         root.draw(&Text::new(self.title.clone(), (LEFT as i32, 18), font(22).style(FontStyle::Bold).color(&TEXT)))?;
         root.draw(&Text::new(self.subtitle.clone(), (LEFT as i32, 47), font(13).color(&TEXT)))?;
 
-        let all = || self.lines.iter().flat_map(|line| &line.points);
+        let all = || self.lines.iter().flat_map(|line| line.points.iter().chain(line.dots.iter().flatten()));
         let x = Scale::of(self.x.0, all().map(|point| point.0));
         let shown = all().filter(|point| (x.low..=x.high).contains(&point.0));
         let y = Scale::of(self.y.0, shown.map(|point| point.1));
@@ -247,7 +249,8 @@ impl Picture {
             let style = color.stroke_width(if line.is_ours { 4 } else { 2 });
             let points = inside(&line.points, &x, &y);
             chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-            let dots = line.points.iter().filter(|point| (x.low..=x.high).contains(&point.0)).copied();
+            let dots = line.dots.as_ref().unwrap_or(&line.points).iter();
+            let dots = dots.filter(|point| (x.low..=x.high).contains(&point.0)).copied();
             let size = if line.is_ours { 5 } else { 3 };
             match number / OTHERS.len() {
                 0 => chart.draw_series(dots.map(|dot| Circle::new(dot, size, color.filled())))?,
@@ -277,7 +280,7 @@ mod tests {
     use super::*;
 
     fn line(name: &str, is_ours: bool, points: &[(f64, f64)]) -> Line {
-        Line { name: name.into(), points: points.to_vec(), is_ours }
+        Line { name: name.into(), points: points.to_vec(), dots: None, is_ours }
     }
 
     fn picture(x: Axis, y: Axis, lines: Vec<Line>) -> String {
@@ -326,6 +329,16 @@ mod tests {
                 assert!(is_well_formed(&picture(axis, axis, lines.clone())), "{axis:?} {lines:?}");
             }
         }
+    }
+
+    #[test]
+    fn dots_beside_a_line_are_drawn_and_seen_whole() {
+        let mut beside = line("beside", false, &[(1.0, 10.0), (10.0, 100.0)]);
+        let dots = |line: &Line| picture(Axis::Log, Axis::Log, vec![line.clone()]).matches("<circle").count();
+        assert_eq!(dots(&beside), 2);
+        beside.dots = Some(vec![(1.0, 12.0), (3.0, 31.0), (10.0, 5000.0)]);
+        assert_eq!(dots(&beside), 3);
+        assert!(picture(Axis::Log, Axis::Log, vec![beside]).contains("5k"), "the axis reaches to the highest dot");
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub enum RunError {
         /// The largest dimension.
         most: usize,
     },
+    /// That cannot be asked privately.
+    #[error("such private questions cannot be measured: {0}")]
+    Private(String),
     /// The process may not run on that core.
     #[error("this process may not run on that core, only on {allowed:?}")]
     Core {

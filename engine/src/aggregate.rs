@@ -15,6 +15,7 @@ use privacy::access::Permission;
 use privacy::audit::Act;
 use privacy::dp::ledger::{Account, Debit, QueryHash};
 use privacy::dp::{Contribution, NoiseName, Question, Sum};
+use rayon::prelude::*;
 
 use crate::answers;
 use crate::balance::{refused, standing};
@@ -109,86 +110,76 @@ fn with_budget(env: &EnvironmentState, state: &CollectionState, answer: Released
 /// The exact sum of each group. Nothing of them leaves but through a release.
 fn sums(env: &EnvironmentState, view: &View, inquiry: &Inquiry) -> Result<Vec<Sum>> {
     let mut sums = inquiry.plan.sums();
-    match &inquiry.grouped {
-        Grouped::Whole => {
-            let mut add = |_: &[f64], given: &Contribution| sums.iter_mut().for_each(|sum| sum.add(given));
-            each_contribution(env, view, inquiry, inquiry.filter.as_ref(), &mut add)?;
+    let filter = inquiry.filter.as_ref();
+    if let Grouped::Filters(filters) = &inquiry.grouped {
+        for (sum, group) in sums.iter_mut().zip(filters) {
+            let filter = Filter::all(filter.cloned().into_iter().chain([group.clone()]));
+            each_contribution(env, view, inquiry, Some(&filter), |_, given| sum.add(given))?;
         }
-        Grouped::Filters(filters) => {
-            for (sum, filter) in sums.iter_mut().zip(filters) {
-                let filter = Filter::all(inquiry.filter.iter().cloned().chain([filter.clone()]));
-                each_contribution(env, view, inquiry, Some(&filter), &mut |_, given| sum.add(given))?;
-            }
-        }
-        Grouped::Nearest(points) => {
-            let mut add = |mean: &[f64], given: &Contribution| {
-                if let Some(sum) = nearest(points, mean).and_then(|group| sums.get_mut(group)) {
-                    sum.add(given);
-                }
-            };
-            each_contribution(env, view, inquiry, inquiry.filter.as_ref(), &mut add)?;
-        }
+    } else {
+        let mut add =
+            |group: usize, given: &Contribution| sums.get_mut(group).into_iter().for_each(|sum| sum.add(given));
+        each_contribution(env, view, inquiry, filter, &mut add)?;
     }
     Ok(sums)
 }
 
-/// Calls `add` with what each entity contributes, once; and with its mean vector, if that is what is asked about.
+/// Calls `add` with what each entity contributes, once, and the group that it is in by its own records alone.
 fn each_contribution(
     env: &EnvironmentState,
     view: &View,
     inquiry: &Inquiry,
     filter: Option<&Filter>,
-    add: &mut dyn FnMut(&[f64], &Contribution),
+    mut add: impl FnMut(usize, &Contribution),
 ) -> Result<()> {
-    let mut opening = Opening::default();
+    each_owner(env, view, filter, |owners| {
+        let one = |opening: &mut Opening, spots: &&[Spot<'_>]| contribution(env, inquiry, opening, spots);
+        let all = || owners.par_iter().map_init(Opening::default, one).collect::<Result<Vec<_>>>();
+        let given = env.shared.pool.install(all)?;
+        given.iter().flatten().for_each(|(group, given)| add(*group, given));
+        Ok(())
+    })
+}
+
+/// The group that an entity with these records is in, and what it contributes; `None` if nothing of it is asked about.
+fn contribution(
+    env: &EnvironmentState,
+    inquiry: &Inquiry,
+    opening: &mut Opening,
+    spots: &[Spot<'_>],
+) -> Result<Option<(usize, Contribution)>> {
     match (inquiry.plan.question(), &inquiry.reading) {
         (Question::Centroid { clip, .. }, _) => {
-            let (mut vectors, is_grouped) = (clip.gather(), matches!(inquiry.grouped, Grouped::Nearest(_)));
-            each_owner(env, view, filter, |spots| {
-                for spot in spots {
-                    if let Some(vector) = opening.vector(env, spot)? {
-                        vectors.add(vector);
-                    }
+            let mut vectors = clip.gather();
+            for spot in spots {
+                if let Some(vector) = opening.vector(env, spot)? {
+                    vectors.add(vector);
                 }
-                if !vectors.is_empty() {
-                    let mean = if is_grouped { vectors.mean() } else { Vec::new() };
-                    add(&mean, &vectors.take());
-                }
-                Ok(())
-            })
+            }
+            let group = match &inquiry.grouped {
+                Grouped::Nearest(points) => vectors.nearest(points).unwrap_or_default(),
+                Grouped::Whole | Grouped::Filters(_) => 0,
+            };
+            Ok((!vectors.is_empty()).then(|| (group, vectors.take())))
         }
         (Question::Histogram(bins), Reading::Values(path, places)) => {
             let mut weights = bins.gather();
-            each_owner(env, view, filter, |spots| {
-                for spot in spots {
-                    let place = |value: &Scalar| places.get(value).copied();
-                    let falls =
-                        values(env, &opening, spot, path)?.map(|all| all.iter().filter_map(place).collect::<Vec<_>>());
-                    falls.iter().for_each(|falls| weights.add(falls));
+            for spot in spots {
+                if let Some(values) = values(env, opening, spot, path)? {
+                    weights.add(&values.iter().filter_map(|value| places.get(value).copied()).collect::<Vec<_>>());
                 }
-                if !weights.is_empty() {
-                    add(&[], &weights.take());
-                }
-                Ok(())
-            })
+            }
+            Ok((!weights.is_empty()).then(|| (0, weights.take())))
         }
         (Question::Number(span), Reading::Numbers(path)) => {
             let mut numbers = span.gather();
-            each_owner(env, view, filter, |spots| {
-                for spot in spots {
-                    let all = values(env, &opening, spot, path)?.unwrap_or_default();
-                    all.iter().filter_map(as_number).for_each(|number| numbers.add(number));
-                }
-                if !numbers.is_empty() {
-                    add(&[], &numbers.take());
-                }
-                Ok(())
-            })
+            for spot in spots {
+                let all = values(env, opening, spot, path)?.unwrap_or_default();
+                all.iter().filter_map(as_number).for_each(|number| numbers.add(number));
+            }
+            Ok((!numbers.is_empty()).then(|| (0, numbers.take())))
         }
-        _ => each_owner(env, view, filter, |_| {
-            add(&[], &Contribution::counted());
-            Ok(())
-        }),
+        _ => Ok(Some((0, Contribution::counted()))),
     }
 }
 
@@ -205,15 +196,6 @@ fn as_number(value: &Scalar) -> Option<f64> {
         Scalar::Number(number) => number.to_json().as_f64(),
         Scalar::Flag(_) | Scalar::Text(_) => None,
     }
-}
-
-/// The number of the point that is nearest to `mean`; the first of several.
-fn nearest(points: &[Vec<f32>], mean: &[f64]) -> Option<usize> {
-    let distance = |point: &Vec<f32>| -> f64 {
-        point.iter().zip(mean).map(|(a, b)| (f64::from(*a) - b) * (f64::from(*a) - b)).sum()
-    };
-    let all = points.iter().map(distance).enumerate();
-    all.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(at, _)| at)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! GATHER: records that match → whose each is → all of one owner together, one owner after the other.
 //!
 //! Invariant: every matching record is given exactly once, all records of an entity at once, whether they lie in the
-//! memtable or in any segment, and a record of nobody by itself. What is held meanwhile is where records lie, twelve bytes
-//! or so for each of the owner at hand, and never a vector: segments list their owners in the order of their names, and so
-//! the lists are merged.
+//! memtable or in any segment, and a record of nobody by itself. What is held meanwhile is where records lie, and never a
+//! vector: segments list their owners in the order of their names, and so the lists are merged.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -91,13 +90,16 @@ impl<'v> Source<'v> {
     }
 }
 
-/// Calls `found` with the records of each owner that match, in the order of the owners' names, and then with each record
-/// of nobody.
+/// So many records, and those that the last of their owners has beyond, are given at once: enough work for all threads.
+const BATCH: usize = 512;
+
+/// Calls `found` with the records of some owners that match, each owner's apart, until it was called with those of all: in the
+/// order of the owners' names, and then those of nobody, each by itself.
 pub(crate) fn each_owner<'v>(
     env: &EnvironmentState,
     view: &'v View,
     filter: Option<&Filter>,
-    mut found: impl FnMut(&[Spot<'v>]) -> Result<()>,
+    mut found: impl FnMut(&[&[Spot<'v>]]) -> Result<()>,
 ) -> Result<()> {
     let mut selection = filter.map(|filter| Selection::unlimited(env, filter)).transpose()?;
     let (mut owned, mut nobodys) = (Vec::new(), Vec::new());
@@ -119,7 +121,7 @@ pub(crate) fn each_owner<'v>(
     let mut heads: BinaryHeap<Reverse<(&EntityId, usize, usize)>> = BinaryHeap::new();
     let next = |at: usize, source: usize| Some(Reverse((sources.get(source)?.owner(at)?, source, at)));
     heads.extend((0..sources.len()).filter_map(|source| next(0, source)));
-    let mut spots = Vec::new();
+    let (mut spots, mut ends) = (Vec::new(), Vec::new());
     while let Some(Reverse((owner, source, at))) = heads.pop() {
         if let Some(from) = sources.get(source) {
             from.add(at, &mut spots);
@@ -128,10 +130,21 @@ pub(crate) fn each_owner<'v>(
         if heads.peek().is_some_and(|Reverse((other, ..))| *other == owner) {
             continue;
         }
-        if !spots.is_empty() {
-            found(&spots)?;
+        if spots.len() > ends.last().copied().unwrap_or_default() {
+            ends.push(spots.len());
+        }
+        if spots.len() >= BATCH {
+            found(&parts(&spots, &ends))?;
             spots.clear();
+            ends.clear();
         }
     }
-    nobodys.iter().try_for_each(|spot| found(std::slice::from_ref(spot)))
+    found(&parts(&spots, &ends))?;
+    nobodys.chunks(BATCH).try_for_each(|alone| found(&alone.chunks(1).collect::<Vec<_>>()))
+}
+
+/// `spots` cut apart at `ends`.
+fn parts<'s, 'v>(spots: &'s [Spot<'v>], ends: &[usize]) -> Vec<&'s [Spot<'v>]> {
+    let starts = std::iter::once(&0).chain(ends);
+    starts.zip(ends).filter_map(|(start, end)| spots.get(*start..*end)).collect()
 }

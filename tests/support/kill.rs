@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
 
 use crate::case::{Counts, Outcome, Violation, add, replay_seed};
 use crate::ledger::Ledger;
@@ -71,10 +72,10 @@ fn cycles(installation: &Installation, seed: u64) -> Result<Counts, Fault> {
                 std::thread::sleep(plan.delay / 2);
             }
             if gently {
-                signal(&server.child, "-TERM")?;
+                signal(&server.child, Signal::TERM)?;
                 std::thread::sleep(plan.delay / 4);
             }
-            signal(&server.child, "-KILL")
+            signal(&server.child, Signal::KILL)
         };
         add(&mut counts, &drive(&server, &ledger, &plan, strike)?);
         drop(server);

@@ -31,6 +31,7 @@ pub mod mount;
 pub mod mutation;
 pub mod needles;
 pub mod oracle;
+pub mod paid;
 pub mod parallel;
 pub mod part;
 pub mod partial;

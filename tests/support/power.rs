@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
 
 use crate::case::{Counts, Outcome, Violation, add, replay_seed};
 use crate::ledger::Ledger;
@@ -78,7 +79,7 @@ fn cuts(program: &Path, seed: u64) -> Result<Counts, Fault> {
             let strike = || {
                 lock(&ledger).freeze();
                 breaker.cut()?;
-                signal(&server.child, "-KILL")
+                signal(&server.child, Signal::KILL)
             };
             let mut counts = drive(&server, &ledger, &plan, strike)?;
             counts.insert("cuts", 1);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// Why a suite could not go on, or what it found.
@@ -104,12 +105,12 @@ impl Installation {
     }
 }
 
-/// Sends `signal` to a process.
+/// Sends `signal` to a process, at once.
 ///
 /// # Errors
-/// Those of starting `kill`.
-pub fn signal(child: &Child, signal: &str) -> io::Result<()> {
-    Command::new("kill").args([signal, &child.id().to_string()]).status().map(drop)
+/// Those of the system.
+pub fn signal(child: &Child, signal: Signal) -> io::Result<()> {
+    Ok(kill_process(Pid::from_child(child), signal)?)
 }
 
 /// A server that dies with its handle.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::case::{Counts, Outcome, Violation, replay_seed};
@@ -98,7 +99,7 @@ fn under_load(installation: &Installation, ledger: &Mutex<Ledger>, ballast: &Pat
         lock(ledger).freeze();
         fill(ballast, left)?;
         outcome = poisoned_for_good(&server, ballast);
-        signal(&server.child, "-KILL")
+        signal(&server.child, Signal::KILL)
     };
     let mut counts = drive(&server, ledger, &plan, strike)?;
     counts.insert("failed syncs", 1);

@@ -11,9 +11,9 @@ use datasets::{Dataset, Distance};
 use engine::{Clock, RootKey, Settings, Step, SystemClock, Wait};
 use serde::Serialize;
 
-use super::median::median;
 use super::options::EraseOptions;
 use crate::clustered::{self, SEED};
+use crate::median::median;
 use crate::runner::RunError;
 use crate::stage::Stage;
 use crate::store;

@@ -8,9 +8,9 @@ use engine::{Clock, RootKey, Settings, SystemClock};
 use serde::Serialize;
 
 use super::epochs::Files;
-use super::median::median;
 use super::options::EraseOptions;
 use crate::clustered::{self, SEED};
+use crate::median::median;
 use crate::runner::RunError;
 use crate::stage::Stage;
 use crate::store;

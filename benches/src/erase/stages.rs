@@ -12,10 +12,10 @@ use engine::{Clock, Collection, RootKey, Step, SystemClock};
 use serde::Serialize;
 
 use super::asking::{Answers, Span, while_asked};
-use super::median::median;
 use super::options::EraseOptions;
 use super::plan::{Plan, Victims};
 use crate::clustered::{self, SEED};
+use crate::median::median;
 use crate::runner::RunError;
 use crate::stage::Stage;
 use crate::store::{self, Store};

@@ -66,7 +66,7 @@ impl Along {
         let line = |name: &str, is_ours, figure: fn(&Cost) -> f64| {
             let at = |grown: &Grown| Some((grown.case.value(self.axis) as f64, figure(grown.cost.as_ref()?)));
             let points = self.points.iter().filter_map(at).filter(|(_, figure)| *figure > 0.0).collect();
-            Line { name: name.to_owned(), points, is_ours }
+            Line { name: name.to_owned(), points, dots: None, is_ours }
         };
         let Case { n, dimension, segments, deleted, k, threads } = growth.base;
         let all = [

@@ -47,33 +47,9 @@ impl Epsilon {
     /// # Errors
     /// [`EpsilonError`], for what is not a finite number from 2⁻¹⁰ to 64.
     pub fn new(value: f64) -> Result<Epsilon, EpsilonError> {
-        if !value.is_finite() {
-            return Err(EpsilonError::NotFinite);
-        }
-        if value <= 0.0 {
-            return Err(EpsilonError::NotPositive);
-        }
-        if value > Epsilon::MAX.as_f64() {
-            return Err(EpsilonError::TooLarge);
-        }
-        if value < Epsilon::MIN.as_f64() {
-            return Err(EpsilonError::TooSmall);
-        }
-        // Multiplying by a power of two is exact, so only the cast rounds, and it rounds down.
-        Epsilon::from_units((value * EPSILON_UNIT as f64) as u64)
-    }
-
-    /// From units of 2⁻²⁰.
-    ///
-    /// # Errors
-    /// [`EpsilonError`], for what is outside 2⁻¹⁰ to 64.
-    pub fn from_units(units: u64) -> Result<Epsilon, EpsilonError> {
-        match Epsilon(units) {
-            Epsilon(0) => Err(EpsilonError::NotPositive),
-            epsilon if epsilon < Epsilon::MIN => Err(EpsilonError::TooSmall),
-            epsilon if epsilon > Epsilon::MAX => Err(EpsilonError::TooLarge),
-            epsilon => Ok(epsilon),
-        }
+        use EpsilonError::{NotFinite, NotPositive, TooLarge, TooSmall};
+        let faults = [NotFinite, NotPositive, TooSmall, TooLarge];
+        whole_units(value, EPSILON_UNIT, [Epsilon::MIN.0, Epsilon::MAX.0], faults).map(Epsilon)
     }
 
     /// Units of 2⁻²⁰: what a ledger adds up.
@@ -125,32 +101,9 @@ impl Delta {
     /// # Errors
     /// [`DeltaError`], for what is not a finite number from 2⁻⁵⁰ to 2⁻¹⁰.
     pub fn new(value: f64) -> Result<Delta, DeltaError> {
-        if !value.is_finite() {
-            return Err(DeltaError::NotFinite);
-        }
-        if value <= 0.0 {
-            return Err(DeltaError::NotPositive);
-        }
-        if value > Delta::MAX.as_f64() {
-            return Err(DeltaError::TooLarge);
-        }
-        if value < Delta::MIN.as_f64() {
-            return Err(DeltaError::TooSmall);
-        }
-        Delta::from_units((value * DELTA_UNIT as f64) as u64)
-    }
-
-    /// From units of 2⁻⁶⁰.
-    ///
-    /// # Errors
-    /// [`DeltaError`], for what is outside 2⁻⁵⁰ to 2⁻¹⁰.
-    pub fn from_units(units: u64) -> Result<Delta, DeltaError> {
-        match Delta(units) {
-            Delta(0) => Err(DeltaError::NotPositive),
-            delta if delta < Delta::MIN => Err(DeltaError::TooSmall),
-            delta if delta > Delta::MAX => Err(DeltaError::TooLarge),
-            delta => Ok(delta),
-        }
+        use DeltaError::{NotFinite, NotPositive, TooLarge, TooSmall};
+        let faults = [NotFinite, NotPositive, TooSmall, TooLarge];
+        whole_units(value, DELTA_UNIT, [Delta::MIN.0, Delta::MAX.0], faults).map(Delta)
     }
 
     /// Units of 2⁻⁶⁰: what a ledger adds up.
@@ -167,6 +120,25 @@ impl Delta {
 impl fmt::Display for Delta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:e}", self.as_f64())
+    }
+}
+
+/// The whole units in `value`, rounded down, if it is from the least to the most of them; or else which of these it is: no
+/// finite number, not above 0, too small, too large.
+fn whole_units<E>(
+    value: f64,
+    unit: u64,
+    [least, most]: [u64; 2],
+    [not_finite, not_positive, too_small, too_large]: [E; 4],
+) -> Result<u64, E> {
+    // Scaling by a power of two is exact, so that only the cast rounds, and it rounds down.
+    let units = value * unit as f64;
+    match value {
+        _ if !value.is_finite() => Err(not_finite),
+        _ if value <= 0.0 => Err(not_positive),
+        _ if units < least as f64 => Err(too_small),
+        _ if units > most as f64 => Err(too_large),
+        _ => Ok(units as u64),
     }
 }
 
@@ -231,7 +203,6 @@ mod tests {
         assert_eq!(Epsilon::new(1.0 / 1024.0), Ok(Epsilon::MIN));
         assert_eq!(Epsilon::new(64.0), Ok(Epsilon::MAX));
         assert_eq!(Epsilon::new(1.0).map(Epsilon::units), Ok(EPSILON_UNIT));
-        assert_eq!(Epsilon::from_units(u64::MAX), Err(EpsilonError::TooLarge));
     }
 
     #[test]

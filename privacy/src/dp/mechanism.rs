@@ -87,7 +87,12 @@ fn noise(rho: Option<Rho>, units: u64, l1: u64, l2_squared: u128) -> Option<Nois
     #[cfg(test)]
     let (units, l1) = mistaken(units, l1, l2_squared);
     match rho {
-        Some(rho) => rho.sigma(l2_squared).map(|sigma| Noise::Gaussian { sigma }),
+        Some(rho) => {
+            let sigma = rho.sigma(l2_squared)?;
+            #[cfg(test)]
+            let sigma = if mutant::is(Mutant::HalfSigma) { sigma.div_ceil(2) } else { sigma };
+            Some(Noise::Gaussian { sigma })
+        }
         None => Some(Noise::Laplace { steps: units, total: l1.max(1) * EPSILON_UNIT }),
     }
 }

@@ -16,6 +16,10 @@ thread_local! {
 pub(super) enum Mutant {
     /// Half the noise that ε calls for.
     HalfScale,
+    /// Half the σ that (ε, δ) calls for.
+    HalfSigma,
+    /// Gaussian draws kept as if σ² stood where 2σ² does.
+    NarrowGaussian,
     /// The L2 norm taken for the L1 norm: noise too small by √d.
     DimensionForgotten,
     /// Every record of an entity bounded on its own, so that many of them weigh more.

@@ -39,7 +39,8 @@ pub struct PrivateAnswer {
 #[derive(Serialize, ToSchema)]
 pub struct GroupAnswer {
     /// A centroid's coordinates, the weights of a histogram's bins in entities, or the one number; null where the noisy
-    /// count is below the least group.
+    /// count is below the least group. Floats: a whole one is written with `.0`, also that of a count, which
+    /// `noisy_count` has as an integer.
     values: Option<Vec<f64>>,
     /// How many entities, with noise; may be below 0.
     noisy_count: i64,
@@ -186,8 +187,12 @@ impl fmt::Display for PrivateAnswer {
         }
         for group in &self.groups {
             write!(f, "\nabout {} entities, off by about {:.3}: ", group.noisy_count, group.predicted.rmse)?;
-            match &group.values {
-                Some(values) => write!(f, "{values:?}")?,
+            match group.values.as_deref() {
+                Some([one]) => write!(f, "{one}")?,
+                Some(values) => {
+                    let values: Vec<String> = values.iter().map(f64::to_string).collect();
+                    write!(f, "[{}]", values.join(", "))?;
+                }
                 None => write!(f, "too few to say more")?,
             }
         }

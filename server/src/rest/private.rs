@@ -28,6 +28,16 @@ const GRID: Duration = Duration::from_millis(10);
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrivateBody {
+    /// What is asked. If absent, `…/centroid` gives a centroid, which is all it gives, and `…/aggregate` a count.
+    aggregate: Option<AggregateChoice>,
+    /// The key path of the values of a histogram, or of the numbers of a mean or sum.
+    field: Option<String>,
+    /// The values of a histogram: strings, numbers, true or false.
+    values: Option<Vec<serde_json::Value>>,
+    /// Numbers of a mean, and an entity's part of a sum, are at least this.
+    low: Option<f64>,
+    /// And at most this.
+    high: Option<f64>,
     /// How much the answer may tell of anybody: 1/1024 to 64.
     epsilon: f64,
     /// Allows for Gaussian noise: how likely the promise of ε may fail. The collection's budget must have a δ, too.
@@ -53,29 +63,14 @@ pub struct PrivateBody {
     plan: Option<u64>,
 }
 
-/// What is asked beside a centroid.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AggregateBody {
-    aggregate: AggregateChoice,
-    /// The key path of the values of a histogram, or of the numbers of a mean or sum.
-    field: Option<String>,
-    /// The values of a histogram: strings, numbers, true or false.
-    values: Option<Vec<serde_json::Value>>,
-    /// Numbers of a mean, and an entity's part of a sum, are at least this.
-    low: Option<f64>,
-    /// And at most this.
-    high: Option<f64>,
-    /// The rest of the question, as for a centroid.
-    question: PrivateBody,
-}
-
 /// What is asked.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum AggregateChoice {
     /// How many entities match.
     Count,
+    /// The mean over entities of their mean vectors.
+    Centroid,
     /// How many entities have each of the values.
     Histogram,
     /// The mean over entities of their numbers.
@@ -122,8 +117,8 @@ fn operands(values: &[serde_json::Value]) -> Result<Vec<Operand>, Problem> {
 
 impl PrivateBody {
     /// `ask` with everything that this says.
-    fn on(self, ask: Aggregate) -> Result<(Aggregate, Option<u64>), Problem> {
-        let mut ask = ask.epsilon(self.epsilon).refresh(self.refresh);
+    fn on(self, choice: AggregateChoice, ask: Aggregate) -> Result<Aggregate, Problem> {
+        let mut ask = self.asking(choice, ask)?.epsilon(self.epsilon).refresh(self.refresh);
         if let Some(delta) = self.delta {
             ask = ask.delta(delta);
         }
@@ -142,40 +137,48 @@ impl PrivateBody {
         if let Some(least) = self.least_group {
             ask = ask.least_group(least);
         }
-        let ask = match self.groups {
-            None => ask,
-            Some(GroupsBody { filters: Some(filters), field: None, values: None, nearest: None }) => {
-                ask.group_by(filters.into_iter().map(|filter| filter.0))
+        match self.groups {
+            None => Ok(ask),
+            Some(groups) => groups.on(ask),
+        }
+    }
+
+    fn asking(&self, choice: AggregateChoice, ask: Aggregate) -> Result<Aggregate, Problem> {
+        let given = (self.field.as_deref(), self.values.as_deref(), self.low.zip(self.high));
+        let is_bounded = self.low.is_some() || self.high.is_some();
+        match (choice, given) {
+            (AggregateChoice::Count, (None, None, None)) if !is_bounded => Ok(ask.count()),
+            (AggregateChoice::Centroid, (None, None, None)) if !is_bounded => Ok(ask.centroid()),
+            (AggregateChoice::Histogram, (Some(field), values, None)) if !is_bounded => {
+                Ok(ask.histogram(field, operands(values.unwrap_or_default())?))
             }
-            Some(GroupsBody { filters: None, field: Some(field), values: Some(values), nearest: None }) => {
-                ask.group_by_values(&field, operands(&values)?)
-            }
-            Some(GroupsBody { filters: None, field: None, values: None, nearest: Some(points) }) => {
-                ask.group_by_nearest(points)
-            }
-            Some(_) => {
-                return Err(unusable(
-                    "groups are `filters`, or `field` with its `values` listed, or `nearest` points: groups that are found \
-                     in the data would themselves tell of it",
-                ));
-            }
-        };
-        Ok((ask, self.plan))
+            (AggregateChoice::Mean, (Some(field), None, Some((low, high)))) => Ok(ask.mean(field, low, high)),
+            (AggregateChoice::Sum, (Some(field), None, Some((low, high)))) => Ok(ask.sum(field, low, high)),
+            _ => Err(unusable(
+                "a histogram has a `field` and its `values`, a mean or sum a `field`, `low` and `high`, a count or centroid \
+                 none of these",
+            )),
+        }
     }
 }
 
-impl AggregateBody {
-    fn asked(&self, ask: Aggregate) -> Result<Aggregate, Problem> {
-        let field = || self.field.as_deref().ok_or_else(|| unusable("`field` is missing"));
-        let ends = || self.low.zip(self.high).ok_or_else(|| unusable("`low` or `high` is missing"));
-        Ok(match self.aggregate {
-            AggregateChoice::Count => ask.count(),
-            AggregateChoice::Histogram => {
-                ask.histogram(field()?, operands(self.values.as_deref().unwrap_or_default())?)
+impl GroupsBody {
+    fn on(self, ask: Aggregate) -> Result<Aggregate, Problem> {
+        match self {
+            GroupsBody { filters: Some(filters), field: None, values: None, nearest: None } => {
+                Ok(ask.group_by(filters.into_iter().map(|filter| filter.0)))
             }
-            AggregateChoice::Mean => ends().and_then(|(low, high)| Ok(ask.mean(field()?, low, high)))?,
-            AggregateChoice::Sum => ends().and_then(|(low, high)| Ok(ask.sum(field()?, low, high)))?,
-        })
+            GroupsBody { filters: None, field: Some(field), values: Some(values), nearest: None } => {
+                Ok(ask.group_by_values(&field, operands(&values)?))
+            }
+            GroupsBody { filters: None, field: None, values: None, nearest: Some(points) } => {
+                Ok(ask.group_by_nearest(points))
+            }
+            _ => Err(unusable(
+                "groups are `filters`, or `field` with its `values` listed, or `nearest` points: groups that are found \
+                 in the data would themselves tell of it",
+            )),
+        }
     }
 }
 
@@ -191,11 +194,27 @@ async fn on_grid(work: impl Future<Output = Result<Response, Problem>>) -> Resul
     done
 }
 
-fn released(ask: Aggregate, plan: Option<u64>, is_centroid: bool, is_grouped: bool) -> Result<Response, Problem> {
-    Ok(match plan {
-        Some(entities) => answer(StatusCode::OK, &PredictedAnswer::from(ask.plan(entities)?)),
-        None => answer(StatusCode::OK, &PrivateAnswer::of(ask.release()?, is_centroid, is_grouped)),
-    })
+/// Answers what is asked of a collection.
+async fn private(
+    app: App,
+    tenant: Tenant,
+    collection: String,
+    choice: AggregateChoice,
+    body: PrivateBody,
+) -> Result<Response, Problem> {
+    on_grid(app.run(move |database| {
+        let collection = tenant.open(database)?.open_collection(&collection)?;
+        let (plan, is_grouped) = (body.plan, body.groups.is_some());
+        let ask = body.on(choice, collection.aggregate())?;
+        Ok(match plan {
+            Some(entities) => answer(StatusCode::OK, &PredictedAnswer::from(ask.plan(entities)?)),
+            None => {
+                let is_centroid = choice == AggregateChoice::Centroid;
+                answer(StatusCode::OK, &PrivateAnswer::of(ask.release()?, is_centroid, is_grouped))
+            }
+        })
+    }))
+    .await
 }
 
 /// Gives the noisy mean of vectors, every entity counting once. The same question is given the same answer again and pays
@@ -209,34 +228,24 @@ pub async fn centroid(
     path: Result<Path<String>, PathRejection>,
     Body(body): Body<PrivateBody>,
 ) -> Result<Response, Problem> {
-    let Path(collection) = path?;
-    on_grid(app.run(move |database| {
-        let ask = tenant.open(database)?.open_collection(&collection)?.centroid();
-        let is_grouped = body.groups.is_some();
-        let (ask, plan) = body.on(ask)?;
-        released(ask, plan, true, is_grouped)
-    }))
-    .await
+    if body.aggregate.is_some_and(|choice| choice != AggregateChoice::Centroid) {
+        return Err(unusable("this path gives centroids; ask …/aggregate for other aggregates"));
+    }
+    private(app, tenant, path?.0, AggregateChoice::Centroid, body).await
 }
 
-/// Gives a noisy count, histogram, mean or sum, every entity counting once.
+/// Gives a noisy count, centroid, histogram, mean or sum, every entity counting once; else as a centroid.
 #[utoipa::path(post, operation_id = "private_aggregate", path = "/v1/collections/{collection}/aggregate", tag = "private",
-    params(("collection" = String, Path), Header), request_body = AggregateBody,
+    params(("collection" = String, Path), Header), request_body = PrivateBody,
     responses((status = 200, description = "the answer, or with `plan` how far it would be off", body = PrivateAnswer), Refused))]
 pub async fn aggregate(
     State(app): State<App>,
     tenant: Tenant,
     path: Result<Path<String>, PathRejection>,
-    Body(body): Body<AggregateBody>,
+    Body(body): Body<PrivateBody>,
 ) -> Result<Response, Problem> {
-    let Path(collection) = path?;
-    on_grid(app.run(move |database| {
-        let ask = body.asked(tenant.open(database)?.open_collection(&collection)?.aggregate())?;
-        let is_grouped = body.question.groups.is_some();
-        let (ask, plan) = body.question.on(ask)?;
-        released(ask, plan, false, is_grouped)
-    }))
-    .await
+    let choice = body.aggregate.unwrap_or(AggregateChoice::Count);
+    private(app, tenant, path?.0, choice, body).await
 }
 
 /// Tells what may be spent of people's privacy, and what was.

@@ -5,7 +5,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::super::epsilon::{Epsilon, Guarantee};
+use super::super::epsilon::{Delta, Epsilon, Guarantee};
 use super::super::plan::{Groups, Plan, Question, Release};
 use super::super::{Clip, Span, Sum};
 use super::white_box::{centroid, entity};
@@ -62,11 +62,10 @@ fn quadrants(others: i64) -> Vec<Event<(f64, i64)>> {
     events
 }
 
-/// The largest log-ratio of the odds of a centroid in d = 1, by so many runs on each of two neighbours.
-pub(super) fn centroid_loss(runs: usize, records: usize) -> f64 {
+/// Noisy sums and counts of a centroid in d = 1, by so many runs on each of two neighbours.
+fn centroids(guarantee: Guarantee, runs: usize, records: usize) -> [Vec<(f64, i64)>; 2] {
     let clip = Clip::new(1, 1.0, None).unwrap();
     let question = Question::Centroid { clip: clip.clone(), is_projected: false };
-    let guarantee = Guarantee::pure(Epsilon::new(1.0).unwrap());
     let plan = Plan::new(question, guarantee, Groups::One, 0).unwrap();
     // Enough others that the noisy count is above 0 and the sum can be told from the mean.
     let (with, without) = neighbours(&plan, &clip, 400, records);
@@ -74,7 +73,38 @@ pub(super) fn centroid_loss(runs: usize, records: usize) -> f64 {
         let count = release.facts.noisy_count;
         (release.values.map_or(0.0, |values| values[0] * count as f64), count)
     };
-    largest(&answers(&plan, &with, runs, 6, seen), &answers(&plan, &without, runs, 7, seen), &quadrants(400))
+    [answers(&plan, &with, runs, 6, seen), answers(&plan, &without, runs, 7, seen)]
+}
+
+/// The largest log-ratio of the odds of a centroid in d = 1.
+pub(super) fn centroid_loss(runs: usize, records: usize) -> f64 {
+    let [with, without] = centroids(Guarantee::pure(Epsilon::new(1.0).unwrap()), runs, records);
+    largest(&with, &without, &quadrants(400))
+}
+
+/// By how much the odds of an event exceed e^ε times those at a neighbour is no more than δ where noise is Gaussian: at the
+/// largest δ, which so many runs can resolve, and with events on either side of where most is lost.
+pub(super) fn gaussian_outcomes_keep_delta(runs: usize) -> Result<(), String> {
+    let (epsilon, delta) = (0.5_f64, Delta::MAX);
+    let [with, without] = centroids(Guarantee::approximate(Epsilon::new(epsilon).unwrap(), delta), runs, 1);
+    let share = |all: &[(f64, i64)], is: &dyn Fn(f64) -> bool| {
+        all.iter().filter(|(sum, _)| is(*sum)).count() as f64 / runs as f64
+    };
+    for at in 0..20 {
+        let at = f64::from(at);
+        let pairs = [
+            (share(&with, &|sum| sum >= at), share(&without, &|sum| sum >= at)),
+            (share(&without, &|sum| sum < 1.0 - at), share(&with, &|sum| sum < 1.0 - at)),
+        ];
+        for (p, q) in pairs {
+            // Chance exceeds this once in 10⁶ times.
+            let least = p - epsilon.exp() * q - 4.75 * ((p + (2.0 * epsilon).exp() * q) / runs as f64).sqrt();
+            if least > delta.as_f64() {
+                return Err(format!("{runs} runs show a δ of at least {least} at {at}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// 10⁶ answers on each side do not tell neighbours apart better than ε allows, and 10⁵ where an entity has many records.
@@ -113,6 +143,11 @@ pub(super) fn noise_is_not_known() -> Result<(), String> {
 #[test]
 fn a_million_answers_keep_epsilon() {
     assert_eq!(outcomes_keep_epsilon(1_000_000), Ok(()));
+}
+
+#[test]
+fn gaussian_answers_keep_delta() {
+    assert_eq!(gaussian_outcomes_keep_delta(200_000), Ok(()));
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn numbers_that_are_none_weigh_nothing() {
         let mut gather = clip.gather();
         gather.add(&[0.5, 0.0, 0.0]);
         gather.add(&[0.1, bad, 0.0]);
-        assert_eq!(gather.mean(), [0.0; 3]);
+        assert_eq!(gather.mean_in_fine_steps(), [0.0; 3]);
         assert_eq!(gather.take().steps(), [0; 3], "{bad}");
         gather.add(&[0.5, 0.0, 0.0]);
         assert_eq!(gather.take().steps(), entity(&clip, &[0.5, 0.0, 0.0], 1).steps(), "the next is not touched");
@@ -195,7 +195,7 @@ proptest! {
             let mut gather = clip.gather();
             vectors.iter().for_each(|vector| gather.add(vector));
             // Before it is cut, where a last bit shows.
-            (gather.mean(), gather.take())
+            (gather.mean_in_fine_steps(), gather.take())
         };
         let (mean, before) = give(&vectors);
         for at in (1..vectors.len()).rev() {

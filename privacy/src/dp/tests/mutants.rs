@@ -21,6 +21,24 @@ fn half_the_scale_is_caught_from_outside() {
 }
 
 #[test]
+fn half_the_sigma_is_caught_from_inside() {
+    is_caught(Mutant::HalfSigma, white_box::gaussian_noise_keeps_its_rho);
+    is_caught(Mutant::HalfSigma, white_box::delta_is_what_the_probabilities_say);
+}
+
+#[test]
+fn half_the_sigma_is_caught_from_outside() {
+    is_caught(Mutant::HalfSigma, || black_box::gaussian_outcomes_keep_delta(200_000));
+}
+
+#[test]
+fn gaussian_draws_that_are_too_narrow_are_caught() {
+    is_caught(Mutant::NarrowGaussian, sampler::draws_have_the_exact_pmf);
+    is_caught(Mutant::NarrowGaussian, sampler::draws_have_the_exact_quantiles);
+    is_caught(Mutant::NarrowGaussian, sampler::noise_is_as_wide_as_it_says);
+}
+
+#[test]
 fn a_forgotten_dimension_is_caught() {
     is_caught(Mutant::DimensionForgotten, white_box::no_vector_costs_more);
 }

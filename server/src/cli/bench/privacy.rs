@@ -1,11 +1,12 @@
-//! `lethedb bench privacy`: how far private centroids are off.
+//! `lethedb bench privacy`: how far private answers are off, how long one takes, and what many records of one entity weigh.
 
 use std::path::PathBuf;
 
-use benches::NoiseOptions;
+use benches::{NoiseOptions, NoisePart};
 
 use super::super::context::Context;
 use super::super::failure::Failure;
+use super::watch::Watch;
 
 /// Arguments of `bench privacy`.
 #[derive(clap::Args)]
@@ -13,10 +14,13 @@ pub struct Args {
     /// Print the table of expected errors that the guide has, in Markdown, and measure nothing.
     #[arg(long)]
     table: bool,
-    /// Dimensions of the vectors.
+    /// What to measure: error, speed, crowd.
+    #[arg(long = "part", value_delimiter = ',', default_value = "error,speed,crowd")]
+    parts: Vec<NoisePart>,
+    /// Dimensions of the vectors whose error is measured.
     #[arg(long, value_delimiter = ',', default_value = "128,384")]
     dimension: Vec<usize>,
-    /// Entities, of one record each.
+    /// Entities of them, of one record each.
     #[arg(long, value_delimiter = ',', default_value = "100,1000,10000,100000")]
     entities: Vec<usize>,
     /// The ε of questions answered with Laplace noise.
@@ -28,28 +32,44 @@ pub struct Args {
     /// How often each question is answered.
     #[arg(long, default_value_t = 100)]
     rounds: usize,
+    /// Records of the centroid that is timed.
+    #[arg(long, default_value_t = 100_000)]
+    records: usize,
+    /// Numbers in their vectors.
+    #[arg(long, default_value_t = 384)]
+    timed_dimension: usize,
+    /// Records of the one entity that has many.
+    #[arg(long, default_value_t = 1_000_000)]
+    crowd: usize,
     /// Also write the JSON report here.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also draw a picture of each dimension into this directory, privacy-DIMENSION.svg.
+    /// Also draw a picture of the errors of each dimension into this directory, privacy-DIMENSION.svg.
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
 }
 
-/// Runs the measurement, for which no store is needed.
+/// Runs the measurement. Each store lies in a directory of its own in `--data` while it is measured.
 pub fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.table {
         let table = benches::error_table();
         return context.terminal.show(&table, table.trim_end());
     }
     let options = NoiseOptions {
+        parts: args.parts,
         dimensions: args.dimension,
         entities: args.entities,
         epsilons: args.epsilon,
         delta: args.delta,
         rounds: args.rounds,
+        records: args.records,
+        dimension: args.timed_dimension,
+        crowd: args.crowd,
+        folder: context.data.clone(),
     };
-    let found = benches::noise(&options, &mut |_, _| ()).map_err(Failure::Usage)?;
+    let mut watch = Watch::new(&context.terminal);
+    let found = benches::noise(&options, &mut |stage, done, total| watch.tell(stage, done, total))?;
+    drop(watch);
     if let Some(path) = &args.json {
         benches::write_json(&found, path).map_err(|error| Failure::Io("the report cannot be written", error))?;
     }

@@ -55,7 +55,7 @@ const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     (
         "post /v1/collections/{collection}/aggregate",
         &["aggregate.dp"],
-        r#"{"aggregate": "count", "question": {"epsilon": 0.01}}"#,
+        r#"{"aggregate": "count", "epsilon": 0.01}"#,
         200,
     ),
     ("get /v1/admin/budget", &["dp.read"], "", 200),

@@ -18,7 +18,7 @@ async fn a_private_question_is_answered_once_and_paid_once() {
     for part in ["epsilon", "mechanism", "computed_at", "noisy_count", "partial"] {
         assert!(!first[part].is_null(), "{part}: {first}");
     }
-    let (_, second) = server.ask(Method::POST, centroid, ask).await;
+    let (_, second) = server.ask(Method::POST, centroid, ask.clone()).await;
     assert_eq!((&second["repeated"], &second["groups"]), (&json!(true), &first["groups"]));
     let plan = json!({"epsilon": 4.0, "plan": 1000});
     let (status, planned) = server.ask(Method::POST, centroid, plan).await;
@@ -26,16 +26,25 @@ async fn a_private_question_is_answered_once_and_paid_once() {
 
     let aggregate = "/v1/collections/docs/aggregate";
     let groups = json!({"field": "n", "values": [1, 2]});
-    let counts = json!({"aggregate": "count", "question": {"epsilon": 1.0, "groups": groups}});
+    let counts = json!({"aggregate": "count", "epsilon": 1.0, "groups": groups});
     let (status, counted) = server.ask(Method::POST, aggregate, counts).await;
     assert_eq!(
         (status, counted["groups"].as_array().unwrap().len(), &counted["remaining"]),
         (StatusCode::OK, 2, &json!(4.0))
     );
+    // What is asked of one path is what is asked of the other.
+    let (_, same) = server
+        .ask(Method::POST, aggregate, {
+            let mut same = ask;
+            same["aggregate"] = json!("centroid");
+            same
+        })
+        .await;
+    assert_eq!((&same["repeated"], &same["vector"]), (&json!(true), &first["vector"]));
     for asked in [
-        json!({"aggregate": "histogram", "field": "n", "values": [1, 2], "question": {"epsilon": 0.5}}),
-        json!({"aggregate": "mean", "field": "n", "low": 0, "high": 9, "question": {"epsilon": 0.5}}),
-        json!({"aggregate": "sum", "field": "n", "low": -9, "high": 9, "question": {"epsilon": 0.5}}),
+        json!({"aggregate": "histogram", "field": "n", "values": [1, 2], "epsilon": 0.5}),
+        json!({"aggregate": "mean", "field": "n", "low": 0, "high": 9, "epsilon": 0.5}),
+        json!({"aggregate": "sum", "field": "n", "low": -9, "high": 9, "epsilon": 0.5}),
     ] {
         assert_eq!(server.ask(Method::POST, aggregate, asked).await.0, StatusCode::OK);
     }
@@ -58,12 +67,12 @@ async fn what_cannot_be_asked_privately_says_why() {
         ("centroid", json!({"epsilon": 0.0}), "epsilon"),
         ("centroid", json!({"epsilon": 1.0, "filter": {"must_not": {"entity": "ada"}}}), "no condition on entities"),
         ("centroid", json!({"epsilon": 1.0, "groups": {"field": "n"}}), "groups that are found in the data"),
-        (
-            "aggregate",
-            json!({"aggregate": "histogram", "field": "n", "question": {"epsilon": 1.0}}),
-            "lists its values",
-        ),
-        ("aggregate", json!({"aggregate": "mean", "field": "n", "question": {"epsilon": 1.0}}), "`low` or `high`"),
+        ("aggregate", json!({"aggregate": "histogram", "field": "n", "epsilon": 1.0}), "lists its values"),
+        ("aggregate", json!({"aggregate": "mean", "field": "n", "epsilon": 1.0}), "`low` and `high`"),
+        ("aggregate", json!({"aggregate": "count", "field": "n", "epsilon": 1.0}), "none of these"),
+        ("aggregate", json!({"aggregate": "centroid", "low": 1.0, "epsilon": 1.0}), "none of these"),
+        ("centroid", json!({"aggregate": "count", "epsilon": 1.0}), "gives centroids"),
+        ("aggregate", json!({"aggregate": "count"}), "`epsilon` is missing"),
     ] {
         let (status, problem) = server.ask(Method::POST, &format!("/v1/collections/docs/{path}"), body).await;
         let detail = problem["detail"].as_str().unwrap();
