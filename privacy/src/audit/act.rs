@@ -175,7 +175,7 @@ acts! {
     }
     /// An erasure is done and its receipt signed.
     12 "entity.erased" ErasureFinished {
-        /// The number of the job.
+        /// The number of the job, also in the receipt: who has id and salt can tell whose pseudonym the job has hidden.
         job: u64,
         /// SHA-256 of the receipt's signed body.
         receipt: Hash,
