@@ -12,6 +12,10 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+pub use tls::{Tls, TlsVersion};
+
+mod tls;
+
 /// Read from the working directory when no file is named.
 const FILE_NAME: &str = "lethedb.toml";
 
@@ -23,6 +27,8 @@ pub struct Config {
     pub store: Store,
     /// What the server accepts.
     pub server: Server,
+    /// How the server proves who it is.
+    pub tls: Tls,
     /// Limits and tuning of the engine.
     pub engine: Settings,
 }
@@ -63,9 +69,9 @@ pub struct Server {
     pub sealed: bool,
     /// Whether keys are asked for before the first one was made, which the first start then offers.
     pub auth: bool,
-    /// Whether to listen beyond loopback without TLS: keys and data go over the network in the clear.
+    /// Whether to listen beyond loopback without TLS or without keys: for networks that nobody else is on.
     pub insecure: bool,
-    /// The address to listen on; only loopback is allowed while there are neither TLS nor keys.
+    /// The address to listen on; only loopback is allowed without both TLS and keys.
     pub listen: SocketAddr,
     /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
     pub hosts: Vec<String>,

@@ -50,6 +50,8 @@ pub enum Refusal {
     MediaType,
     /// `Host` names another machine.
     ForeignHost,
+    /// Plain HTTP where TLS is spoken.
+    WantsTls,
     /// No turn came within the waiting time.
     Overloaded,
     /// No key was shown, or one that is not good.
@@ -87,6 +89,7 @@ impl Refusal {
             Self::ForeignHost => {
                 (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "The request is meant for another host")
             }
+            Self::WantsTls => (StatusCode::BAD_REQUEST, "wants_tls", "This port speaks TLS"),
             Self::Unauthenticated => {
                 (StatusCode::UNAUTHORIZED, "unauthenticated", "The request shows no API key that is good")
             }

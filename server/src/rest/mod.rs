@@ -4,7 +4,7 @@
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
 //! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
 //! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
-//! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
+//! that lists them with their description in OpenAPI; and the [`connections`] that feed it, through [`tls`] where there are certificates.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -38,7 +38,9 @@ mod searches;
 mod state;
 mod tallies;
 mod tenant;
+mod tls;
 
-pub use connections::{ServeError, check_address, serve};
+pub use connections::{ServeError, check_address, check_keys, serve};
 pub use search::{SearchAnswer, SearchBody};
 pub use state::App;
+pub use tls::{Certificates, Pem, TlsError, keep_fresh};
