@@ -14,6 +14,7 @@ mod budget;
 mod certificates;
 mod collections;
 mod command;
+mod config;
 mod consent;
 mod context;
 mod demo;

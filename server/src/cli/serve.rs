@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::context::Context;
 use super::failure::Failure;
 use super::{certificates, signals};
-use crate::config::TlsVersion;
+use crate::config::{LogFormat, TlsVersion};
 use crate::rest::{self, App, ServeError};
 
 const DAY_MS: u64 = 86_400_000;
@@ -35,10 +35,10 @@ pub struct Args {
     #[arg(long)]
     insecure: bool,
     /// The server's certificate and those between it and the authority, as PEM. Read again when it changes, or at SIGHUP.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
     /// The key of the certificate, as PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// Let only clients in that show a certificate of these authorities, as PEM.
     #[arg(long, value_name = "FILE")]
@@ -68,11 +68,7 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     if !server.insecure && certificates.is_none() {
         rest::check_address(server.listen)?;
     }
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    log.with_ansi(io::stderr().is_terminal()).init();
-
+    start_log(context.config.server.log);
     let terminal = context.terminal;
     let look_every = Duration::from_secs(context.config.tls.look_seconds.max(1));
     let app = app(context)?;
@@ -109,6 +105,17 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         database.clone().close()?;
     }
     Ok(served?)
+}
+
+fn start_log(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 /// The database, open or sealed.

@@ -92,11 +92,19 @@ pub async fn serve<Stop: Future<Output = ()>>(
 
     let connections = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&listener, &connections, &app, certificates) => {}
+        () = accept(&listener, &connections, &app, certificates.clone()) => {}
         () = stop() => {}
     }
-    drop(listener);
     app.drain();
+    let unready = Duration::from_secs(server.unready_seconds);
+    if !unready.is_zero() {
+        tokio::select! {
+            () = accept(&listener, &connections, &app, certificates) => {}
+            () = sleep(unready) => {}
+            () = stop() => return Err(ServeError::Unfinished),
+        }
+    }
+    drop(listener);
     tokio::select! {
         () = connections.shutdown() => Ok(()),
         () = sleep(Duration::from_secs(server.drain_seconds)) => Err(ServeError::Unfinished),

@@ -1,14 +1,16 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the
+//! engine and the [`quota`] of who asks, whose [`visit`] it is; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
 //! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
 //! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
-//! that lists them with their description in OpenAPI; and the [`connections`] that feed it, through [`tls`] where there are certificates.
+//! that lists them with their description in OpenAPI; what it lets in at all ([`admission`]) and tells of it ([`observe`], [`metrics`], [`docs`]); and the [`connections`] that feed it, through [`tls`] where there are certificates.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
 mod admin;
+mod admission;
 mod aliases;
 mod audit;
 mod auth;
@@ -17,6 +19,7 @@ mod body;
 mod collections;
 mod connections;
 mod consent;
+mod docs;
 mod error;
 mod filter;
 #[cfg(test)]
@@ -26,8 +29,11 @@ mod hold;
 mod indexes;
 mod keys;
 mod lines;
+mod metrics;
+mod observe;
 mod portable;
 mod private;
+mod quota;
 mod records;
 mod retention;
 mod router;
@@ -39,6 +45,8 @@ mod state;
 mod tallies;
 mod tenant;
 mod tls;
+mod turns;
+mod visit;
 
 pub use connections::{ServeError, check_address, check_keys, serve};
 pub use search::{SearchAnswer, SearchBody};
