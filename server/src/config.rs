@@ -13,11 +13,9 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 pub use limits::Limits;
-pub use origin::{Setting, settings};
 pub use tls::{Tls, TlsVersion};
 
 mod limits;
-mod origin;
 mod tls;
 
 /// Read from the working directory when no file is named.
@@ -170,7 +168,10 @@ impl Config {
     }
 
     /// Puts the sources together.
-    fn sources(flags: &Flags) -> Result<Figment, ConfigError> {
+    ///
+    /// # Errors
+    /// A named file that is missing.
+    pub fn sources(flags: &Flags) -> Result<Figment, ConfigError> {
         let file = match &flags.file {
             Some(file) if !file.is_file() => return Err(ConfigError::Missing(file.clone())),
             Some(file) => Some(file.as_path()),

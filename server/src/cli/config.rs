@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
-use crate::config::settings;
+use crate::origin::{Setting, settings};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -23,9 +23,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), Failure> {
     let Command::Show { origin } = command;
     let found = settings(&context.flags)?;
     if *origin {
-        let row = |setting: &crate::config::Setting| {
-            [setting.key.clone(), setting.value.to_string(), setting.origin.to_string()]
-        };
+        let row = |setting: &Setting| [setting.key.clone(), setting.value.to_string(), setting.origin.to_string()];
         let rows: Vec<_> = found.iter().map(row).collect();
         return context.terminal.show(&found, table(["setting", "value", "from"], &rows));
     }

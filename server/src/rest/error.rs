@@ -26,6 +26,8 @@ pub enum Refusal {
     InvalidJson,
     /// The body is JSON of another shape.
     InvalidBody,
+    /// The filter has more in it than one may.
+    ComplexFilter,
     /// A part of the path cannot be read.
     InvalidPath,
     /// The query cannot be read.
@@ -75,6 +77,7 @@ impl Refusal {
         match self {
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
             Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid_body", "The body does not have the expected shape"),
+            Self::ComplexFilter => (StatusCode::BAD_REQUEST, "filter_too_complex", "The filter has too much in it"),
             Self::InvalidPath => (StatusCode::BAD_REQUEST, "invalid_path", "The path cannot be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid_query", "The query cannot be read"),
             Self::InvalidId => (StatusCode::BAD_REQUEST, "invalid_id", "The record id is not usable"),
@@ -213,6 +216,7 @@ impl From<JsonError> for Problem {
     fn from(error: JsonError) -> Self {
         let refusal = match error {
             JsonError::Syntax { .. } => Refusal::InvalidJson,
+            _ if error.is_complex_filter() => Refusal::ComplexFilter,
             JsonError::Shape { .. } => Refusal::InvalidBody,
         };
         Self::new(refusal, error.to_string())

@@ -6,11 +6,7 @@
 
 use std::fmt::{Error, Write};
 
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
-use engine::{Health, Permission};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -18,13 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tokio::task::spawn_blocking;
 
-use super::error::{Problem, Refusal, Refused};
-use super::state::App;
-use super::tenant::{Header, Tenant};
-
-const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Upper ends of the times that are counted together, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -139,32 +129,27 @@ impl Metrics {
             self.problems.get_or_create(&Code { code }).inc();
         }
     }
+
+    /// All of it, in the format of OpenMetrics.
+    ///
+    /// # Errors
+    /// None that a string could cause.
+    pub fn text(&self, now: Standing) -> Result<String, Error> {
+        self.waiting.set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
+        self.ready.set(now.is_ready.into());
+        self.writable.set(now.is_writable.into());
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
 }
 
-/// What the server counted since it started, in the format of OpenMetrics. Names neither tenants nor collections.
-///
-/// Counts are of all environments: where keys are asked for it takes one that may see to the whole server.
-#[utoipa::path(get, path = "/metrics", tag = "health", params(Header), responses(
-    (status = 200, description = "the counts", body = String, content_type = "application/openmetrics-text"),
-    Refused,
-))]
-pub async fn metrics(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
-    let database = app.seal().database()?.clone();
-    // Never queued behind the engine: load is what the counts are for.
-    let looked = spawn_blocking(move || {
-        tenant.open(&database)?.require(Permission::SystemConfig)?;
-        Ok::<_, Problem>(database.health())
-    });
-    let health = looked.await.map_err(|_| unfinished())??;
-    let metrics = app.metrics();
-    metrics.waiting.set(i64::try_from(app.waiting()).unwrap_or(i64::MAX));
-    metrics.ready.set(app.is_ready().into());
-    metrics.writable.set(matches!(health, Health::Ready).into());
-    let mut text = String::new();
-    encode(&mut text, &metrics.registry).map_err(|_| unfinished())?;
-    Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
-}
-
-fn unfinished() -> Problem {
-    Problem::new(Refusal::Internal, "the counts were not written to the end")
+/// What is not counted but looked at.
+pub struct Standing {
+    /// Requests that wait for a turn.
+    pub waiting: usize,
+    /// Whether the server wants requests.
+    pub is_ready: bool,
+    /// Whether the storage takes writes.
+    pub is_writable: bool,
 }

@@ -1,11 +1,12 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the
-//! engine and the [`quota`] of who asks, whose [`visit`] it is; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
+//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`])
+//! and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`], [`rules`],
 //! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
-//! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
-//! that lists them with their description in OpenAPI; what it lets in at all ([`admission`]) and tells of it ([`observe`], [`metrics`], [`docs`]); and the [`connections`] that feed it, through [`tls`] where there are certificates.
+//! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); what is let in ([`admission`]) and
+//! what is known of it from outside ([`observe`]); the [`router`] that lists them with their description in OpenAPI; and the
+//! [`connections`] that feed it, through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;

@@ -22,8 +22,8 @@ use super::error::{Problem, Refusal, only_problems};
 use super::observe::{observed, span};
 use super::state::App;
 use super::{
-    access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, metrics, portable,
-    private, records, retention, rules, search, searches, tallies,
+    access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, portable, private,
+    records, retention, rules, search, searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -32,7 +32,7 @@ use super::{
     paths(
         health::livez,
         health::readyz,
-        metrics::metrics,
+        health::metrics,
         collections::list,
         collections::put,
         collections::get,
@@ -102,7 +102,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
+        .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(|| async { Json(Description::openapi()) }))
         .route("/docs", get(|| async { docs::page(&Description::openapi()) }))
         .route("/v1/collections", get(collections::list))

@@ -1,6 +1,10 @@
 //! What an operator sees and sets: ids, counts, the page of the API, and limits that refuse.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use engine::{ApiKeyClass, ApiKeyRequest};
+use hyper::body::Frame;
 
 use super::*;
 use crate::rest::auth::Peer;
@@ -129,6 +133,12 @@ async fn a_key_that_spent_its_units_is_told_when_to_come_back_and_costs_no_other
     let seconds: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=30).contains(&seconds), "{seconds}");
     assert!(!problem.to_string().contains(&keys[0][..12]), "{problem}");
+    for (name, shown) in [("Authorization", format!("bEARER \t {} ", keys[0])), ("X-API-Key", format!(" {}", keys[0]))]
+    {
+        let request = request(Method::POST, SEARCH).header("Content-Type", "application/json").header(name, shown);
+        let (status, problem, _) = server.send(request.body(Body::from(DEAR)).unwrap()).await;
+        is_problem(&(status, problem), 429, "rate_limited");
+    }
     for other in &keys[1..] {
         assert_eq!(search_as(&server, other, CHEAP).await.0, StatusCode::OK);
     }
@@ -177,4 +187,31 @@ async fn a_wide_search_costs_more_than_a_narrow_one() {
         }
     }
     assert!(served[0] >= 50 && served[1] <= 2, "{served:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_answered() {
+    let mut config = Config::default();
+    (config.limits.request_seconds, config.server.body_seconds) = (2, 3600);
+    let server = Server::new(config);
+    let send = async |path| {
+        let request = request(Method::POST, path).header("Content-Type", "application/json");
+        let (status, problem, response) = server.send(request.body(Body::new(Never)).unwrap()).await;
+        is_problem(&(status, problem.clone()), status.as_u16(), problem["code"].as_str().unwrap());
+        (problem["code"].as_str().unwrap().to_owned(), response.headers().contains_key("retry-after"))
+    };
+    assert_eq!(send(SEARCH).await, ("request_timeout".to_owned(), true));
+    assert_eq!(send("/v1/admin/entity/erase").await.0, "body_timeout", "administration has all the time it needs");
+}
+
+/// A body of which nothing ever comes.
+struct Never;
+
+impl hyper::body::Body for Never {
+    type Data = hyper::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Poll::Pending
+    }
 }

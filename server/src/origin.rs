@@ -9,7 +9,7 @@ use figment::{Figment, Source};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Config, ConfigError, Flags};
+use crate::config::{Config, ConfigError, Flags};
 
 /// One setting.
 #[derive(Debug, PartialEq, Serialize)]
