@@ -90,9 +90,10 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
                 .note("The server is sealed: give it shares of the root key with `lethedb keys unseal --server`.");
         }
     };
-    if let Some(certificates) = &certificates {
-        runtime.spawn(rest::keep_fresh(certificates.clone(), look_every, signals::hang_up));
-    }
+    match &certificates {
+        Some(certificates) => runtime.spawn(rest::keep_fresh(certificates.clone(), look_every, signals::hang_up)),
+        None => runtime.spawn(signals::ignore_hang_up()),
+    };
     let served = runtime.block_on(rest::serve(app.clone(), certificates, listening, signals::stop));
     if let Err(ServeError::Unfinished) = served {
         // The write-ahead log makes an abrupt end safe, and nobody wants to wait for the work any more.

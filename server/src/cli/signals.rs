@@ -30,3 +30,10 @@ pub async fn hang_up() {
     }
     std::future::pending::<()>().await;
 }
+
+/// Takes SIGHUP for ever and does nothing: a server without files to read again must not end by being told to.
+pub async fn ignore_hang_up() {
+    loop {
+        hang_up().await;
+    }
+}
