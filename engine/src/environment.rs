@@ -182,6 +182,15 @@ impl Environment {
         Self { permit: self.permit.by_way_of(source), ..self.clone() }
     }
 
+    /// Fails unless whoever this handle was given to may do this in all of the environment, and has the audit log tell it:
+    /// for what a face shows of itself.
+    ///
+    /// # Errors
+    /// `Denied`.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        self.state.admit(&self.permit, permission)
+    }
+
     /// Whether whoever this handle was given to may do this in all of the environment, or [list what there
     /// is](Permission::CollectionList) in some of it: for what a handle tells without asking. The trusted host may do
     /// everything.

@@ -173,7 +173,7 @@ pub use erasure::{Erase, Erasure, Wait};
 pub use erasure_plan::ErasurePlan;
 pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
-pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
+pub use filter::{FILTER_FAULT, FILTER_TOO_COMPLEX, Filter, NoOperand, Operand};
 pub use gathering::Gathering;
 pub use health::Health;
 pub use hold::LegalHold;

@@ -9,6 +9,7 @@ compile_error!("this build would seal nothing: it serves to measure what sealing
 mod cli;
 mod config;
 mod json;
+mod origin;
 mod rest;
 
 use std::io::Write;

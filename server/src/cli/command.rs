@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, consent, demo, erase, export, hold,
-    import, indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
+    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, config, consent, demo, erase, export,
+    hold, import, indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -23,6 +23,9 @@ pub struct Cli {
 enum Command {
     /// Run the REST server until SIGTERM or Ctrl-C.
     Serve(serve::Args),
+    /// Show which settings are in force, and why.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Show on real words what encryption and erasure do. Under a minute, in a temporary directory.
     Demo(demo::Args),
     /// Store the records of a file: jsonl, parquet, hdf5, npy, fbin, u8bin, fvecs or bvecs.
@@ -96,6 +99,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let context = Context::new(cli.common)?;
     match cli.command {
         Command::Serve(args) => serve::run(context, args),
+        Command::Config(command) => config::run(&context, &command),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),

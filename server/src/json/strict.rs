@@ -7,7 +7,7 @@
 use std::fmt::{self, Write};
 use std::marker::PhantomData;
 
-use engine::FILTER_FAULT;
+use engine::{FILTER_FAULT, FILTER_TOO_COMPLEX};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
@@ -94,6 +94,12 @@ pub enum JsonError {
 }
 
 impl JsonError {
+    /// Whether it is a filter that is right but for its size.
+    pub fn is_complex_filter(&self) -> bool {
+        let Self::Shape { what, .. } = self else { return false };
+        what.starts_with(FILTER_FAULT) && FILTER_TOO_COMPLEX.iter().any(|words| what.contains(words))
+    }
+
     /// The same error in a text of many lines, of which the JSON was this one.
     pub fn on_line(mut self, number: usize) -> Self {
         let (Self::Syntax { line, .. } | Self::Shape { line, .. }) = &mut self;

@@ -21,7 +21,7 @@ use super::state::App;
 const API_KEY: &str = "X-API-Key";
 
 /// What is answered without a key: whether the server lives, how it is asked, and taking shares, which are keys themselves.
-pub const OPEN: [&str; 4] = ["/livez", "/readyz", "/openapi.json", "/v1/admin/keys/unseal"];
+pub const OPEN: [&str; 5] = ["/livez", "/readyz", "/openapi.json", "/docs", "/v1/admin/keys/unseal"];
 
 /// The address at the other end of the connection.
 #[derive(Clone, Copy)]

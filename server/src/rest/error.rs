@@ -26,6 +26,8 @@ pub enum Refusal {
     InvalidJson,
     /// The body is JSON of another shape.
     InvalidBody,
+    /// The filter has more in it than one may.
+    ComplexFilter,
     /// A part of the path cannot be read.
     InvalidPath,
     /// The query cannot be read.
@@ -50,8 +52,14 @@ pub enum Refusal {
     MediaType,
     /// `Host` names another machine.
     ForeignHost,
+    /// Plain HTTP where TLS is spoken.
+    WantsTls,
     /// No turn came within the waiting time.
     Overloaded,
+    /// The caller asked for more than they may over time.
+    RateLimited,
+    /// The request took longer than it may.
+    SlowRequest,
     /// No key was shown, or one that is not good.
     Unauthenticated,
     /// The server has no root key yet.
@@ -69,6 +77,7 @@ impl Refusal {
         match self {
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
             Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid_body", "The body does not have the expected shape"),
+            Self::ComplexFilter => (StatusCode::BAD_REQUEST, "filter_too_complex", "The filter has too much in it"),
             Self::InvalidPath => (StatusCode::BAD_REQUEST, "invalid_path", "The path cannot be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid_query", "The query cannot be read"),
             Self::InvalidId => (StatusCode::BAD_REQUEST, "invalid_id", "The record id is not usable"),
@@ -87,10 +96,13 @@ impl Refusal {
             Self::ForeignHost => {
                 (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "The request is meant for another host")
             }
+            Self::WantsTls => (StatusCode::BAD_REQUEST, "wants_tls", "This port speaks TLS"),
             Self::Unauthenticated => {
                 (StatusCode::UNAUTHORIZED, "unauthenticated", "The request shows no API key that is good")
             }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is busy"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "The caller asks for too much"),
+            Self::SlowRequest => (StatusCode::SERVICE_UNAVAILABLE, "request_timeout", "The request takes too long"),
             Self::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "sealed", "The server waits for shares of its root key"),
             Self::InvalidShare => (StatusCode::BAD_REQUEST, "invalid_share", "The text is no share of a root key"),
             Self::WrongShare => (StatusCode::CONFLICT, "wrong_share", "The share does not lead to the root key"),
@@ -113,7 +125,14 @@ pub struct Problem {
     detail: String,
     /// Stable, for programs.
     code: &'static str,
+    /// After how many seconds it may be asked again; said in a header.
+    #[serde(skip)]
+    retry_seconds: Option<u64>,
 }
+
+/// The code of the problem that an answer is, for whoever counts them.
+#[derive(Clone, Copy)]
+pub struct ProblemCode(pub &'static str);
 
 /// A problem.
 #[derive(IntoResponses)]
@@ -128,13 +147,26 @@ impl Problem {
         Self::of(status, code, title, detail.into())
     }
 
+    /// The same, to be asked again no sooner than after so many seconds.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_seconds = Some(seconds);
+        self
+    }
+
     /// What is wrong, for whoever does not answer over HTTP.
     pub fn detail(self) -> String {
         self.detail
     }
 
     fn of(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Self {
-        Self { kind: format!("urn:lethedb:problem:{code}"), title, status: status.as_u16(), detail, code }
+        // A full disk is not empty a second later.
+        let retry_seconds = match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Some(1),
+            StatusCode::INSUFFICIENT_STORAGE => Some(30),
+            _ => None,
+        };
+        let kind = format!("urn:lethedb:problem:{code}");
+        Self { kind, title, status: status.as_u16(), detail, code, retry_seconds }
     }
 }
 
@@ -184,6 +216,7 @@ impl From<JsonError> for Problem {
     fn from(error: JsonError) -> Self {
         let refusal = match error {
             JsonError::Syntax { .. } => Refusal::InvalidJson,
+            _ if error.is_complex_filter() => Refusal::ComplexFilter,
             JsonError::Shape { .. } => Refusal::InvalidBody,
         };
         Self::new(refusal, error.to_string())
@@ -205,17 +238,13 @@ impl From<QueryRejection> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (code, retry_seconds) = (ProblemCode(self.code), self.retry_seconds);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        // A full disk is not empty a second later.
-        let seconds = match status {
-            StatusCode::SERVICE_UNAVAILABLE => Some("1"),
-            StatusCode::INSUFFICIENT_STORAGE => Some("30"),
-            _ => None,
-        };
-        if let Some(seconds) = seconds {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        if let Some(seconds) = retry_seconds {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(code);
         response
     }
 }

@@ -12,7 +12,8 @@ use super::auth::Caller;
 use super::error::{Problem, Refusal};
 use super::state::App;
 
-const HEADER: &str = "Lethe-Environment";
+/// Names the environment, where no key does.
+pub const HEADER: &str = "Lethe-Environment";
 
 /// The header, for the API description.
 #[derive(IntoParams)]

@@ -16,7 +16,9 @@ const THEIRS: &str = "canarytheirs";
 const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("get /livez", &[], "", 200),
     ("get /readyz", &[], "", 200),
+    ("get /metrics", &["system.config"], "", 200),
     ("get /openapi.json", &[], "", 200),
+    ("get /docs", &[], "", 200),
     ("post /v1/admin/keys/unseal", &[], "{}", 200),
     ("get /v1/collections", &["collection.list"], "", 200),
     ("put /v1/collections/{collection}", &["collection.create"], r#"{"dimension": 2, "metric": "cosine"}"#, 200),
