@@ -377,6 +377,18 @@ acts! {
         /// Its public part.
         key: Name,
     }
+    /// The rules for end users of a collection were changed.
+    48 "rules.changed" RulesChanged {
+        /// The collection's name.
+        collection: Name,
+    }
+    /// A critical operation was approved, and the approval spent.
+    49 "approval.spent" ApprovalSpent {
+        /// What kind of operation it is.
+        operation: Name,
+        /// How many different people voted for it.
+        votes: u64,
+    }
 }
 
 /// An act that a later version knows: its number and its fields as they were found.

@@ -1,8 +1,8 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; who asks ([`auth`]), for whom ([`end_user`]), and what a request is made of
 //! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
+//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`policy`], [`backups`], [`consent`],
 //! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
 //! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
@@ -17,6 +17,7 @@ mod body;
 mod collections;
 mod connections;
 mod consent;
+mod end_user;
 mod error;
 mod filter;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod hold;
 mod indexes;
 mod keys;
 mod lines;
+mod policy;
 mod portable;
 mod private;
 mod records;

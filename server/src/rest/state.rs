@@ -20,6 +20,7 @@ use super::error::{Problem, Refusal};
 use super::lines;
 use super::seal::Seal;
 use crate::config::Config;
+use crate::tokens::Keys;
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -32,28 +33,41 @@ struct Shared {
     config: Config,
     turns: Arc<Semaphore>,
     draining: AtomicBool,
+    token_keys: Keys,
 }
 
 impl App {
     /// State for serving `database` within the limits of `config`.
     pub fn new(database: Database, config: Config) -> Self {
-        Self::behind(Seal::broken(database), config)
+        Self::behind(Seal::broken(database), config, Keys::default())
+    }
+
+    /// The same, with the keys of tokens from elsewhere than the network.
+    #[cfg(test)]
+    pub fn with_keys(database: Database, config: Config, token_keys: Keys) -> Self {
+        Self::behind(Seal::broken(database), config, token_keys)
     }
 
     /// State for a server that has no root key yet; `open` opens the database once shares gave one.
     pub fn sealed(open: impl Fn(RootKey) -> engine::Result<Database> + Send + Sync + 'static, config: Config) -> Self {
         let environment = config.store.environment.clone();
-        Self::behind(Seal::new(open, environment), config)
+        Self::behind(Seal::new(open, environment), config, Keys::default())
     }
 
-    fn behind(seal: Seal, config: Config) -> Self {
+    fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
         let turns = Arc::new(Semaphore::new(config.server.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { shared: Arc::new(Shared { seal: Arc::new(seal), config, turns, draining: AtomicBool::new(false) }) }
+        let (seal, draining) = (Arc::new(seal), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { seal, config, turns, draining, token_keys }) }
     }
 
     /// What stands before the database.
     pub fn seal(&self) -> &Arc<Seal> {
         &self.shared.seal
+    }
+
+    /// The keys that tokens of end users are signed with.
+    pub fn token_keys(&self) -> &Keys {
+        &self.shared.token_keys
     }
 
     /// The settings.
