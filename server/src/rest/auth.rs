@@ -28,6 +28,9 @@ pub const OPEN: [&str; 4] = ["/livez", "/readyz", "/openapi.json", "/v1/admin/ke
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
+/// The key that was shown, and the token of an end user beside it.
+type Shown = (Option<Zeroizing<String>>, Option<Zeroizing<String>>);
+
 /// Who a request is from: whoever reaches a server without keys, or somebody who was let in.
 #[derive(Clone)]
 pub struct Caller(pub Option<Session>);
@@ -52,11 +55,7 @@ pub async fn only_authorised(State(app): State<App>, mut request: Request, next:
     }
 }
 
-async fn caller(
-    app: &App,
-    shown: Result<(Option<Zeroizing<String>>, Option<Zeroizing<String>>), Problem>,
-    address: Option<IpAddr>,
-) -> Result<Caller, Problem> {
+async fn caller(app: &App, shown: Result<Shown, Problem>, address: Option<IpAddr>) -> Result<Caller, Problem> {
     let database = app.seal().database()?;
     let (key, token) = shown?;
     match key {

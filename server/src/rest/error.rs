@@ -122,7 +122,7 @@ pub struct Problem {
     code: &'static str,
     /// What others are to approve, where that is missing.
     #[serde(flatten)]
-    approval: Option<NeededBody>,
+    approval: Option<Box<NeededBody>>,
 }
 
 /// What others are to approve: see `lethedb approve`.
@@ -172,10 +172,12 @@ impl From<engine::Error> for Problem {
         if status.is_server_error() {
             tracing::error!(kind = error.kind().as_str(), %error, "the engine failed");
         }
-        let approval = error.approval_needed().map(|needed| NeededBody {
-            operation: needed.operation.clone(),
-            statement: needed.statement.clone(),
-            votes: needed.votes,
+        let approval = error.approval_needed().map(|needed| {
+            Box::new(NeededBody {
+                operation: needed.operation.clone(),
+                statement: needed.statement.clone(),
+                votes: needed.votes,
+            })
         });
         Self { approval, ..Self::of(status, code(error.kind()), title, error.to_string()) }
     }

@@ -20,12 +20,15 @@ pub const PAUSE_MS: u64 = 60_000;
 /// How many places are remembered.
 const PLACES_MAX: usize = 1024;
 
+/// A URL, and whether it may be at a private address.
+type Name = (String, bool);
+
 /// The keys of every issuer that was asked.
 pub struct Keys {
     fetch: Box<dyn Fetch>,
     clock: Arc<dyn Clock>,
     /// By URL, and whether private addresses are allowed.
-    places: Mutex<BTreeMap<(String, bool), Arc<Mutex<Place>>>>,
+    places: Mutex<BTreeMap<Name, Arc<Mutex<Place>>>>,
 }
 
 #[derive(Default)]
