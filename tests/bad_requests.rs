@@ -193,11 +193,15 @@ fn names() -> Vec<Row> {
 
 fn callers() -> Vec<Row> {
     let shows = |heads: &str| headed(&format!("{JSON}{heads}"));
+    let approves = |votes: &str| listed(&format!("Lethe-Approval: {votes}\r\n"));
     vec![
         ("a key that is none", shows("Authorization: Bearer lethe_sk_s3cr3t\r\n"), 401, "unauthenticated"),
         ("a scheme that is none", shows("Authorization: Basic s3cr3t\r\n"), 401, "unauthenticated"),
         ("two keys", shows("Authorization: Bearer s3cr3t\r\nX-API-Key: s3cr3t\r\n"), 401, "unauthenticated"),
         ("two keys in one place", shows("X-API-Key: s3cr3t\r\nX-API-Key: s3cr3t\r\n"), 401, "unauthenticated"),
+        ("a token without a key", shows("X-User-Token: s3cr3t\r\n"), 401, "unauthenticated"),
+        ("two tokens", shows("X-User-Token: s3cr3t\r\nX-User-Token: a\r\n"), 401, "unauthenticated"),
+        ("a vote that is none", approves("s3cr3t"), 400, "invalid_header"),
     ]
 }
 
@@ -245,6 +249,9 @@ fn raw(server: &Server, sent: &[Vec<u8>], ends: bool) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// What is wrong, what is sent, whether the client then ends its half, and the status and code that come back, if any do.
+type Broken = (&'static str, Vec<Vec<u8>>, bool, &'static str, &'static str);
+
 #[test]
 fn bodies_that_lie_and_clients_that_dawdle_are_let_go() {
     let dir = tempfile::tempdir().unwrap();
@@ -258,8 +265,7 @@ fn bodies_that_lie_and_clients_that_dawdle_are_let_go() {
     let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
     let endless = [vec![chunked.clone()], vec![chunk; 20]].concat();
     let huge = format!("{head}X-Padding: {}\r\n\r\n", SECRET.repeat(200_000)).into_bytes();
-    // What is sent, whether the client then ends its half, and the status and code that come back, if any do.
-    let table: [(&str, Vec<Vec<u8>>, bool, &str, &str); 11] = [
+    let table: [Broken; 11] = [
         ("less than it said, and gone", vec![length("100"), b"{".into()], true, "400", "broken_body"),
         ("less than it said, and silent", vec![length("100"), b"{".into()], false, "408", "body_timeout"),
         ("more than the limit, by its own word", vec![length("99999999999")], false, "413", "body_too_large"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
-use privacy::access::Permission;
+use privacy::access::{Approval, Permission};
 use privacy::audit::{Act, Source};
 use privacy::{Removal, VerifyingKey};
 use rand::RngExt;
@@ -189,6 +189,12 @@ impl Environment {
     /// `Denied`.
     pub fn require(&self, permission: Permission) -> Result<()> {
         self.state.admit(&self.permit, permission)
+    }
+
+    /// The same environment, with votes for the critical operation that is asked for.
+    #[must_use]
+    pub fn approved_by(&self, approval: &Approval) -> Self {
+        Self { permit: self.permit.approved_by(approval), ..self.clone() }
     }
 
     /// Whether whoever this handle was given to may do this in all of the environment, or [list what there

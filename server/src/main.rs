@@ -1,4 +1,5 @@
-//! The `lethedb` binary: a thin shell around the engine. `cli` holds the commands, `rest` the server.
+//! The `lethedb` binary: a thin shell around the engine. `cli` holds the commands, `rest` the server, `tokens` those of end
+//! users.
 //!
 //! Invariant: a failure is one line on standard error, with its causes, and an exit code that says its kind.
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@ mod config;
 mod json;
 mod origin;
 mod rest;
+mod tokens;
 
 use std::io::Write;
 use std::panic;

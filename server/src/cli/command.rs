@@ -6,7 +6,8 @@ use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
     aggregate, aliases, api_keys, audit, backup, bench, budget, collections, config, consent, demo, erase, export,
-    hold, import, indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
+    hold, import, indexes, keys, policy, receipt, records, restore, retention, salvage, search, serve, verify,
+    verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -57,6 +58,17 @@ enum Command {
     /// Make, list, revoke and rotate API keys: who may use the server.
     #[command(subcommand)]
     ApiKeys(api_keys::Command),
+    /// Say which records end users are shown, for what their tokens claim.
+    #[command(subcommand)]
+    Rules(policy::Rules),
+    /// Say whose tokens of end users are believed.
+    #[command(subcommand)]
+    EndUsers(policy::EndUsers),
+    /// Say who approves critical operations.
+    #[command(subcommand)]
+    Approvers(policy::Approvers),
+    /// Vote for a critical operation, with the key of somebody who approves.
+    Approve(policy::Approve),
     /// Look at the keys, replace them, and look after the ways to the root key.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -112,6 +124,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Receipt(command) => receipt::run(&context, &command),
         Command::Audit(command) => audit::run(&context, command),
         Command::ApiKeys(command) => api_keys::run(&context, command),
+        Command::Rules(command) => policy::rules(&context, command),
+        Command::EndUsers(command) => policy::end_users(&context, command),
+        Command::Approvers(command) => policy::approvers(&context, command),
+        Command::Approve(args) => policy::approve(&context, &args),
         Command::Keys(command) => keys::run(&context, &command),
         Command::Hold(command) => hold::run(&context, command),
         Command::Retention(command) => retention::run(&context, command),

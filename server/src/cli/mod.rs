@@ -26,6 +26,7 @@ mod hold;
 mod import;
 mod indexes;
 mod keys;
+mod policy;
 mod receipt;
 mod records;
 mod restore;

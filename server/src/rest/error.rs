@@ -62,6 +62,8 @@ pub enum Refusal {
     SlowRequest,
     /// No key was shown, or one that is not good.
     Unauthenticated,
+    /// The keys that tokens of end users are signed with cannot be had.
+    KeysUnavailable,
     /// The server has no root key yet.
     Sealed,
     /// The text is no share of a root key.
@@ -103,6 +105,11 @@ impl Refusal {
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is busy"),
             Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "The caller asks for too much"),
             Self::SlowRequest => (StatusCode::SERVICE_UNAVAILABLE, "request_timeout", "The request takes too long"),
+            Self::KeysUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "token_keys_unavailable",
+                "The keys of end users' tokens are not there",
+            ),
             Self::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "sealed", "The server waits for shares of its root key"),
             Self::InvalidShare => (StatusCode::BAD_REQUEST, "invalid_share", "The text is no share of a root key"),
             Self::WrongShare => (StatusCode::CONFLICT, "wrong_share", "The share does not lead to the root key"),
@@ -128,6 +135,20 @@ pub struct Problem {
     /// After how many seconds it may be asked again; said in a header.
     #[serde(skip)]
     retry_seconds: Option<u64>,
+    /// What others are to approve, where that is missing.
+    #[serde(flatten)]
+    approval: Option<Box<NeededBody>>,
+}
+
+/// What others are to approve: see `lethedb approve`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NeededBody {
+    /// The canonical operation, in hexadecimal digits: what is signed.
+    operation: String,
+    /// What it does, of which the operation holds the hash.
+    statement: String,
+    /// How many must vote.
+    votes: usize,
 }
 
 /// The code of the problem that an answer is, for whoever counts them.
@@ -166,7 +187,7 @@ impl Problem {
             _ => None,
         };
         let kind = format!("urn:lethedb:problem:{code}");
-        Self { kind, title, status: status.as_u16(), detail, code, retry_seconds }
+        Self { kind, title, status: status.as_u16(), detail, code, retry_seconds, approval: None }
     }
 }
 
@@ -176,7 +197,14 @@ impl From<engine::Error> for Problem {
         if status.is_server_error() {
             tracing::error!(kind = error.kind().as_str(), %error, "the engine failed");
         }
-        Self::of(status, code(error.kind()), title, error.to_string())
+        let approval = error.approval_needed().map(|needed| {
+            Box::new(NeededBody {
+                operation: needed.operation.clone(),
+                statement: needed.statement.clone(),
+                votes: needed.votes,
+            })
+        });
+        Self { approval, ..Self::of(status, code(error.kind()), title, error.to_string()) }
     }
 }
 
@@ -195,6 +223,7 @@ fn status_and_title(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, NOT_FOUND),
         ErrorKind::Conflict => (StatusCode::CONFLICT, "What is there is not what the request expects"),
         ErrorKind::Denied => (StatusCode::FORBIDDEN, "The caller may not do this"),
+        ErrorKind::Unapproved => (StatusCode::FORBIDDEN, "Others must approve it first"),
         ErrorKind::Erased => (StatusCode::GONE, "The data was erased"),
         ErrorKind::ConsentRevoked => (StatusCode::CONFLICT, "The data subject withdrew consent"),
         ErrorKind::Held => (StatusCode::CONFLICT, "A legal hold keeps the data"),
@@ -281,6 +310,7 @@ mod tests {
             (ErrorKind::NotFound, 404),
             (ErrorKind::Conflict, 409),
             (ErrorKind::Denied, 403),
+            (ErrorKind::Unapproved, 403),
             (ErrorKind::Erased, 410),
             (ErrorKind::ConsentRevoked, 409),
             (ErrorKind::Held, 409),

@@ -1,12 +1,12 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
-//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`])
-//! and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
-//! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); what is let in ([`admission`]) and
-//! what is known of it from outside ([`observe`]); the [`router`] that lists them with their description in OpenAPI; and the
-//! [`connections`] that feed it, through [`tls`] where there is a certificate.
+//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`]),
+//! for whom ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`],
+//! [`collections`], [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`],
+//! [`access`], [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
+//! [`lines`]); what is let in ([`admission`]) and what is known of it from outside ([`observe`]); the [`router`] that lists
+//! them with their description in OpenAPI; and the [`connections`] that feed it, through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -21,6 +21,7 @@ mod collections;
 mod connections;
 mod consent;
 mod docs;
+mod end_user;
 mod error;
 mod filter;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod keys;
 mod lines;
 mod metrics;
 mod observe;
+mod policy;
 mod portable;
 mod private;
 mod quota;

@@ -22,8 +22,8 @@ use super::error::{Problem, Refusal, only_problems};
 use super::observe::{observed, span};
 use super::state::App;
 use super::{
-    access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, portable, private,
-    records, retention, rules, search, searches, tallies,
+    access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, policy, portable,
+    private, records, retention, rules, search, searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -89,6 +89,14 @@ use super::{
         access::list_roles,
         access::put_role,
         access::delete_role,
+        policy::end_users,
+        policy::put_end_users,
+        policy::delete_end_users,
+        policy::rules,
+        policy::put_rules,
+        policy::approvers,
+        policy::put_approvers,
+        policy::delete_approvers,
     )
 )]
 struct Description;
@@ -149,6 +157,16 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/api-keys/{key}/rotate", post(access::rotate_key))
         .route("/v1/admin/roles", get(access::list_roles))
         .route("/v1/admin/roles/{role}", put(access::put_role).delete(access::delete_role))
+        .route("/v1/admin/rules", get(policy::rules))
+        .route("/v1/collections/{collection}/rules", put(policy::put_rules))
+        .route(
+            "/v1/admin/end-users",
+            get(policy::end_users).put(policy::put_end_users).delete(policy::delete_end_users),
+        )
+        .route(
+            "/v1/admin/approvers",
+            get(policy::approvers).put(policy::put_approvers).delete(policy::delete_approvers),
+        )
         .layer(RequestBodyLimitLayer::new(body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_in_measure))

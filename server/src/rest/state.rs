@@ -25,6 +25,7 @@ use super::seal::Seal;
 use super::turns::{Turn, Turns};
 use super::visit::Visit;
 use crate::config::Config;
+use crate::tokens::Keys;
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ struct Shared {
     quotas: Quotas,
     metrics: Metrics,
     draining: AtomicBool,
+    token_keys: Keys,
 }
 
 /// Buckets for each kind of caller.
@@ -51,28 +53,39 @@ struct Quotas {
 impl App {
     /// State for serving `database` within the limits of `config`.
     pub fn new(database: Database, config: Config) -> Self {
-        Self::behind(Seal::broken(database), config)
+        Self::behind(Seal::broken(database), config, Keys::default())
+    }
+
+    /// The same, with the keys of tokens from elsewhere than the network.
+    #[cfg(test)]
+    pub fn with_keys(database: Database, config: Config, token_keys: Keys) -> Self {
+        Self::behind(Seal::broken(database), config, token_keys)
     }
 
     /// State for a server that has no root key yet; `open` opens the database once shares gave one.
     pub fn sealed(open: impl Fn(RootKey) -> engine::Result<Database> + Send + Sync + 'static, config: Config) -> Self {
         let environment = config.store.environment.clone();
-        Self::behind(Seal::new(open, environment), config)
+        Self::behind(Seal::new(open, environment), config, Keys::default())
     }
 
-    fn behind(seal: Seal, config: Config) -> Self {
+    fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
         let turns = Turns::new(config.server.requests_max, config.limits.waiting_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
         let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
         let quotas = Quotas { key, environment, address: quota(limits.address_units) };
         let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining }) }
+        Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining, token_keys }) }
     }
 
     /// What stands before the database.
     pub fn seal(&self) -> &Arc<Seal> {
         &self.shared.seal
+    }
+
+    /// The keys that tokens of end users are signed with.
+    pub fn token_keys(&self) -> &Keys {
+        &self.shared.token_keys
     }
 
     /// The settings.

@@ -12,9 +12,11 @@ use tower::ServiceExt;
 use super::*;
 use crate::config::Config;
 
+mod approvals;
 mod backups;
 mod collections;
 mod consent;
+mod end_users;
 mod erasure;
 mod isolation;
 mod keys;
