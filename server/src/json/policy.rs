@@ -23,7 +23,7 @@ pub struct EndUsersBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub keys: Option<Value>,
-    /// Where the key set is: `https://…`.
+    /// The URL of the key set, with HTTPS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_url: Option<String>,
     /// Whether that may be on this machine or a private network, and without TLS; false if absent.

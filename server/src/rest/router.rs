@@ -104,9 +104,7 @@ struct Description;
 /// What a server without its root key answers; all else is refused.
 const WHILE_SEALED: [&str; 4] = ["/livez", "/openapi.json", "/docs", "/v1/admin/keys/unseal"];
 
-/// All routes, with limits, log and problems around them.
-pub fn router(app: App) -> Router {
-    let body_bytes_max = app.config().server.body_bytes_max;
+fn routes() -> Router<App> {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -167,7 +165,12 @@ pub fn router(app: App) -> Router {
             "/v1/admin/approvers",
             get(policy::approvers).put(policy::put_approvers).delete(policy::delete_approvers),
         )
-        .layer(RequestBodyLimitLayer::new(body_bytes_max))
+}
+
+/// All routes, with limits, log and problems around them.
+pub fn router(app: App) -> Router {
+    routes()
+        .layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_in_measure))
         .layer(from_fn_with_state(app.clone(), only_authorised))
