@@ -82,7 +82,7 @@ fn an_erasure_is_pending_while_an_anchor_store_is_away_and_ends_by_itself() {
 fn a_receipt_counts_the_same_whatever_crash_came_between() {
     for owner in 0..3 {
         let actions = vec![Action::Put(50..75, 7), Action::Flush, Action::Erase(owner)];
-        let workload = Workload { name: "counts".into(), bare: false, actions };
+        let workload = Workload { name: "counts".into(), bare: false, actions, shared: 0 };
         let (medium, _) = start(&workload, 1).unwrap();
         let disk = Faulty::on(medium).recording();
         let mut store = Store::open(Arc::new(disk.clone()), 2).unwrap();

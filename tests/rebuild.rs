@@ -12,7 +12,7 @@ use lethedb_tests::world::{over, small_settings};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use storage::backend::Faulty;
+use storage::backend::{Dir, Faulty};
 
 const DIMENSION: usize = 12;
 const OWNERS: u64 = 4;
@@ -225,4 +225,22 @@ fn a_full_disk_puts_a_rebuild_off() {
     assert_eq!(world.env.step().unwrap(), Step::Rebuilt);
     assert_eq!(world.waits(), 0);
     world.finds_all((0..90).filter(|id| id % OWNERS != 1));
+}
+
+/// What waits may be lost with its file. Opening builds it anew from the rows, and with it the erasure is over.
+#[test]
+fn an_erasure_whose_last_graph_is_lost_is_over_once_the_store_opens() {
+    let world = World::new(1);
+    world.put(0..60);
+    let job = world.erase(1).job;
+    assert_eq!(world.waits(), 1);
+    let World { disk, clock, db, env, docs } = world;
+    drop((env, docs));
+    db.close().unwrap();
+    let segments = Dir::root(Arc::new(disk.clone())).sub("env").sub("acme").sub("seg");
+    let indexes = segments.list().unwrap().into_iter().filter(|name| name.ends_with(".idx"));
+    indexes.for_each(|name| segments.remove(&name).unwrap());
+    let world = World::open(disk, clock, 2);
+    assert_eq!(world.waits(), 0);
+    assert!(world.env.receipt(job).unwrap().receipt.view().rebuilt.is_some());
 }

@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
-use engine::{Archive, Database, Environment, ErrorKind, FieldType, Limits, Record, Schema, Succession};
+use engine::{
+    Archive, Builder, Database, Environment, ErrorKind, FieldType, Limits, Record, RootKey, Schema, Succession,
+};
 use lethedb_tests::autopsy::{Autopsy, autopsy};
 use lethedb_tests::backups::{act, expected, held, opened, store};
 use lethedb_tests::part::Part;
 use lethedb_tests::places::Backend;
 use lethedb_tests::scene::Scene;
 use lethedb_tests::workload::{Action, ENVIRONMENT, OWNERS, State, Store, record};
-use lethedb_tests::world::over;
+use lethedb_tests::world::{ROOT_KEY, over};
 use storage::backend::faulty::Crash;
 use storage::backend::{Dir, Faulty, Memory, StorageBackend};
 
@@ -114,6 +116,70 @@ fn names_rules_and_dropped_collections_come_back_as_they_were() {
     assert_eq!(held(&env), held_notes);
     docs.upsert([record(1, 1)]).unwrap();
     assert_eq!(docs.count().run().unwrap().count, 1);
+}
+
+/// Readers, receipts and the keyring know things by numbers, so none may come to stand for another.
+#[test]
+fn what_a_restore_writes_has_numbers_that_nothing_before_it_had() {
+    let (data, archive) = (Memory::new(), archive());
+    let db = over(Arc::new(data.clone()), 1).open().unwrap();
+    let env = db.environment(ENVIRONMENT).unwrap();
+    let docs = env.collection("docs").dimension(3).create().unwrap();
+    docs.upsert([record(1, 1)]).unwrap();
+    back_up(&env, &archive);
+    for id in 2..6 {
+        docs.upsert([record(id, 1)]).unwrap();
+        env.flush().unwrap();
+    }
+    // A number is not free for having no key any more.
+    env.compact().unwrap();
+    env.erase("nobody").run().unwrap();
+    let last = docs.upsert([record(6, 1)]).unwrap().sequence;
+    let files = || {
+        ["seg", "wal"].map(|room| {
+            let mut names = data.list(&format!("env/{ENVIRONMENT}/{room}")).unwrap();
+            names.sort();
+            names
+        })
+    };
+    let before = files();
+    drop((docs, env));
+    db.close().unwrap();
+
+    let (_db, env) = restored(&data, &archive, 1);
+    let next = env.open_collection("docs").unwrap().upsert([record(2, 2)]).unwrap().sequence;
+    assert!(next > last, "write {next} after write {last}");
+    for (before, after) in before.iter().zip(files()) {
+        let number = |name: &String| name.split('.').next().unwrap().to_owned();
+        let (newest, first) = (before.last().map(number).unwrap(), after.first().map(number).unwrap());
+        assert!(first > newest, "{first} after {newest}");
+    }
+}
+
+#[test]
+fn a_root_key_that_a_restore_is_the_first_to_seal_with_is_told() {
+    for moves in [false, true] {
+        let (data, archive) = (Memory::new(), archive());
+        let db = over(Arc::new(data.clone()), 1).open().unwrap();
+        let env = db.environment(ENVIRONMENT).unwrap();
+        env.collection("docs").dimension(3).create().unwrap().upsert([record(1, 1)]).unwrap();
+        back_up(&env, &archive);
+        drop(env);
+        db.close().unwrap();
+
+        let next = |builder: Builder| {
+            builder.root_key(RootKey::bytes([8; 32])).previous_root_key(RootKey::bytes(ROOT_KEY)).open().unwrap()
+        };
+        let db = if moves {
+            let succession = Succession::of(&archive).unwrap().from_backend(Arc::new(data));
+            next(over(Arc::new(Memory::new()), 2).succeed(succession))
+        } else {
+            next(over(Arc::new(data), 2))
+        };
+        let (env, _) = db.restore(ENVIRONMENT, &archive).run().unwrap();
+        let told: Vec<String> = env.audit().run().unwrap().events.into_iter().map(|event| event.action).collect();
+        assert_eq!(told.iter().filter(|told| *told == "keys.root.rotated").count(), 1, "{told:?}");
+    }
 }
 
 #[test]

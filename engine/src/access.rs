@@ -29,8 +29,8 @@ const OVERLAP_MS_MAX: u64 = 30 * 86_400_000;
 
 /// API keys and roles.
 pub struct Access {
-    db: Database,
-    permit: Permit,
+    pub(crate) db: Database,
+    pub(crate) permit: Permit,
 }
 
 /// A key that is to be made. It permits nothing until it has a role.
@@ -147,19 +147,19 @@ impl Access {
     ///
     /// # Errors
     /// `Denied` for a permission that whoever asks lacks; `NotFound` for an environment or a role that is not there;
-    /// `Invalid` for a scope, network or label that is none; `Unsupported` for a public key, which needs rules for end
-    /// users.
+    /// `Invalid` for a scope, network or label that is none; `Conflict` for a public key where no collection has rules
+    /// for end users.
     pub fn create(&self, request: &ApiKeyRequest) -> Result<IssuedApiKey> {
-        if request.class == Class::Public {
-            let doing = "a key of class pk needs rules for end users, which cannot be set yet; make one of class sk";
-            return Err(Error::new(ErrorKind::Unsupported, doing));
-        }
         let env = self.environment(&request.environment)?;
         env.state.admit(&self.permit, Permission::ApiKeyCreate)?;
         env.state.admit(&self.permit, Permission::RoleAssign)?;
         let (roles, networks) = checked(request)?;
         let scope = scope(request)?;
         let system = self.system()?;
+        if request.class == Class::Public && system.look(|book| book.all_rules(&request.environment).next().is_none()) {
+            let doing = "a key of class pk needs rules for end users; set them for a collection first";
+            return Err(Error::new(ErrorKind::Conflict, doing));
+        }
         let mut rng = generator(&*env.state.shared.entropy)?;
         let key = ApiKey::generate(request.class, &mut rng);
         let bound = sealed(&env.state, &scope)?;
@@ -266,14 +266,14 @@ impl Access {
     }
 
     /// The environment, if whoever asks may know of it.
-    fn environment(&self, name: &str) -> Result<Environment> {
+    pub(crate) fn environment(&self, name: &str) -> Result<Environment> {
         match self.permit.caller() {
             Some(caller) if caller.scope.environment_name() != name => Err(name::no_environment()),
             _ => self.db.open_environment(name),
         }
     }
 
-    fn system(&self) -> Result<std::sync::Arc<System>> {
+    pub(crate) fn system(&self) -> Result<std::sync::Arc<System>> {
         self.db.system(true)?.ok_or_else(|| Error::corrupt("the room of API keys was not made"))
     }
 
@@ -372,6 +372,6 @@ fn name_of(id: ApiKeyId) -> Result<Name> {
     audit_name(id.as_str())
 }
 
-fn audit_name(name: &str) -> Result<Name> {
+pub(crate) fn audit_name(name: &str) -> Result<Name> {
     Name::new(name).map_err(|e| Error::with(ErrorKind::Invalid, "the audit log cannot name it", e))
 }

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 use privacy::EntityId;
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use privacy::audit::{Act, Name, Outcome};
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::permit::Permit;
 use crate::state::{CollectionState, EnvironmentState};
@@ -25,7 +25,8 @@ impl EnvironmentState {
         self.told_if_denied(permit, permission, permit.check_in(permission, collection))
     }
 
-    /// Fails where they may not read in a collection; whoever reads sees no more than [`narrowed`] leaves.
+    /// Fails where they may not read in a collection; whoever reads sees no more than
+    /// [`EnvironmentState::narrowed`] leaves.
     pub fn admit_read(&self, permit: &Permit, permission: Permission, state: &CollectionState) -> Result<()> {
         self.told_if_denied(permit, permission, permit.check_read(permission, &state.name))
     }
@@ -52,25 +53,48 @@ impl EnvironmentState {
         self.told_if_denied(permit, permission, checked)
     }
 
-    fn told_if_denied(&self, permit: &Permit, permission: Permission, checked: Result<()>) -> Result<()> {
-        checked.inspect_err(|error| {
-            let Some(permission) = Name::new(permission.as_str()).ok().filter(|_| error.kind() == ErrorKind::Denied)
-            else {
-                return;
-            };
-            let denied = self.entry(permit, Act::AccessDenied { permission }, Outcome::Denied);
-            if let Err(error) = self.append(vec![denied]) {
-                tracing::warn!(%error, "the audit log does not tell that a request was refused");
+    /// What was asked for, of the records of a collection that the permit shows to whoever asks for this.
+    ///
+    /// # Errors
+    /// `Denied` where no rule lets the end user do it.
+    pub fn narrowed<'a>(
+        &self,
+        permit: &Permit,
+        state: &CollectionState,
+        asks: Asked,
+        asked: Option<&'a Filter>,
+    ) -> Result<Option<Cow<'a, Filter>>> {
+        let ruled = permit.end_user().map(|end_user| end_user.shown(asks, &state.name)).transpose();
+        let ruled = ruled.map_err(|error| {
+            let error = Error::new(ErrorKind::Denied, error.to_string());
+            self.tell_denied(permit, &format!("rule.{}", asks.as_str()));
+            error
+        })?;
+        let mut all: Vec<Filter> = permit.subjects().map(Filter::subjects).into_iter().chain(ruled).collect();
+        Ok(match (all.pop(), asked) {
+            (None, asked) => asked.map(Cow::Borrowed),
+            (Some(shown), None) if all.is_empty() => Some(Cow::Owned(shown)),
+            (Some(shown), asked) => {
+                all.push(shown);
+                all.extend(asked.cloned());
+                Some(Cow::Owned(Filter::all(all)))
             }
         })
     }
-}
 
-/// What was asked for, of the records that the permit shows.
-pub(crate) fn narrowed<'a>(permit: &Permit, asked: Option<&'a Filter>) -> Option<Cow<'a, Filter>> {
-    match (permit.subjects().map(Filter::subjects), asked) {
-        (None, asked) => asked.map(Cow::Borrowed),
-        (Some(shown), None) => Some(Cow::Owned(shown)),
-        (Some(shown), Some(asked)) => Some(Cow::Owned(Filter::all([shown, asked.clone()]))),
+    fn told_if_denied(&self, permit: &Permit, permission: Permission, checked: Result<()>) -> Result<()> {
+        checked.inspect_err(|error| {
+            if error.kind() == ErrorKind::Denied {
+                self.tell_denied(permit, permission.as_str());
+            }
+        })
+    }
+
+    fn tell_denied(&self, permit: &Permit, permission: &str) {
+        let Ok(permission) = Name::new(permission) else { return };
+        let denied = self.entry(permit, Act::AccessDenied { permission }, Outcome::Denied);
+        if let Err(error) = self.append(vec![denied]) {
+            tracing::warn!(%error, "the audit log does not tell that a request was refused");
+        }
     }
 }

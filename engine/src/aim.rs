@@ -9,6 +9,7 @@
 use std::ops::Deref;
 
 use index::Metric;
+use privacy::access::Asked;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -79,8 +80,10 @@ pub(crate) fn aim<'a>(
         Near::Vector(vector) => return Ok(Aim::Given(vector)),
         Near::Examples { like, unlike } => (like, unlike),
     };
+    let shown = env.narrowed(permit, state, Asked::Similar, None)?;
+    let shown = shown.as_deref();
     let read = |examples: &[Example], name: &str| -> Result<Vec<Zeroizing<Vec<f32>>>> {
-        let vector = |(at, example)| read(env, state, (permit, view, hidden), example, &format!("{name}[{at}]"));
+        let vector = |(at, example)| read(env, state, (shown, view, hidden), example, &format!("{name}[{at}]"));
         examples.iter().enumerate().map(vector).collect()
     };
     let (mut like, unlike) = (read(like, "examples")?, read(unlike, "unlike")?);
@@ -99,17 +102,18 @@ pub(crate) fn aim<'a>(
 fn read(
     env: &EnvironmentState,
     state: &CollectionState,
-    (permit, view, hidden): (&Permit, &View, &[SegmentView]),
+    (shown, view, hidden): (Option<&Filter>, &View, &[SegmentView]),
     example: &Example,
     name: &str,
 ) -> Result<Zeroizing<Vec<f32>>> {
     let vector = match example {
         Example::Vector(vector) => Zeroizing::new(vector.clone()),
         // How near others are to a record tells of it: one that the permit does not show is not there.
-        Example::Id(id) => match permit.subjects() {
-            Some(_) => find(env, view, hidden, id)?
-                .filter(|record| is_shown(permit, record))
-                .map(|record| Zeroizing::new(record.vector)),
+        Example::Id(id) => match shown {
+            Some(_) => match find(env, view, hidden, id)? {
+                Some(record) if is_shown(shown, &record)? => Some(Zeroizing::new(record.vector)),
+                _ => None,
+            },
             None => vector_of(env, view, hidden, id)?,
         }
         .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{name} is no record here")))?,

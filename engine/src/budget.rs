@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use privacy::access::Permission;
+use privacy::access::{Critical, Permission};
 use privacy::audit::Act;
 use privacy::dp::ledger::{Account, Balance, Cap, Ledger, Principal};
 use serde::Serialize;
@@ -124,6 +124,10 @@ impl Budget {
         let account = self.account(of)?;
         let key = self.env.keys.read().ledger_key();
         let ledger = debit::add(&self.env, |ledger| {
+            if is_raised(ledger.balance(&account).cap, cap) {
+                let statement = statement(&self.env.name, account, cap);
+                self.env.approved(&self.permit, Critical::RaiseBudget, &statement)?;
+            }
             ledger
                 .set_cap(&key, account, cap)
                 .map_err(|e| Error::with(ErrorKind::Conflict, "the privacy budget cannot be given without a δ", e))
@@ -148,6 +152,35 @@ impl Budget {
             }
         })
     }
+}
+
+/// Whether more may be spent of a budget than before.
+fn is_raised(before: Option<Cap>, after: Option<Cap>) -> bool {
+    match (before, after) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(before), Some(after)) => {
+            after.epsilon() > before.epsilon() || after.delta().unwrap_or(0.0) > before.delta().unwrap_or(0.0)
+        }
+    }
+}
+
+/// What those who approve are asked.
+fn statement(environment: &str, account: Account, cap: Option<Cap>) -> String {
+    let hex = |id: [u8; 16]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let whose = match account {
+        Account::Environment => "of all".to_owned(),
+        Account::Collection(id) => format!("of the collection {}", hex(id)),
+        Account::Principal(Principal(id)) => format!("of the caller {}", hex(id)),
+    };
+    let budget = match cap {
+        None => "none".to_owned(),
+        Some(cap) => {
+            let (epsilon, delta) = (cap.epsilon() as f64 / (1_u64 << 20) as f64, cap.delta().unwrap_or(0.0));
+            format!("epsilon {epsilon} and delta {delta:e}")
+        }
+    };
+    format!("in the environment {environment}, raise the privacy budget {whose} to {budget}")
 }
 
 fn rations(ledger: &Ledger) -> Vec<(String, BudgetStanding)> {

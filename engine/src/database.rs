@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use privacy::audit::Act;
 use privacy::{AnchorStore, Grade, RootKeySource, Scope};
@@ -29,7 +29,7 @@ use crate::recover;
 use crate::reserve::Reserve;
 use crate::root_key::{RootKey, Sought};
 use crate::roots::Roots;
-use crate::state::{EnvironmentState, Shared};
+use crate::state::{Approver, EnvironmentState, Shared};
 use crate::succession::Predecessor;
 use crate::system::{SYSTEM, SYSTEM_DIR, System};
 use crate::takeover;
@@ -69,10 +69,11 @@ impl Builder {
             latch,
             reserve,
             scratch: Mutex::default(),
+            approver: OnceLock::new(),
         });
         let (open, bell) = (Open::default(), Bell::default());
         let worker = if background { Some(Worker::start(&open, &bell)?) } else { None };
-        Ok(Database {
+        let database = Database {
             inner: Arc::new(Inner {
                 worker: Mutex::new(worker),
                 open,
@@ -92,7 +93,9 @@ impl Builder {
                 shared,
                 bell,
             }),
-        })
+        };
+        database.approve_critical_operations();
+        Ok(database)
     }
 }
 
@@ -224,6 +227,18 @@ impl Database {
         }
         *self.inner.shared.lock.lock() = None;
         synced
+    }
+
+    /// Has environments ask here whether others approved. A handle that outlives its database is not answered.
+    fn approve_critical_operations(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        let approver: Approver = Box::new(move |permit, environment, critical, statement| {
+            let closed = || Error::new(ErrorKind::Closed, "the database was closed: nobody can say who has to approve");
+            let inner = inner.upgrade().ok_or_else(closed)?;
+            Database { inner }.approve(permit, &[environment], critical, statement)
+        });
+        // It is set once, here.
+        _ = self.inner.shared.approver.set(approver);
     }
 
     fn find(&self, name: &str, create: bool) -> Result<Environment> {

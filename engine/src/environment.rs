@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use index::{MAX_DIMENSION, Metric, Space};
-use privacy::access::Permission;
+use privacy::access::{Approval, Permission};
 use privacy::audit::{Act, Source};
 use privacy::{Removal, VerifyingKey};
 use rand::RngExt;
@@ -180,6 +180,21 @@ impl Environment {
     /// The same environment, for requests that come by another way than calls of this library: the audit log tells it.
     pub fn by_way_of(&self, source: Source) -> Self {
         Self { permit: self.permit.by_way_of(source), ..self.clone() }
+    }
+
+    /// Fails unless whoever this handle was given to may do this in all of the environment, and has the audit log tell it:
+    /// for what a face shows of itself.
+    ///
+    /// # Errors
+    /// `Denied`.
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        self.state.admit(&self.permit, permission)
+    }
+
+    /// The same environment, with votes for the critical operation that is asked for.
+    #[must_use]
+    pub fn approved_by(&self, approval: &Approval) -> Self {
+        Self { permit: self.permit.approved_by(approval), ..self.clone() }
     }
 
     /// Whether whoever this handle was given to may do this in all of the environment, or [list what there

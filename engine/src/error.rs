@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Conflict,
     /// The caller may not do this.
     Denied,
+    /// Others must approve it first, or their votes are not good.
+    Unapproved,
     /// The data was erased on purpose and cannot come back.
     Erased,
     /// The data subject withdrew consent: do not send it again.
@@ -60,6 +62,7 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::Denied => "denied",
+            Self::Unapproved => "unapproved",
             Self::Erased => "erased",
             Self::ConsentRevoked => "consent_revoked",
             Self::Held => "held",
@@ -127,6 +130,11 @@ impl Error {
     /// An operating-system error met while `doing`; a full disk and a poisoned one have kinds of their own.
     pub(crate) fn io(doing: impl Into<String>, source: io::Error) -> Self {
         Self::with(kind_of(&source), doing, source)
+    }
+
+    /// Its cause, if that is of this type.
+    pub(crate) fn cause<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.source.as_deref()?.downcast_ref()
     }
 
     /// What the caller can do about it.

@@ -6,11 +6,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use roaring::RoaringBitmap;
 use storage::segment::Field;
 
-use crate::admit::narrowed;
 use crate::error::{Error, Result};
 use crate::fields;
 use crate::filter::{Filter, Scalar};
@@ -37,7 +36,7 @@ pub(crate) fn facet(
     limit: usize,
 ) -> Result<Facets> {
     env.admit_read(permit, Permission::SearchScan, state)?;
-    let filter = narrowed(permit, filter);
+    let filter = env.narrowed(permit, state, Asked::Query, filter)?;
     let max = env.shared.settings.limit_max;
     if limit == 0 || limit > max {
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));

@@ -6,7 +6,8 @@
 //! Control stays in the walks, one file each: `write` (and `update`), `search` (with `group`), `read`, `scroll`, `sample`
 //! and `facet` (which all `select` what a filter leaves, and it `resolve`s that by what indexes know), `rewrite` (and
 //! `aside`), `flush`, `erase`, `retain`, `rotate`, `rebuild`, `declare`, `alias`, `consent`, `hold`, `budget`, `aggregate`,
-//! `portable`, `session` (which lets callers in) and `access` (their keys and roles), `admit` before all of them, and
+//! `portable`, `session` (which lets callers in), `access` (their keys and roles) and `policy` (what end users are shown, and who
+//! approves what is critical), `admit` and `approve` before all of them, and
 //! `recover` for opening; `backup`, `prune` and `restore` with an `archive`; `verify`, `scrub`, `drill` and `witness` look without
 //! touching. What they share is in `state`; the
 //! handles [`Database`], [`Environment`] and [`Collection`] only forward to them. Data flows one way:
@@ -22,6 +23,7 @@ mod aim;
 mod alias;
 mod anchors;
 mod answers;
+mod approve;
 mod archive;
 mod aside;
 mod audit;
@@ -50,6 +52,7 @@ mod doubt;
 mod draft;
 mod drill;
 pub mod durability;
+mod end_user;
 mod entrance;
 mod entropy;
 mod environment;
@@ -91,6 +94,7 @@ mod opened;
 mod pages;
 mod pending;
 mod permit;
+mod policy;
 mod pool;
 mod portable;
 mod prune;
@@ -151,6 +155,7 @@ mod write;
 
 pub use access::{Access, ApiKeyInfo, ApiKeyRequest, IssuedApiKey};
 pub use alias::Alias;
+pub use approve::{ApprovalNeeded, new_voter_key};
 pub use archive::Archive;
 pub use audit::{Audit, AuditEvent, AuditPage, AuditReport};
 pub use backup::{Backup, BackupInfo, BackupReport, Listed, Progress};
@@ -173,7 +178,7 @@ pub use erasure::{Erase, Erasure, Wait};
 pub use erasure_plan::ErasurePlan;
 pub use error::{Error, ErrorKind, Result};
 pub use example::Example;
-pub use filter::{FILTER_FAULT, Filter, NoOperand, Operand};
+pub use filter::{FILTER_FAULT, FILTER_TOO_COMPLEX, Filter, NoOperand, Operand};
 pub use gathering::Gathering;
 pub use health::Health;
 pub use hold::LegalHold;
@@ -186,8 +191,13 @@ pub use key_status::{EnvironmentKeys, KeyMemory, KeyStatus};
 pub use limits::Limits;
 pub use name::NAME_BYTES_MAX;
 pub use opened::DrillReport;
+pub use policy::{quorum_of, rules_of, trust_of};
 pub use portable::EntityExport;
-pub use privacy::access::{BuiltIn as BuiltInRole, Class as ApiKeyClass, Permission, Permissions};
+pub use privacy::access::{
+    Algorithm as TokenAlgorithm, Approval, Asked, BallotError, BuiltIn as BuiltInRole, Claim, Claims,
+    Class as ApiKeyClass, KeySource as TokenKeys, Operation, Permission, Permissions, Quorum, Rule, Rules, Trust, Vote,
+    VoterKey,
+};
 pub use privacy::audit::Source;
 pub use privacy::erasure::{Erased, Receipt, ReceiptError, ReceiptView, Subject, UnverifiedReceipt};
 pub use privacy::{EntityId, Grade as AnchorGrade, Passphrase, Salt, Share, VerifyingKey, Window, WindowError};

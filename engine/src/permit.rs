@@ -10,10 +10,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use privacy::EntityId;
-use privacy::access::{Entities, Permission, Permissions, Scope};
+use privacy::access::{Approval, Entities, Permission, Permissions, Scope};
 use privacy::audit::{Actor, Name, Source};
 use privacy::dp::ledger::Principal;
 
+use crate::end_user::EndUser;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
 
@@ -22,6 +23,8 @@ use crate::name;
 pub struct Permit {
     holder: Holder,
     source: Source,
+    /// The votes that were shown for what is asked.
+    approval: Option<Arc<Approval>>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +35,7 @@ enum Holder {
 }
 
 /// Somebody who was authorised.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The public part of the key that they showed.
     pub key: Name,
@@ -42,22 +45,38 @@ pub(crate) struct Caller {
     pub scope: Scope,
     /// The data subjects of the scope, if not all.
     pub subjects: Option<Arc<Entities>>,
+    /// For whom they ask, if not for themselves.
+    pub end_user: Option<Arc<EndUser>>,
 }
 
 impl Permit {
     /// The permit of the process that holds the root key.
     pub(crate) fn trusted_host() -> Self {
-        Self { holder: Holder::TrustedHost, source: Source::Library }
+        Self::held_by(Holder::TrustedHost, Source::Library)
     }
 
     /// The permit of the engine itself: upkeep and recovery.
     pub(crate) fn engine() -> Self {
-        Self { holder: Holder::Engine, source: Source::Worker }
+        Self::held_by(Holder::Engine, Source::Worker)
     }
 
     /// The permit of somebody who was authorised.
     pub(crate) fn of(caller: Caller) -> Self {
-        Self { holder: Holder::Caller(Arc::new(caller)), source: Source::Library }
+        Self::held_by(Holder::Caller(Arc::new(caller)), Source::Library)
+    }
+
+    fn held_by(holder: Holder, source: Source) -> Self {
+        Self { holder, source, approval: None }
+    }
+
+    /// The same, with votes for what is asked.
+    pub(crate) fn approved_by(&self, approval: &Approval) -> Self {
+        Self { approval: Some(Arc::new(approval.clone())), ..self.clone() }
+    }
+
+    /// The votes that were shown, if any were.
+    pub(crate) fn approval(&self) -> Option<&Approval> {
+        self.approval.as_deref()
     }
 
     /// The same, for requests that come by another way.
@@ -102,6 +121,16 @@ impl Permit {
         self.caller()?.subjects.as_ref()
     }
 
+    /// For whom the holder asks, if not for themselves.
+    pub(crate) fn end_user(&self) -> Option<&EndUser> {
+        self.caller()?.end_user.as_deref()
+    }
+
+    /// Whether it shows all records of what it reaches.
+    pub(crate) fn shows_all(&self) -> bool {
+        self.subjects().is_none() && self.end_user().is_none()
+    }
+
     /// Whether the collection of this name, its own, is in its scope.
     pub(crate) fn sees(&self, collection: &str) -> bool {
         self.caller().is_none_or(|caller| caller.scope.has_collection(collection))
@@ -111,7 +140,7 @@ impl Permit {
     pub(crate) fn check(&self, permission: Permission) -> Result<()> {
         self.check_named(permission)?;
         match self.caller() {
-            Some(caller) if !caller.scope.is_whole() => Err(beyond(permission)),
+            Some(caller) if !caller.scope.is_whole() || caller.end_user.is_some() => Err(beyond(permission)),
             _ => Ok(()),
         }
     }
@@ -120,7 +149,7 @@ impl Permit {
     /// that is outside of the scope.
     pub(crate) fn check_in(&self, permission: Permission, collection: &str) -> Result<()> {
         self.check_read(permission, collection)?;
-        if self.subjects().is_some() { Err(beyond(permission)) } else { Ok(()) }
+        if !self.shows_all() { Err(beyond(permission)) } else { Ok(()) }
     }
 
     /// As [`Permit::check_in`], for what looks only at the records that the permit shows.
@@ -163,7 +192,7 @@ mod tests {
     fn permit(permissions: &[Permission], scope: Scope) -> Permit {
         let subjects = scope.subjects().cloned().map(Arc::new);
         let permissions = permissions.iter().copied().collect();
-        Permit::of(Caller { key: Name::new("k").unwrap(), address: None, permissions, scope, subjects })
+        Permit::of(Caller { key: Name::new("k").unwrap(), address: None, permissions, scope, subjects, end_user: None })
     }
 
     fn kinds(permit: &Permit, permission: Permission) -> [Option<ErrorKind>; 5] {

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use privacy::EntityId;
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use roaring::RoaringBitmap;
 use storage::id::RecordId;
 use storage::memtable::Slot;
 use storage::record::Record as StoredRecord;
 use zeroize::Zeroizing;
 
-use crate::admit::narrowed;
 use crate::error::{Error, Result};
-use crate::filter::Filter;
+use crate::filter::{Filter, Subject};
 use crate::permit::Permit;
 use crate::query::{AsOf, Counted, Page, ScrollQuery, With};
 use crate::record::{Expected, Record};
@@ -75,21 +74,27 @@ pub(crate) fn get(
     id: RecordId,
 ) -> Result<Option<Record>> {
     env.admit_read(permit, Permission::RecordRead, state)?;
+    let shown = env.narrowed(permit, state, Asked::Query, None)?;
     let found = on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id))?;
     let shows_vectors = permit.permissions().contains(Permission::RecordReadVector);
-    Ok(found.filter(|record| is_shown(permit, record)).map(|mut record| {
-        if !shows_vectors {
-            // Wiped as it goes: who may read records may not be given what can be turned back into them.
-            drop(Zeroizing::new(std::mem::take(&mut record.vector)));
-        }
-        record
-    }))
+    let Some(mut record) = found else { return Ok(None) };
+    if !is_shown(shown.as_deref(), &record)? {
+        return Ok(None);
+    }
+    if !shows_vectors {
+        // Wiped as it goes: who may read records may not be given what can be turned back into them.
+        drop(Zeroizing::new(std::mem::take(&mut record.vector)));
+    }
+    Ok(Some(record))
 }
 
-/// Whether a permit shows this record. Its data subject is all that a scope asks for.
-pub(crate) fn is_shown(permit: &Permit, record: &Record) -> bool {
-    let entity = || record.entity.clone().and_then(|entity| EntityId::new(entity).ok());
-    permit.subjects().is_none_or(|subjects| entity().is_some_and(|entity| subjects.has(&entity)))
+/// Whether a permit that narrows what is asked to this shows the record.
+pub(crate) fn is_shown(shown: Option<&Filter>, record: &Record) -> Result<bool> {
+    let Some(shown) = shown else { return Ok(true) };
+    let entity = record.entity.clone().and_then(|entity| EntityId::new(entity).ok());
+    let payload = record.payload.as_ref().map(|payload| Zeroizing::new(payload.to_string()));
+    let payload = payload.as_ref().map(|text| text.as_bytes());
+    shown.matches(&Subject::new(record.id, entity.as_ref(), payload))
 }
 
 /// The record `id` in a view, with vector and payload.
@@ -169,7 +174,7 @@ pub(crate) fn count(
     filter: Option<&Filter>,
 ) -> Result<Counted> {
     env.admit_read(permit, Permission::SearchScan, state)?;
-    let filter = narrowed(permit, filter);
+    let filter = env.narrowed(permit, state, Asked::Query, filter)?;
     on_stable_view(env, state, |view, hidden| {
         let count = match filter.as_deref() {
             None => view.live(),

@@ -375,18 +375,24 @@ fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {
         remove_old_logs(env)?;
     }
     erase::resume(env)?;
-    rebuild(env)
+    if rebuild(env)? {
+        // A job may have waited for one of these graphs, and for nothing else.
+        erase::resume(env)?;
+    }
+    Ok(())
 }
 
-/// Builds the indexes that are missing by design, from the rows.
-fn rebuild(env: &EnvironmentState) -> Result<()> {
+/// Builds the indexes that are missing by design, from the rows; whether there were any.
+fn rebuild(env: &EnvironmentState) -> Result<bool> {
     let _one = env.maintenance.lock();
+    let mut any = false;
     for state in env.all() {
         for view in &state.view().segments {
             if !view.segment.has_index(&env.keys) {
                 rewrite_sound(env, &state, &Input::of(std::slice::from_ref(view)))?;
+                any = true;
             }
         }
     }
-    Ok(())
+    Ok(any)
 }

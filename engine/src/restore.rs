@@ -204,12 +204,16 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    /// Tells of the writes that nobody told of yet, while there is the log of writes that says so. Where that does not
-    /// open, there is nothing to tell.
+    /// Tells of the writes that nobody told of yet, while there is the log of writes that says so, and of another root key,
+    /// before the keyring is sealed with it. Where that log does not open, there is nothing to tell.
     fn tell_rest(&self, dir: Dir, home: Home) -> Result<()> {
         let (_, _, shared) = self.db.place(&self.name);
         match recover::read(&self.name, dir, home, shared, Damaged::Salvaged) {
-            Ok(found) => found.env.tell_batches(),
+            Ok(found) => {
+                found.env.tell_batches()?;
+                let tell = |root_key| found.env.tell(&Permit::engine(), Act::RootKeyRotated { root_key }).map(drop);
+                found.env.keys.next_root_key().map_or(Ok(()), tell)
+            }
             Err(_) => Ok(()),
         }
     }

@@ -42,11 +42,25 @@ impl Database {
     /// [`Builder::previous_root_key`]: crate::Builder::previous_root_key
     ///
     /// # Errors
+    /// `Unapproved` where others approve critical operations, see [`Database::rotate_root_key_approved`];
     /// `KeyUnavailable` if `source` gives no key; `Conflict` while a rotation to another key is not finished, or if the
     /// present key lies wrapped under a passphrase and the new one would not.
     pub fn rotate_root_key(&self, source: &RootKey) -> Result<u64> {
+        self.rotate_root_key_approved(source, None)
+    }
+
+    /// Replaces the root key once `may` lets the one of this fingerprint be replaced. A rotation that was begun was let,
+    /// and goes on.
+    pub(crate) fn replace_root_key(
+        &self,
+        source: &RootKey,
+        may: impl FnOnce(Fingerprint) -> Result<()>,
+    ) -> Result<u64> {
         let seat = &self.inner;
         let _one = seat.rotation.lock();
+        if let (present, None) = seat.roots.names() {
+            may(present)?;
+        }
         let wrapped = bootstrap::list(&seat.dir)?;
         if let Some(made) = source.with_passphrase(|passphrase| self.make_wrapped(passphrase)) {
             made?;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::index;
 use storage::id::RecordId;
 
-use crate::admit::narrowed;
 use crate::entropy::generator;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -29,7 +28,7 @@ pub(crate) fn sample(
 ) -> Result<Page> {
     env.admit_read(permit, Permission::SearchScan, state)?;
     env.admit_vectors(permit, query.with.vector, state)?;
-    let filter = narrowed(permit, query.filter.as_ref());
+    let filter = env.narrowed(permit, state, Asked::Query, query.filter.as_ref())?;
     let max = env.shared.settings.limit_max;
     if query.limit == 0 || query.limit > max {
         return Err(Error::invalid(format!("limit must be between 1 and {max}")));

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use storage::id::RecordId;
 
-use crate::admit::narrowed;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::permit::Permit;
@@ -25,7 +24,7 @@ pub(crate) fn scroll(
 ) -> Result<Page> {
     env.admit_read(permit, Permission::SearchScan, state)?;
     env.admit_vectors(permit, query.with.vector, state)?;
-    let filter = narrowed(permit, query.filter.as_ref());
+    let filter = env.narrowed(permit, state, Asked::Query, query.filter.as_ref())?;
     let filter = filter.as_deref();
     let max = env.shared.settings.limit_max;
     if query.limit == 0 || query.limit > max {

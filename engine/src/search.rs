@@ -7,12 +7,11 @@
 
 use index::{Allow, Candidate, Query, Reach};
 use privacy::EntityId;
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use rayon::prelude::*;
 use std::hint::black_box;
 use zeroize::Zeroizing;
 
-use crate::admit::narrowed;
 use crate::aim::{self, Aim, Aimed, aim};
 use crate::error::{Error, Result};
 use crate::example::Near;
@@ -39,7 +38,7 @@ pub(crate) fn search(
 ) -> Result<Hits> {
     admit(env, permit, state, query)?;
     check(env, state, query)?;
-    let filter = narrowed(permit, query.filter.as_ref());
+    let filter = env.narrowed(permit, state, asked(query), query.filter.as_ref())?;
     on_stable_view(env, state, |view, hidden| {
         let vector = aim(env, state, (permit, &query.near), view, hidden)?;
         answer(env, state, &Aimed { query, vector: &vector, filter: filter.as_deref() }, view, hidden)
@@ -64,7 +63,7 @@ pub(crate) fn search_batch<'a>(
         };
         let aims: Vec<Aim<'a>> = queries.iter().enumerate().map(aim).collect::<Result<_>>()?;
         let one = |(at, (query, vector)): (usize, (&SearchQuery<'_>, &Aim<'_>))| {
-            let filter = narrowed(permit, query.filter.as_ref());
+            let filter = env.narrowed(permit, state, asked(query), query.filter.as_ref())?;
             answer(env, state, &Aimed { query, vector, filter: filter.as_deref() }, view, hidden).map_err(of_search(at))
         };
         env.shared.pool.install(|| queries.par_iter().zip(&aims).enumerate().map(one).collect())
@@ -79,6 +78,14 @@ fn admit(env: &EnvironmentState, permit: &Permit, state: &CollectionState, query
     };
     env.admit_read(permit, permission, state)?;
     env.admit_vectors(permit, query.with.vector, state)
+}
+
+/// Which rule it is that says what an end user is shown.
+fn asked(query: &SearchQuery<'_>) -> Asked {
+    match query.near {
+        Near::Vector(_) => Asked::Search,
+        Near::Examples { .. } => Asked::Similar,
+    }
 }
 
 fn answer(

@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use privacy::access::{ApiKey, Bound, Entities, Grant, Permission};
+use privacy::access::{ApiKey, Approval, Book, Bound, Claims, Class, Entities, Grant, Permission, Trust};
 use privacy::audit::{Name, Source};
 
 use crate::access::Access;
 use crate::database::Database;
+use crate::end_user::EndUser;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::permit::{Caller, Permit};
@@ -54,13 +55,18 @@ impl Database {
         let key = ApiKey::parse(credentials.api_key)
             .map_err(|error| Error::with(ErrorKind::Invalid, "the API key cannot be used", error))?;
         let unknown = || Error::new(ErrorKind::Denied, "this database has no API keys");
-        let (grant, permissions) = self.system(false)?.ok_or_else(unknown)?.admit(&key, credentials.address)?;
+        let system = self.system(false)?.ok_or_else(unknown)?;
+        let (grant, permissions) = system.admit(&key, credentials.address)?;
         let scope = self.scope_of(&grant)?;
         let name = Name::new(grant.id.as_str()).map_err(|_| Error::corrupt("an API key has an impossible id"))?;
+        let is_public = grant.class == Class::Public;
         let environment = grant.bound.environment;
         let subjects = scope.subjects().cloned().map(Arc::new);
-        let caller = Caller { key: name, address: credentials.address, permissions, scope, subjects };
-        Ok(Session { db: self.clone(), permit: Permit::of(caller), environment })
+        let address = credentials.address;
+        let caller = Caller { key: name, address, permissions, scope, subjects, end_user: None };
+        let session = Session { db: self.clone(), permit: Permit::of(caller), environment };
+        // A public key is in everybody's hands: without a token, it shows what rules show to nobody in particular.
+        if is_public { session.for_end_user(Claims::default()) } else { Ok(session) }
     }
 
     /// The scope of a grant, with the data subjects that were not erased since.
@@ -93,6 +99,45 @@ impl Session {
     #[must_use]
     pub fn by_way_of(&self, source: Source) -> Self {
         Self { permit: self.permit.by_way_of(source), ..self.clone() }
+    }
+
+    /// The same, for an end user of whom somebody [trusted](Session::trust) claims this: reads alone, and of the records
+    /// alone that the rules of their collections show them. Whoever calls this has verified the token that says so.
+    ///
+    /// # Errors
+    /// Those of reading the rules.
+    pub fn for_end_user(&self, claims: Claims) -> Result<Session> {
+        let Some(caller) = self.permit.caller() else { return Ok(self.clone()) };
+        let rules = self.db.system(false)?.map(|system| {
+            let its = |book: &Book| {
+                let rules = book.all_rules(&self.environment);
+                rules.map(|(collection, rules)| (collection.to_owned(), rules.clone())).collect()
+            };
+            system.look(its)
+        });
+        let end_user = EndUser { claims, rules: rules.unwrap_or_default() };
+        let caller = Caller {
+            permissions: caller.permissions.and(EndUser::ceiling()),
+            end_user: Some(Arc::new(end_user)),
+            ..caller.clone()
+        };
+        let (_, source) = self.permit.by();
+        Ok(Session { permit: Permit::of(caller).by_way_of(source), ..self.clone() })
+    }
+
+    /// Whose tokens of end users are believed in the environment of the key; nobody's, if none.
+    ///
+    /// # Errors
+    /// Those of opening the room that keeps it.
+    pub fn trust(&self) -> Result<Option<Trust>> {
+        let system = self.db.system(false)?;
+        Ok(system.and_then(|system| system.look(|book| book.trust(&self.environment).cloned())))
+    }
+
+    /// The same, with votes for the critical operation that is asked for.
+    #[must_use]
+    pub fn approved_by(&self, approval: &Approval) -> Self {
+        Self { permit: self.permit.approved_by(approval), ..self.clone() }
     }
 
     /// Whether the key permits this somewhere.

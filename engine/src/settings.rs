@@ -2,13 +2,13 @@
 
 use index::{BuildParams, Builder as IndexBuilder};
 use privacy::Cost;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields::Extent;
 
 /// Limits and tuning of a database. All sizes in bytes unless named otherwise.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Records a memtable holds before the worker writes it into a segment.

@@ -6,10 +6,11 @@
 //! taken last.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use index::Scratch;
+use privacy::access::Critical;
 use privacy::audit::{Act, Entry, Outcome, Pseudonym};
 use privacy::{Blind, EntityId, Removal, Scope, SectionKey, Tag, Wanted};
 use rand::rngs::StdRng;
@@ -66,7 +67,12 @@ pub(crate) struct Shared {
     pub reserve: Reserve,
     /// Search buffers, taken by a query and put back after it.
     pub scratch: Mutex<Vec<Scratch>>,
+    /// Whether others approved of something critical in an environment; set as the database is opened.
+    pub approver: OnceLock<Approver>,
 }
+
+/// See [`EnvironmentState::approved`].
+pub(crate) type Approver = Box<dyn Fn(&Permit, &str, Critical, &str) -> Result<()> + Send + Sync>;
 
 /// How far ahead the keyring is told that writes will be counted, so that whoever restores an environment without its
 /// logs knows where to count on.

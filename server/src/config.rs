@@ -12,23 +12,33 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+pub use limits::Limits;
+pub use tls::{Tls, TlsVersion};
+
+mod limits;
+mod tls;
+
 /// Read from the working directory when no file is named.
 const FILE_NAME: &str = "lethedb.toml";
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the data lies.
     pub store: Store,
     /// What the server accepts.
     pub server: Server,
+    /// How much may be asked of it.
+    pub limits: Limits,
+    /// How the server proves who it is.
+    pub tls: Tls,
     /// Limits and tuning of the engine.
     pub engine: Settings,
 }
 
 /// Where the data lies.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
     /// The data directory.
@@ -56,16 +66,16 @@ impl Default for Store {
 }
 
 /// What the server accepts.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Whether to start without a root key and take it in shares: see `lethedb keys unseal --server`.
     pub sealed: bool,
     /// Whether keys are asked for before the first one was made, which the first start then offers.
     pub auth: bool,
-    /// Whether to listen beyond loopback without TLS: keys and data go over the network in the clear.
+    /// Whether to listen beyond loopback without TLS or without keys: for networks that nobody else is on.
     pub insecure: bool,
-    /// The address to listen on; only loopback is allowed while there are neither TLS nor keys.
+    /// The address to listen on; only loopback is allowed without both TLS and keys.
     pub listen: SocketAddr,
     /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
     pub hosts: Vec<String>,
@@ -73,7 +83,7 @@ pub struct Server {
     pub body_bytes_max: usize,
     /// Open connections; further ones wait unaccepted.
     pub connections_max: usize,
-    /// Requests that work in the engine at once; further ones wait.
+    /// Requests that work in the engine at once; further ones wait, as many as `limits.waiting_max` has it.
     pub requests_max: usize,
     /// How long a request may wait for its turn before it is refused, in seconds.
     pub wait_seconds: u64,
@@ -81,8 +91,13 @@ pub struct Server {
     pub head_seconds: u64,
     /// How long a client may take to send a body, in seconds.
     pub body_seconds: u64,
+    /// How long the server goes on taking requests at shutdown while `/readyz` says that it wants none, in seconds, so that
+    /// what spreads the load notices.
+    pub unready_seconds: u64,
     /// How long running requests may take to finish at shutdown, in seconds.
     pub drain_seconds: u64,
+    /// How the log is written.
+    pub log: LogFormat,
 }
 
 impl Default for Server {
@@ -99,9 +114,22 @@ impl Default for Server {
             wait_seconds: 5,
             head_seconds: 10,
             body_seconds: 30,
+            unready_seconds: 0,
             drain_seconds: 30,
+            log: LogFormat::default(),
         }
     }
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line, for programs.
+    Json,
 }
 
 /// What the command line says; each given value outranks every other source.
@@ -131,19 +159,26 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Puts the sources together.
+    /// The settings, from all sources.
     ///
     /// # Errors
     /// A named file that is missing, an unknown name, or a value of the wrong kind.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        Self::sources(flags)?.extract().map_err(|error| Box::new(error).into())
+    }
+
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    /// A named file that is missing.
+    pub fn sources(flags: &Flags) -> Result<Figment, ConfigError> {
         let file = match &flags.file {
             Some(file) if !file.is_file() => return Err(ConfigError::Missing(file.clone())),
             Some(file) => Some(file.as_path()),
             None => Some(Path::new(FILE_NAME)).filter(|file| file.is_file()),
         };
         let file = file.map_or_else(Figment::new, |file| Figment::from(Toml::file_exact(file)));
-        let sources = file.merge(Env::prefixed("LETHEDB__").split("__"));
-        flags.over(sources).extract().map_err(|error| Box::new(error).into())
+        Ok(flags.over(file.merge(Env::prefixed("LETHEDB__").split("__"))))
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Recorded {
     seed: u64,
     /// The medium after each change, with what was promised then.
     moments: Vec<(Medium, Arc<Promise>)>,
+    /// The first moment that is no other workload's too.
+    own: usize,
     /// Whether every recovery draws the randomness of the one before.
     stale_entropy: bool,
 }
@@ -61,8 +63,12 @@ impl Recorded {
         let mut promise = Promise::of(state);
         let mut promises: Vec<(u64, Arc<Promise>)> = Vec::new();
         let mut store = Store::open(backend, seed + 1).map_err(failed)?;
-        for action in &workload.actions {
+        let mut shared = 0;
+        for (at, action) in workload.actions.iter().enumerate() {
             let doubted = promise.doubted(action);
+            if at > 0 && at == workload.shared {
+                shared = disk.operations();
+            }
             promises.push((disk.operations(), Arc::new(doubted)));
             store.act(action).map_err(failed)?;
             promise = promise.kept(action);
@@ -70,7 +76,8 @@ impl Recorded {
             promises.push((disk.operations(), Arc::new(promise.clone())));
         }
         drop(store);
-        Ok(Self { seed, moments: moments(&disk, &promises), workload, stale_entropy: false })
+        let own = disk.history().partition_point(|(operations, _)| *operations < shared);
+        Ok(Self { seed, moments: moments(&disk, &promises), own, workload, stale_entropy: false })
     }
 
     /// Takes every image up to `depth`; stops at the first violation.
@@ -91,10 +98,14 @@ impl Recorded {
                 *counts.entry("crash images").or_default() += 1;
                 let again = seen.len() % 10 == 0;
                 let place = Place { moment, crash, again: None };
-                let recovery = self.recover(place, &image, &mut nonces)?;
+                let disk = Faulty::on(image);
                 if again {
                     *counts.entry("crashed again in recovery").or_default() += 1;
-                    self.crash_again(place, &recovery, seen.len(), &mut nonces)?;
+                    let disk = disk.recording();
+                    self.recover(place, &disk, &mut nonces)?;
+                    self.crash_again(place, &disk, seen.len(), &mut nonces)?;
+                } else {
+                    self.recover(place, &disk, &mut nonces)?;
                 }
             }
         }
@@ -114,6 +125,12 @@ impl Recorded {
         self.moments.len()
     }
 
+    /// The first moment that is not, byte for byte, one of another workload that does the first part of this one.
+    #[must_use]
+    pub fn own(&self) -> usize {
+        self.own
+    }
+
     /// Whether the workload changed nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -127,16 +144,16 @@ impl Recorded {
         let crash =
             [Crash::DropAll, Crash::Subset(salt as u64), Crash::Torn(salt as u64), Crash::Process][salt / 10 % 4];
         let place = Place { again: Some((at, crash)), ..first };
-        self.recover(place, &medium.crashed(crash), nonces).map(drop)
+        self.recover(place, &Faulty::on(medium.crashed(crash)), nonces)
     }
 
-    /// Opens and judges an image; a panic is a violation as well.
-    fn recover(&self, place: Place, image: &Medium, nonces: &mut Nonces) -> Result<Faulty, Violation> {
+    /// Opens and judges the image on `disk`; a panic is a violation as well.
+    fn recover(&self, place: Place, disk: &Faulty, nonces: &mut Nonces) -> Result<(), Violation> {
         let promise = &self.moments[place.moment].1;
         let seed = if self.stale_entropy { self.seed } else { place_seed(self.seed, place) };
-        let judged = catch_unwind(AssertUnwindSafe(|| judge(image, promise, seed, nonces)))
+        let judged = catch_unwind(AssertUnwindSafe(|| judge(disk, promise, seed, nonces)))
             .unwrap_or_else(|_| Err("it panicked".to_owned()));
-        judged.map(|(_, disk)| disk).map_err(|what| Violation { suite: "crash", what, replay: self.words(place) })
+        judged.map_err(|what| Violation { suite: "crash", what, replay: self.words(place) })
     }
 
     fn words(&self, place: Place) -> String {
@@ -263,12 +280,14 @@ pub fn replay(words: &str) -> Outcome {
     };
     let (medium, _) = recorded.moments.get(place.moment).ok_or_else(unknown)?;
     let mut nonces = Nonces::new();
-    let recovery = recorded.recover(place, &medium.crashed(place.crash), &mut nonces)?;
+    let recovery = Faulty::on(medium.crashed(place.crash)).recording();
+    recorded.recover(place, &recovery, &mut nonces)?;
     if let [at, crash] = again {
         let (at, crash) = (at.parse().map_err(|_| unknown())?, named_crash(crash).ok_or_else(unknown)?);
         let history = recovery.history();
         let (_, medium): &(u64, Medium) = history.get(at).ok_or_else(unknown)?;
-        recorded.recover(Place { again: Some((at, crash)), ..place }, &medium.crashed(crash), &mut nonces)?;
+        let place = Place { again: Some((at, crash)), ..place };
+        recorded.recover(place, &Faulty::on(medium.crashed(crash)), &mut nonces)?;
     }
     Ok(Counts::from([("crash images", 1)]))
 }

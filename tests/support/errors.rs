@@ -20,6 +20,7 @@ pub struct Rehearsed {
     medium: Medium,
     state: State,
     operations: Vec<Operation>,
+    opening: u64,
 }
 
 /// Makes a disk lie about what fails.
@@ -40,11 +41,18 @@ impl Rehearsed {
         let (medium, state) = start(&workload, seed)?;
         let disk = Faulty::on(medium.clone()).recording();
         let mut store = Store::open(Arc::new(disk.clone()), seed + 1).map_err(|error| format!("{error:?}"))?;
+        let opening = disk.operations();
         for action in &workload.actions {
             store.act(action).map_err(|error| format!("{}: {error:?}", workload.name))?;
         }
         drop(store);
-        Ok(Self { operations: disk.trace(), workload, seed, medium, state })
+        Ok(Self { operations: disk.trace(), opening, workload, seed, medium, state })
+    }
+
+    /// How many operations open the store, before the workload does anything.
+    #[must_use]
+    pub fn opening(&self) -> u64 {
+        self.opening
     }
 
     /// The operation of this number.
@@ -111,7 +119,7 @@ impl Rehearsed {
         }
         drop(store);
         let crash = [Crash::Process, Crash::DropAll, Crash::KeepAll, Crash::Subset(fault.at)][fault.at as usize % 4];
-        judge(&disk.medium().crashed(crash), &promise, seed + (1 << 40), nonces)?;
+        judge(&Faulty::on(disk.medium().crashed(crash)), &promise, seed + (1 << 40), nonces)?;
         Ok(struck)
     }
 }

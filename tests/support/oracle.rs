@@ -71,23 +71,20 @@ impl Promise {
 /// Nonces and salts seen in sibling images, each with a hash of what it sealed.
 pub type Nonces = HashMap<[u8; 24], u64>;
 
-/// Opens the store on `medium` as a process would after a restart, reads everything, and holds it against `promise`.
-/// Returns the state it is in, and the disk it is on.
+/// Opens the store on `disk` as a process would after a restart, reads everything, and holds it against `promise`.
 ///
 /// # Errors
 /// Says which promise is broken.
-pub fn judge(medium: &Medium, promise: &Promise, seed: u64, nonces: &mut Nonces) -> Result<(State, Faulty), String> {
-    let disk = Faulty::on(medium.clone()).recording();
+pub fn judge(disk: &Faulty, promise: &Promise, seed: u64, nonces: &mut Nonces) -> Result<(), String> {
     let store = Store::open(Arc::new(disk.clone()), seed).map_err(|error| format!("it does not open: {error:?}"))?;
     let state = read(&store)?;
-    let Some(found) = promise.states.iter().find(|allowed| **allowed == state) else {
+    if !promise.states.contains(&state) {
         return Err(format!(
             "it holds {} where {} was promised",
             brief(&state),
             promise.states.iter().map(brief).collect::<Vec<_>>().join(" or ")
         ));
-    };
-    let found = found.clone();
+    }
     if let Ok(env) = store.environment() {
         let problems = env.verify().map_err(|error| format!("verify fails: {error}"))?.problems;
         if !problems.is_empty() {
@@ -97,7 +94,7 @@ pub fn judge(medium: &Medium, promise: &Promise, seed: u64, nonces: &mut Nonces)
         drop((env, store));
         take_apart(&disk.medium(), promise, nonces)?;
     }
-    Ok((found, disk))
+    Ok(())
 }
 
 /// Every erasure that was answered has a receipt, and every receipt verifies.

@@ -79,23 +79,25 @@ pub struct Workload {
     pub bare: bool,
     /// What it does.
     pub actions: Vec<Action>,
+    /// How many of its first actions are all that another workload does.
+    pub shared: usize,
 }
 
 /// Every workload: each kind of work, every pair of two in both orders, and those that need a state of their own.
 #[must_use]
 pub fn all() -> Vec<Workload> {
     let kinds = kinds();
-    let alone = kinds.iter().map(|(name, actions)| ((*name).to_owned(), actions.clone()));
+    let alone = kinds.iter().map(|(name, actions)| ((*name).to_owned(), 0, actions.clone()));
     let pairs = kinds.iter().flat_map(|(first, before)| {
         let pair = |(second, after): &(&str, Vec<Action>)| {
             let after = after.iter().map(Action::again);
-            (format!("{first}+{second}"), before.iter().cloned().chain(after).collect())
+            (format!("{first}+{second}"), before.len(), before.iter().cloned().chain(after).collect())
         };
         kinds.iter().map(pair).collect::<Vec<_>>()
     });
-    let all = alone.chain(pairs).map(|(name, actions)| Workload { name, bare: false, actions });
+    let all = alone.chain(pairs).map(|(name, shared, actions)| Workload { name, bare: false, actions, shared });
     let create = vec![Action::Open, Action::Create("docs"), Action::Create("notes"), Action::Put(0..8, 1)];
-    let create = Workload { name: "create".into(), bare: true, actions: create };
+    let create = Workload { name: "create".into(), bare: true, actions: create, shared: 0 };
     // The first graph is rebuilt by the process that repaired it, the second by the next one.
     let (more, here) = ([Action::Put(100..130, 7), Action::Flush], [Action::Erase(3), Action::Step]);
     let there = [Action::Erase(0), Action::Reopen, Action::Step];
@@ -113,7 +115,7 @@ pub fn all() -> Vec<Workload> {
         Action::Alias(0),
     ];
     let others = [("rebuild", rebuild), ("alias", alias), ("sweep", sweep)];
-    let others = others.map(|(name, actions)| Workload { name: name.into(), bare: false, actions });
+    let others = others.map(|(name, actions)| Workload { name: name.into(), bare: false, actions, shared: 0 });
     all.chain([create]).chain(others).collect()
 }
 

@@ -67,7 +67,10 @@ const PROCESSES: Place = Place {
 const NETWORK: Place = Place {
     what: "opens connections",
     signs: &["TcpStream::connect", "UdpSocket", "reqwest", "ureq", "hyper_util::client"],
-    rooms: &[("server/src/cli/seal.rs", "a command hands a share to the server on this machine")],
+    rooms: &[
+        ("server/src/cli/seal.rs", "a command hands a share to the server on this machine"),
+        ("server/src/tokens/fetch.rs", "fetches the keys of end users' tokens, where an administrator says"),
+    ],
 };
 
 const SETTINGS: Place = Place {

@@ -22,6 +22,9 @@ pub(crate) const TEXT_BYTES_MAX: usize = 1 << 20;
 /// What an error about a filter starts with: behind it no word is a caller's.
 pub const FILTER_FAULT: &str = "a wrong filter";
 
+/// How an error about a filter reads, somewhere behind [`FILTER_FAULT`], that is right but for its size.
+pub const FILTER_TOO_COMPLEX: [&str; 3] = ["nested at most", "at most 1024 clauses", "it has over"];
+
 /// A JSON value.
 pub(crate) enum Json {
     Null,

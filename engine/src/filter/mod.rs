@@ -60,7 +60,7 @@ mod show;
 mod tokens;
 mod values;
 
-pub use json::FILTER_FAULT;
+pub use json::{FILTER_FAULT, FILTER_TOO_COMPLEX};
 pub use node::Filter;
 pub use scalar::{NoOperand, Operand};
 

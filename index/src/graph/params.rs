@@ -2,14 +2,14 @@
 //!
 //! Invariant: any values are usable; those out of range are brought into it by the accessors.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// Degrees a graph can have.
 pub(crate) const DEGREES: RangeInclusive<usize> = 4..=128;
 
 /// Who makes the first lists of neighbours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Builder {

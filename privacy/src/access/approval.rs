@@ -8,15 +8,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use minicbor::{Decoder, Encoder};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::cbor::{Malformed, Sink, Written, array, fixed, length, rising};
 use crate::secret::SigningKey;
 use crate::signature::{SIGNATURE, VerifyingKey};
 
 /// The longest time that an approval may be open, in milliseconds: a week.
-const OPEN_MS_MAX: u64 = 7 * 86_400_000;
+pub const OPEN_MS_MAX: u64 = 7 * 86_400_000;
+/// How many voters a quorum has at most.
+const VOTERS_MAX: usize = 32;
+/// What everything signed here begins with.
+const LABEL: &[u8; 20] = b"lethedb approval v1\0";
 
 /// What needs approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,14 +66,14 @@ pub struct Quorum {
 
 /// A quorum that cannot be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a quorum needs at least two votes, and as many different keys")]
+#[error("a quorum needs at least two votes, and as many different keys, at most {VOTERS_MAX}")]
 pub struct QuorumError;
 
 /// The operations that were approved and used, as long as they could be shown again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spent(BTreeMap<[u8; 16], u64>);
 
-/// That an operation was approved, and by whom: only [`Quorum::approve`] makes one.
+/// That an operation was approved, and by whom: only [`Quorum::check`] makes one.
 #[derive(Debug)]
 #[must_use = "it was approved to be done"]
 pub struct Approved {
@@ -122,7 +128,44 @@ impl Operation {
     /// What is signed: every part at its place.
     pub fn canonical(&self) -> Vec<u8> {
         let Operation { kind, database, parameters, nonce, expires_ms } = self;
-        [b"lethedb approval v1\0", &[*kind as u8][..], database, parameters, nonce, &expires_ms.to_be_bytes()].concat()
+        [LABEL, &[*kind as u8][..], database, parameters, nonce, &expires_ms.to_be_bytes()].concat()
+    }
+
+    /// The operation whose canonical form this is.
+    pub fn read(canonical: &[u8]) -> Option<Operation> {
+        let (kind, rest) = canonical.strip_prefix(LABEL)?.split_first()?;
+        let kind = Critical::ALL.into_iter().find(|known| *known as u8 == *kind)?;
+        let (database, rest) = rest.split_first_chunk()?;
+        let (parameters, rest) = rest.split_first_chunk()?;
+        let (nonce, expires_ms) = rest.split_first_chunk()?;
+        let expires_ms = u64::from_be_bytes(expires_ms.try_into().ok()?);
+        Some(Operation { kind, database: *database, parameters: *parameters, nonce: *nonce, expires_ms })
+    }
+
+    /// What is to be done.
+    pub fn kind(&self) -> Critical {
+        self.kind
+    }
+
+    /// From when on it cannot be approved any more, in milliseconds since the Unix epoch.
+    pub fn expires_ms(&self) -> u64 {
+        self.expires_ms
+    }
+}
+
+impl Critical {
+    /// All of them.
+    pub const ALL: [Critical; 4] =
+        [Critical::RotateRoot, Critical::RaiseBudget, Critical::PruneAudit, Critical::WeakenSecurity];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Critical::RotateRoot => "rotate_root",
+            Critical::RaiseBudget => "raise_budget",
+            Critical::PruneAudit => "prune_audit",
+            Critical::WeakenSecurity => "weaken_security",
+        }
     }
 }
 
@@ -144,21 +187,21 @@ impl Quorum {
     /// [`QuorumError`]: one vote is no approval by others.
     pub fn new(threshold: usize, voters: impl IntoIterator<Item = VerifyingKey>) -> Result<Quorum, QuorumError> {
         let voters: BTreeSet<[u8; 32]> = voters.into_iter().map(|voter| voter.0).collect();
-        if (2..=voters.len()).contains(&threshold) { Ok(Quorum { threshold, voters }) } else { Err(QuorumError) }
+        let is_some = voters.len() <= VOTERS_MAX && (2..=voters.len()).contains(&threshold);
+        if is_some { Ok(Quorum { threshold, voters }) } else { Err(QuorumError) }
     }
 
-    /// Whether these votes approve `operation` on this database now. It is spent then; the caller makes that durable
-    /// before it is done.
+    /// Whether these votes approve `operation` on this database now, if it was not used before. It is not spent by that:
+    /// who lets it be done spends it first, see [`Spent::spend`].
     ///
     /// # Errors
-    /// [`Unapproved`]; nothing is spent.
-    pub fn approve(
+    /// [`Unapproved`].
+    pub fn check(
         &self,
-        operation: Operation,
+        operation: &Operation,
         votes: &[Vote],
         database: [u8; 16],
         now_ms: u64,
-        spent: &mut Spent,
     ) -> Result<Approved, Unapproved> {
         if operation.database != database {
             return Err(Unapproved::Elsewhere);
@@ -169,7 +212,7 @@ impl Quorum {
         let signed = operation.canonical();
         let mut given = BTreeSet::new();
         for vote in votes {
-            let is_sound = self.voters.contains(&vote.voter.0) && vote.voter.verify(&signed, &vote.signature).is_ok();
+            let is_sound = self.has(&vote.voter) && vote.voter.verify(&signed, &vote.signature).is_ok();
             if !is_sound {
                 return Err(Unapproved::Vote);
             }
@@ -178,12 +221,78 @@ impl Quorum {
         if given.len() < self.threshold {
             return Err(Unapproved::TooFew { given: given.len(), needed: self.threshold });
         }
-        spent.0.retain(|_, expires_ms| *expires_ms > now_ms);
-        if spent.0.contains_key(&operation.nonce) {
-            return Err(Unapproved::Used);
+        Ok(Approved { operation: operation.clone(), voters: given.into_iter().map(VerifyingKey).collect() })
+    }
+
+    /// Whether this is one of those who may vote.
+    pub fn has(&self, voter: &VerifyingKey) -> bool {
+        self.voters.contains(&voter.0)
+    }
+
+    /// How many must vote.
+    pub fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// Who may vote.
+    pub fn voters(&self) -> impl ExactSizeIterator<Item = VerifyingKey> {
+        self.voters.iter().copied().map(VerifyingKey)
+    }
+
+    pub(super) fn write(&self, e: &mut Encoder<Sink>) -> Written {
+        e.array(2)?.u64(self.threshold as u64)?.array(self.voters.len() as u64)?;
+        self.voters.iter().try_for_each(|voter| e.bytes(voter).map(drop))
+    }
+
+    pub(super) fn read(d: &mut Decoder<'_>) -> Result<Quorum, Malformed> {
+        fixed(d, 2)?;
+        let threshold = d.u64()?.try_into().map_err(|_| Malformed)?;
+        let mut voters = BTreeSet::new();
+        for _ in 0..length(d)? {
+            let voter = array(d)?;
+            rising(voters.last(), &voter)?;
+            voters.insert(voter);
         }
-        spent.0.insert(operation.nonce, operation.expires_ms);
-        Ok(Approved { operation, voters: given.into_iter().map(VerifyingKey).collect() })
+        Quorum::new(threshold, voters.into_iter().map(VerifyingKey)).map_err(|_| Malformed)
+    }
+}
+
+impl Spent {
+    /// Spends an operation that was approved. The caller makes that durable before it is done.
+    ///
+    /// # Errors
+    /// [`Unapproved::Used`].
+    pub fn spend(&mut self, approved: &Approved, now_ms: u64) -> Result<(), Unapproved> {
+        let Operation { nonce, expires_ms, .. } = approved.operation;
+        self.0.retain(|_, expires_ms| *expires_ms > now_ms);
+        match self.0.insert(nonce, expires_ms) {
+            None => Ok(()),
+            Some(before) => {
+                self.0.insert(nonce, before.max(expires_ms));
+                Err(Unapproved::Used)
+            }
+        }
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn write(&self, e: &mut Encoder<Sink>) -> Written {
+        e.array(self.0.len() as u64)?;
+        self.0.iter().try_for_each(|(nonce, expires_ms)| e.array(2)?.bytes(nonce)?.u64(*expires_ms).map(drop))
+    }
+
+    pub(super) fn read(d: &mut Decoder<'_>) -> Result<Spent, Malformed> {
+        let mut spent = Spent::default();
+        for _ in 0..length(d)? {
+            fixed(d, 2)?;
+            let (nonce, expires_ms) = (array(d)?, d.u64()?);
+            rising(spent.0.last_key_value().map(|(nonce, _)| nonce), &nonce)?;
+            spent.0.insert(nonce, expires_ms);
+        }
+        Ok(spent)
     }
 }
 
@@ -230,8 +339,10 @@ mod tests {
     #[test]
     fn enough_votes_approve_once() {
         let (operation, mut spent) = (operation(1), Spent::default());
-        let approve =
-            |spent: &mut Spent| quorum(2).approve(operation.clone(), &votes(&operation, &[0, 2]), DATABASE, 0, spent);
+        let approve = |spent: &mut Spent| {
+            let approved = quorum(2).check(&operation, &votes(&operation, &[0, 2]), DATABASE, 0)?;
+            spent.spend(&approved, 0).map(|()| approved)
+        };
         let approved = approve(&mut spent).unwrap();
         assert!(approved.operation().is(Critical::RotateRoot, b"to key 7"));
         assert!(!approved.operation().is(Critical::RotateRoot, b"to key 8"), "other parameters");
@@ -243,12 +354,8 @@ mod tests {
     #[test]
     fn what_is_not_approved() {
         let given = operation(1);
-        let refused = |operation: Operation, votes: &[Vote], now_ms| {
-            let mut spent = Spent::default();
-            let error = quorum(2).approve(operation, votes, DATABASE, now_ms, &mut spent).err();
-            assert_eq!(spent, Spent::default(), "a refusal spends nothing");
-            error
-        };
+        let refused =
+            |operation: Operation, votes: &[Vote], now_ms| quorum(2).check(&operation, votes, DATABASE, now_ms).err();
         let all = votes(&given, &[0, 1, 2]);
         let few = Some(Unapproved::TooFew { given: 1, needed: 2 });
         assert_eq!(refused(given.clone(), &all[..1], 0), few, "one fewer than needed");
@@ -268,6 +375,19 @@ mod tests {
         for other in others {
             assert_eq!(refused(other, &all, 0), Some(Unapproved::Vote), "votes for one operation are for no other");
         }
+    }
+
+    #[test]
+    fn the_canonical_form_leads_back_and_nothing_else_does() {
+        let given = operation(7);
+        let canonical = given.canonical();
+        assert_eq!(Operation::read(&canonical), Some(given));
+        for wrong in [&canonical[1..], &canonical[..92], &[&canonical[..], &[0]].concat(), b""] {
+            assert_eq!(Operation::read(wrong), None);
+        }
+        let mut unknown = canonical;
+        unknown[20] = 9;
+        assert_eq!(Operation::read(&unknown), None, "an operation that nobody knows");
     }
 
     #[test]
@@ -292,8 +412,9 @@ mod tests {
                 clock = clock.max(now);
                 let operation = operation(which);
                 let different = who.iter().collect::<BTreeSet<_>>().len();
-                let approved =
-                    quorum(threshold).approve(operation.clone(), &votes(&operation, &who), DATABASE, clock, &mut spent);
+                let approved = quorum(threshold)
+                    .check(&operation, &votes(&operation, &who), DATABASE, clock)
+                    .and_then(|approved| spent.spend(&approved, clock));
                 let is_due = different >= threshold && clock < 1000;
                 prop_assert_eq!(approved.is_ok(), is_due && done.insert(which));
             }

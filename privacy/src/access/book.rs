@@ -1,30 +1,42 @@
-//! The book: every grant and every custom role of a database.
+//! The book: every grant and every custom role of a database, the rules for end users and whose tokens are believed, and
+//! who approves what is critical.
 //!
 //! Invariant: a grant that was entered stays, revoked ones too, so that a database that ever had a key never takes one who
 //! shows none for its owner; and nobody grants what they lack, in a key or in a role. Roles belong to one environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use minicbor::Decoder;
+use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::api_key::{ApiKey, ApiKeyId};
+use super::approval::{Operation, Quorum, Spent, Unapproved, Vote};
 use super::grant::{Grant, Refused, names, set};
 use super::permission::{Permission, Permissions};
 use super::role::{BuiltIn, RoleName};
-use crate::cbor::{Malformed, decoded, fixed, length, rising, written};
+use super::rule::Rules;
+use super::trust::Trust;
+use crate::cbor::{Malformed, Sink, Written, decoded, fixed, length, rising, written};
 use crate::secret::Pepper;
 
-/// The format written, and the newest that is read.
-const FORMAT: u64 = 1;
+/// The format of a book with grants and roles alone, as every book was once.
+const PLAIN: u64 = 1;
+/// The newest format that is read, written where there is anything beside those.
+const FORMAT: u64 = 2;
 
-/// Every grant and every custom role.
+/// Every grant and every custom role, and what else is decided of access.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     grants: BTreeMap<ApiKeyId, Grant>,
     roles: BTreeMap<(String, RoleName), Permissions>,
+    /// By environment and collection.
+    rules: BTreeMap<(String, String), Rules>,
+    /// By environment, as all below.
+    trusts: BTreeMap<String, Trust>,
+    quorums: BTreeMap<String, Quorum>,
+    spent: Spent,
 }
 
 /// Bytes that are no book.
@@ -192,18 +204,122 @@ impl Book {
         self.roles.remove(&(environment.to_owned(), name.clone())).map(drop).ok_or(ChangeError::NoRole)
     }
 
+    /// The rules of a collection for end users; none if it has none.
+    pub fn rules(&self, environment: &str, collection: &str) -> Option<&Rules> {
+        self.rules.get(&(environment.to_owned(), collection.to_owned()))
+    }
+
+    /// The rules of each collection of an environment that has any.
+    pub fn all_rules(&self, environment: &str) -> impl Iterator<Item = (&str, &Rules)> {
+        let its = self.rules.iter().filter(move |((of, _), _)| of == environment);
+        its.map(|((_, collection), rules)| (collection.as_str(), rules))
+    }
+
+    /// Gives a collection these rules instead of those it has; without any, end users are shown nothing of it.
+    pub fn set_rules(&mut self, environment: &str, collection: &str, rules: Rules) {
+        let place = (environment.to_owned(), collection.to_owned());
+        if rules.is_empty() {
+            self.rules.remove(&place);
+        } else {
+            self.rules.insert(place, rules);
+        }
+    }
+
+    /// Whose tokens of end users are believed in an environment; nobody's, if none.
+    pub fn trust(&self, environment: &str) -> Option<&Trust> {
+        self.trusts.get(environment)
+    }
+
+    /// Says whose tokens are believed.
+    pub fn set_trust(&mut self, environment: &str, trust: Option<Trust>) {
+        match trust {
+            Some(trust) => self.trusts.insert(environment.to_owned(), trust),
+            None => self.trusts.remove(environment),
+        };
+    }
+
+    /// Who approves critical operations in an environment; nobody has to, if none.
+    pub fn quorum(&self, environment: &str) -> Option<&Quorum> {
+        self.quorums.get(environment)
+    }
+
+    /// The environments in which critical operations are approved, with those who do.
+    pub fn quorums(&self) -> impl Iterator<Item = (&str, &Quorum)> {
+        self.quorums.iter().map(|(environment, quorum)| (environment.as_str(), quorum))
+    }
+
+    /// Says who approves critical operations.
+    pub fn set_quorum(&mut self, environment: &str, quorum: Option<Quorum>) {
+        match quorum {
+            Some(quorum) => self.quorums.insert(environment.to_owned(), quorum),
+            None => self.quorums.remove(environment),
+        };
+    }
+
+    /// Spends an operation if enough of those voted for it who approve in each of these environments. Returns how many
+    /// different votes there were.
+    ///
+    /// # Errors
+    /// [`Unapproved`]; nothing is spent.
+    pub fn approve(
+        &mut self,
+        environments: &[&str],
+        (operation, votes): (&Operation, &[Vote]),
+        database: [u8; 16],
+        now_ms: u64,
+    ) -> Result<usize, Unapproved> {
+        let quorums: Vec<&Quorum> = environments.iter().filter_map(|name| self.quorums.get(*name)).collect();
+        if votes.iter().any(|vote| !quorums.iter().any(|quorum| quorum.has(&vote.voter))) {
+            return Err(Unapproved::Vote);
+        }
+        let mut approved = None;
+        for quorum in quorums {
+            let its: Vec<Vote> = votes.iter().filter(|vote| quorum.has(&vote.voter)).cloned().collect();
+            approved = Some(quorum.check(operation, &its, database, now_ms)?);
+        }
+        // Where nobody has to approve, nothing is spent.
+        let Some(approved) = approved else { return Ok(0) };
+        self.spent.spend(&approved, now_ms)?;
+        Ok(votes.iter().map(|vote| vote.voter.0).collect::<BTreeSet<_>>().len())
+    }
+
+    fn is_plain(&self) -> bool {
+        self.rules.is_empty() && self.trusts.is_empty() && self.quorums.is_empty() && self.spent.is_empty()
+    }
+
     /// The book as bytes, to be sealed.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         written(|e| {
-            e.array(3)?.u64(FORMAT)?.array(self.grants.len() as u64)?;
+            let (members, format) = if self.is_plain() { (3, PLAIN) } else { (7, FORMAT) };
+            e.array(members)?.u64(format)?.array(self.grants.len() as u64)?;
             self.grants.values().try_for_each(|grant| grant.write(e))?;
             e.array(self.roles.len() as u64)?;
             self.roles.iter().try_for_each(|((environment, name), permits)| {
                 e.array(3)?.str(environment)?.str(name.as_str())?;
                 let permits: Vec<&str> = permits.iter().map(Permission::as_str).collect();
                 names(e, permits.into_iter())
-            })
+            })?;
+            if self.is_plain() { Ok(()) } else { self.write_rest(e) }
         })
+    }
+
+    fn write_rest(&self, e: &mut Encoder<Sink>) -> Written {
+        e.array(self.rules.len() as u64)?;
+        self.rules.iter().try_for_each(|((environment, collection), rules)| {
+            e.array(3)?.str(environment)?.str(collection)?;
+            rules.write(e)
+        })?;
+        e.array(self.trusts.len() as u64)?;
+        self.trusts.iter().try_for_each(|(environment, trust)| {
+            e.array(2)?.str(environment)?;
+            trust.write(e)
+        })?;
+        e.array(self.quorums.len() as u64)?;
+        self.quorums.iter().try_for_each(|(environment, quorum)| {
+            e.array(2)?.str(environment)?;
+            quorum.write(e)
+        })?;
+        self.spent.write(e)
     }
 
     /// Reads a book.
@@ -212,10 +328,12 @@ impl Book {
     /// [`BookError`]: without the book nobody is let in.
     pub fn decode(bytes: &[u8]) -> Result<Book, BookError> {
         let read = |d: &mut Decoder<'_>| {
-            fixed(d, 3)?;
-            if d.u64()? != FORMAT {
-                return Err(Malformed);
-            }
+            let members = length(d)?;
+            let has_rest = match (members, d.u64()?) {
+                (3, PLAIN) => false,
+                (7, FORMAT) => true,
+                _ => return Err(Malformed),
+            };
             let mut book = Book::default();
             for _ in 0..length(d)? {
                 let grant = Grant::read(d)?;
@@ -229,10 +347,40 @@ impl Book {
                 let permits = set(d, |d| Permission::parse(d.str()?).ok_or(Malformed))?;
                 book.roles.insert(name, permits.into_iter().collect());
             }
+            if has_rest {
+                book.read_rest(d)?;
+            }
             Ok(book)
         };
         decoded(bytes, Book::encode, read).map_err(|Malformed| BookError)
     }
+
+    fn read_rest(&mut self, d: &mut Decoder<'_>) -> Result<(), Malformed> {
+        for _ in 0..length(d)? {
+            fixed(d, 3)?;
+            let place = (d.str()?.to_owned(), d.str()?.to_owned());
+            rising(self.rules.last_key_value().map(|(place, _)| place), &place)?;
+            self.rules.insert(place, Rules::read(d)?);
+        }
+        self.trusts = by_environment(d, Trust::read)?;
+        self.quorums = by_environment(d, Quorum::read)?;
+        self.spent = Spent::read(d)?;
+        Ok(())
+    }
+}
+
+fn by_environment<T>(
+    d: &mut Decoder<'_>,
+    read: impl Fn(&mut Decoder<'_>) -> Result<T, Malformed>,
+) -> Result<BTreeMap<String, T>, Malformed> {
+    let mut all = BTreeMap::new();
+    for _ in 0..length(d)? {
+        fixed(d, 2)?;
+        let environment = d.str()?.to_owned();
+        rising(all.last_key_value().map(|(name, _)| name), &environment)?;
+        all.insert(environment, read(d)?);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -105,6 +105,16 @@ permissions! {
     "role.assign" RoleAssign,
     /// Set the rules for end users.
     "rule.write" RuleWrite,
+    /// See the rules for end users.
+    "rule.read" RuleRead,
+    /// See whose tokens of end users are believed.
+    "token.read" TokenRead,
+    /// Say whose tokens of end users are believed.
+    "token.write" TokenWrite,
+    /// See who approves critical operations.
+    "approval.read" ApprovalRead,
+    /// Say who approves critical operations.
+    "approval.write" ApprovalWrite,
     /// Read the audit log.
     "audit.read" AuditRead,
     /// Verify the audit log, and stored bytes.
@@ -236,7 +246,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_lead_back() {
         let names: BTreeSet<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
-        assert_eq!((names.len(), Permission::ALL.len()), (49, 49), "one bit each, in 64");
+        assert_eq!((names.len(), Permission::ALL.len()), (54, 54), "one bit each, in 64");
         for permission in Permission::ALL {
             assert_eq!(Permission::parse(permission.as_str()), Some(*permission));
             let (room, act) = permission.as_str().split_once('.').unwrap_or_default();

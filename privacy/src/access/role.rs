@@ -115,6 +115,9 @@ impl BuiltIn {
                 KeyRead,
                 ApiKeyList,
                 RoleRead,
+                RuleRead,
+                TokenRead,
+                ApprovalRead,
                 DpRead,
             ])),
         }
@@ -122,7 +125,7 @@ impl BuiltIn {
 }
 
 /// What reaches beyond one environment, or ends it, or spends what cannot be earned again.
-const ABOVE_ENVIRONMENT: [Permission; 5] = [EnvCreate, EnvDelete, KeyRoot, DpGrant, SystemConfig];
+const ABOVE_ENVIRONMENT: [Permission; 6] = [EnvCreate, EnvDelete, KeyRoot, DpGrant, SystemConfig, ApprovalWrite];
 
 fn of(permissions: &[Permission]) -> Permissions {
     permissions.iter().copied().collect()
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(
             names(BuiltIn::Developer),
             "env.read collection.list collection.create collection.update collection.delete record.read \
-             record.read_vector record.write record.delete search.query search.similar search.scan rule.write"
+             record.read_vector record.write record.delete search.query search.similar search.scan rule.write rule.read"
         );
         assert_eq!(
             names(BuiltIn::Operator),
@@ -162,8 +165,8 @@ mod tests {
         );
         assert_eq!(
             names(BuiltIn::Auditor),
-            "env.read collection.list retention.read key.read apikey.list role.read audit.read audit.verify \
-             audit.export dp.read"
+            "env.read collection.list retention.read key.read apikey.list role.read rule.read token.read \
+             approval.read audit.read audit.verify audit.export dp.read"
         );
         let lacks = |role: BuiltIn| {
             let lacking = Permissions::all().but_not(role.permissions());
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!(lacks(BuiltIn::Owner), "key.unseal approval.vote");
         assert_eq!(
             lacks(BuiltIn::Admin),
-            "env.create env.delete key.root key.unseal dp.grant approval.vote system.config"
+            "env.create env.delete key.root key.unseal approval.write dp.grant approval.vote system.config"
         );
     }
 

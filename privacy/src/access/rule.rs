@@ -13,9 +13,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 
 use super::claims::{Claim, Claims};
+use crate::cbor::{Malformed, Sink, Written, fixed, length, rising};
 
 /// How many conditions a rule has at most.
 const CONDITIONS_MAX: usize = 16;
@@ -24,20 +26,26 @@ const BYTES_MAX: usize = 1024;
 
 /// What an end user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum Asked {
     /// Records by filter: get, scroll, count, facet, sample.
-    Query,
+    Query = 1,
     /// A search by a vector.
-    Search,
+    Search = 2,
     /// A search by records that are there.
-    Similar,
+    Similar = 3,
     /// A stream of records.
-    Stream,
+    Stream = 4,
 }
 
 impl Asked {
     /// All of them.
     pub const ALL: [Asked; 4] = [Asked::Query, Asked::Search, Asked::Similar, Asked::Stream];
+
+    /// What has this name.
+    pub fn parse(name: &str) -> Option<Asked> {
+        Asked::ALL.into_iter().find(|asked| asked.as_str() == name)
+    }
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -151,6 +159,28 @@ impl Rules {
     pub fn with(mut self, asked: Asked, rule: Rule) -> Rules {
         self.0.insert(asked, rule);
         self
+    }
+
+    /// Each operation that has a rule, with it.
+    pub fn iter(&self) -> impl Iterator<Item = (Asked, &Rule)> {
+        self.0.iter().map(|(asked, rule)| (*asked, rule))
+    }
+
+    pub(super) fn write(&self, e: &mut Encoder<Sink>) -> Written {
+        e.array(self.0.len() as u64)?;
+        self.0.iter().try_for_each(|(asked, rule)| e.array(2)?.u8(*asked as u8)?.str(&rule.to_string()).map(drop))
+    }
+
+    pub(super) fn read(d: &mut Decoder<'_>) -> Result<Rules, Malformed> {
+        let mut rules = Rules::default();
+        for _ in 0..length(d)? {
+            fixed(d, 2)?;
+            let code = d.u8()?;
+            let asked = Asked::ALL.into_iter().find(|asked| *asked as u8 == code).ok_or(Malformed)?;
+            rising(rules.0.last_key_value().map(|(asked, _)| asked), &asked)?;
+            rules.0.insert(asked, d.str()?.parse().map_err(|_| Malformed)?);
+        }
+        Ok(rules)
     }
 
     /// Whether no operation has a rule: then no end user may do anything.

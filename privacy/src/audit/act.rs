@@ -5,14 +5,14 @@
 //! found it. No kind has a field for an id, a vector, a payload or a question: a person is a [`Pseudonym`], and
 //! whatever else is said of one is sealed beside the act.
 
-use minicbor::data::Type;
 use minicbor::encode::Write;
 use minicbor::{Decoder, Encoder};
 
 use super::field::{Field, Name};
+use super::later::LaterAct;
 use super::pseudonym::Pseudonym;
 use super::tree::Hash;
-use crate::cbor::{Malformed, Sink, Written, fixed, length};
+use crate::cbor::{Malformed, Sink, Written, fixed};
 use crate::secret::Fingerprint;
 
 macro_rules! acts {
@@ -58,8 +58,8 @@ macro_rules! acts {
                         Ok(())
                     })*
                     Act::Unknown(later) => {
-                        e.array(2)?.u64(later.code)?;
-                        let Ok(()) = e.writer_mut().write_all(&later.fields);
+                        e.array(2)?.u64(later.code())?;
+                        let Ok(()) = e.writer_mut().write_all(later.fields());
                         Ok(())
                     }
                 }
@@ -175,7 +175,7 @@ acts! {
     }
     /// An erasure is done and its receipt signed.
     12 "entity.erased" ErasureFinished {
-        /// The number of the job.
+        /// The number of the job, also in the receipt: who has id and salt can tell whose pseudonym the job has hidden.
         job: u64,
         /// SHA-256 of the receipt's signed body.
         receipt: Hash,
@@ -377,38 +377,16 @@ acts! {
         /// Its public part.
         key: Name,
     }
-}
-
-/// An act that a later version knows: its number and its fields as they were found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaterAct {
-    code: u64,
-    fields: Vec<u8>,
-}
-
-impl LaterAct {
-    /// The number of its kind.
-    pub fn code(&self) -> u64 {
-        self.code
+    /// The rules for end users of a collection were changed.
+    48 "rules.changed" RulesChanged {
+        /// The collection's name.
+        collection: Name,
     }
-
-    fn read(code: u64, d: &mut Decoder<'_>) -> Result<LaterAct, Malformed> {
-        let start = d.position();
-        // Fields are a list, and all that is in them is of definite length, as in every deterministic encoding.
-        let mut pending = length(d)?;
-        while pending > 0 {
-            let inside = match d.datatype()? {
-                Type::Array => length(d)?,
-                Type::Map => d.map()?.ok_or(Malformed)?.saturating_mul(2),
-                Type::Tag => d.tag().map(|_| 1)?,
-                Type::Break | Type::ArrayIndef | Type::MapIndef | Type::BytesIndef | Type::StringIndef => {
-                    return Err(Malformed);
-                }
-                _ => d.skip().map(|()| 0)?,
-            };
-            pending = (pending - 1).saturating_add(inside);
-        }
-        let fields = d.input().get(start..d.position()).ok_or(Malformed)?.to_vec();
-        Ok(LaterAct { code, fields })
+    /// A critical operation was approved, and the approval spent.
+    49 "approval.spent" ApprovalSpent {
+        /// What kind of operation it is.
+        operation: Name,
+        /// How many different people voted for it.
+        votes: u64,
     }
 }

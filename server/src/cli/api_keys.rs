@@ -26,6 +26,8 @@ pub enum Command {
 enum Class {
     /// A program that works with data.
     Sk,
+    /// A page or an app in the hands of end users: it shows what rules show them for their tokens.
+    Pk,
     /// Whatever only delivers records.
     Ik,
     /// Whoever administers.
@@ -109,6 +111,7 @@ impl Create {
     fn request(self, environment: &str) -> Result<ApiKeyRequest, Failure> {
         let class = match self.class {
             Class::Sk => ApiKeyClass::Secret,
+            Class::Pk => ApiKeyClass::Public,
             Class::Ik => ApiKeyClass::Ingest,
             Class::Ak => ApiKeyClass::Admin,
         };

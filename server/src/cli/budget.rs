@@ -5,6 +5,7 @@ use engine::BudgetOf;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::policy::ApprovalArgs;
 use crate::json::{BudgetAnswer, StandingAnswer};
 
 #[derive(Subcommand)]
@@ -31,6 +32,8 @@ pub struct Raise {
     /// The δ that goes with it; absent for pure ε.
     #[arg(long)]
     delta: Option<f64>,
+    #[command(flatten)]
+    approval: ApprovalArgs,
 }
 
 /// Does what is asked, and shows how it stands.
@@ -39,7 +42,10 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let environment = context.environment(&database)?;
     let budget = environment.budget();
     match command {
-        Command::Raise(Raise { collection, epsilon, delta }) => {
+        Command::Raise(Raise { collection, epsilon, delta, approval }) => {
+            let approval = approval.read()?;
+            let environment = approval.map_or_else(|| environment.clone(), |votes| environment.approved_by(&votes));
+            let budget = environment.budget();
             let of = collection.as_deref().map_or(BudgetOf::Environment, BudgetOf::Collection);
             let told = StandingAnswer::from(budget.set(of, epsilon, delta)?);
             context.terminal.show(&told, &told)?;

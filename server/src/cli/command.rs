@@ -5,8 +5,9 @@ use clap::{Parser, Subcommand};
 use super::context::{Common, Context};
 use super::failure::Failure;
 use super::{
-    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, consent, demo, erase, export, hold,
-    import, indexes, keys, receipt, records, restore, retention, salvage, search, serve, verify, verify_erasure,
+    aggregate, aliases, api_keys, audit, backup, bench, budget, collections, config, consent, demo, erase, export,
+    hold, import, indexes, keys, policy, receipt, records, restore, retention, salvage, search, serve, verify,
+    verify_erasure,
 };
 
 /// The vector database that can forget: encrypted, erasable, embedded.
@@ -23,6 +24,9 @@ pub struct Cli {
 enum Command {
     /// Run the REST server until SIGTERM or Ctrl-C.
     Serve(serve::Args),
+    /// Show which settings are in force, and why.
+    #[command(subcommand)]
+    Config(config::Command),
     /// Show on real words what encryption and erasure do. Under a minute, in a temporary directory.
     Demo(demo::Args),
     /// Store the records of a file: jsonl, parquet, hdf5, npy, fbin, u8bin, fvecs or bvecs.
@@ -54,6 +58,17 @@ enum Command {
     /// Make, list, revoke and rotate API keys: who may use the server.
     #[command(subcommand)]
     ApiKeys(api_keys::Command),
+    /// Say which records end users are shown, for what their tokens claim.
+    #[command(subcommand)]
+    Rules(policy::Rules),
+    /// Say whose tokens of end users are believed.
+    #[command(subcommand)]
+    EndUsers(policy::EndUsers),
+    /// Say who approves critical operations.
+    #[command(subcommand)]
+    Approvers(policy::Approvers),
+    /// Vote for a critical operation, with the key of somebody who approves.
+    Approve(policy::Approve),
     /// Look at the keys, replace them, and look after the ways to the root key.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -96,6 +111,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let context = Context::new(cli.common)?;
     match cli.command {
         Command::Serve(args) => serve::run(context, args),
+        Command::Config(command) => config::run(&context, &command),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Import(args) => import::run(&context, &args),
         Command::Export(args) => export::run(&context, &args),
@@ -108,6 +124,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Receipt(command) => receipt::run(&context, &command),
         Command::Audit(command) => audit::run(&context, command),
         Command::ApiKeys(command) => api_keys::run(&context, command),
+        Command::Rules(command) => policy::rules(&context, command),
+        Command::EndUsers(command) => policy::end_users(&context, command),
+        Command::Approvers(command) => policy::approvers(&context, command),
+        Command::Approve(args) => policy::approve(&context, &args),
         Command::Keys(command) => keys::run(&context, &command),
         Command::Hold(command) => hold::run(&context, command),
         Command::Retention(command) => retention::run(&context, command),

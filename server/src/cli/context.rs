@@ -47,6 +47,8 @@ pub struct Context {
     pub terminal: Terminal,
     /// The data directory, if the command line names it.
     pub data: Option<PathBuf>,
+    /// What the command line says of the settings.
+    pub flags: Flags,
     gives_up_missing: bool,
 }
 
@@ -62,6 +64,7 @@ impl Context {
         };
         Ok(Self {
             config: Config::load(&flags)?,
+            flags,
             terminal: Terminal::new(common.output),
             data: common.data,
             gives_up_missing: common.give_up_missing_anchor_stores,

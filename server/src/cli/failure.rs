@@ -10,7 +10,7 @@ use benches::{DrawError, RunError};
 use engine::ErrorKind;
 
 use crate::config::ConfigError;
-use crate::rest::ServeError;
+use crate::rest::{ServeError, TlsError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum Failure {
     /// The server did not start.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The server cannot prove who it is.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A vector file cannot be read.
     #[error("the data set cannot be read")]
     Data(#[from] datasets::OpenError),

@@ -4,10 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "writes shares and keys to files that the user names")]
 
 use std::fmt::{self, Display};
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 
 use engine::{KeyStatus, Passphrase, RootKey, Share};
 use serde_json::json;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::policy::{ApprovalArgs, write_new};
 use super::seal;
 use super::terminal::table;
 use crate::json::rfc3339;
@@ -46,6 +47,8 @@ pub struct RotateRoot {
     /// The file with the passphrase, where the store has one. Asked for otherwise.
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    approval: ApprovalArgs,
 }
 
 /// Arguments of `keys passphrase`.
@@ -131,7 +134,7 @@ fn rotate_root(context: &Context, args: &RotateRoot) -> Result<(), Failure> {
         (None, Some(path)) => RootKey::passphrase_file(path),
         (None, None) => RootKey::passphrase(ask("Passphrase: ")?),
     };
-    let sealed = database.rotate_root_key(&next)?;
+    let sealed = database.rotate_root_key_approved(&next, args.approval.read()?.as_ref())?;
     let status = database.key_status()?;
     let value = json!({ "environments": sealed, "root_key": status.root_key });
     let text = format!("{sealed} environments are sealed with the root key {} now.", status.root_key);
@@ -258,13 +261,6 @@ fn ask_twice() -> Result<Passphrase, Failure> {
         }
         _ = writeln!(io::stderr(), "They differ.");
     }
-}
-
-/// Writes a secret to a file that is not there yet, for its owner only.
-fn write_new(path: &Path, secret: &str) -> Result<(), Failure> {
-    let failed = |source| Failure::File { file: path.display().to_string(), source };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    writeln!(file, "{secret}").and_then(|()| file.sync_all()).map_err(failed)
 }
 
 /// A status as text.

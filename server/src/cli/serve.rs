@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::{ApiKeyClass, ApiKeyRequest, BuiltInRole, Clock, Database, Source, SystemClock};
 use serde_json::json;
@@ -9,6 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::{certificates, signals};
+use crate::config::{LogFormat, TlsVersion};
 use crate::rest::{self, App, ServeError};
 
 const DAY_MS: u64 = 86_400_000;
@@ -27,9 +31,21 @@ pub struct Args {
     /// good for a day. Without this, keys are asked for from the first one on.
     #[arg(long)]
     auth: bool,
-    /// Listen beyond loopback without TLS: keys and data go over the network in the clear.
+    /// Listen beyond loopback without TLS, or without keys: on networks that nobody else is on.
     #[arg(long)]
     insecure: bool,
+    /// The server's certificate and those between it and the authority, as PEM. Read again when it changes, or at SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Let only clients in that show a certificate of these authorities, as PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
+    /// Oldest version of TLS that is spoken [default: 1.3].
+    #[arg(long, value_name = "VERSION")]
+    tls_min: Option<TlsVersion>,
 }
 
 /// Serves until a signal, finishes the running requests, and closes the database.
@@ -41,30 +57,44 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     server.sealed |= args.sealed;
     server.auth |= args.auth;
     server.insecure |= args.insecure;
-    if !server.insecure {
+    let tls = &mut context.config.tls;
+    tls.cert = args.tls_cert.or(tls.cert.take());
+    tls.key = args.tls_key.or(tls.key.take());
+    tls.client_ca = args.tls_client_ca.or(tls.client_ca.take());
+    tls.min = args.tls_min.unwrap_or(tls.min);
+    // What can be refused is refused before the database is opened, which may take long.
+    let certificates = certificates::of(&context.config.tls)?;
+    let server = &context.config.server;
+    if !server.insecure && certificates.is_none() {
         rest::check_address(server.listen)?;
     }
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    log.with_ansi(io::stderr().is_terminal()).init();
-
+    start_log(context.config.server.log);
     let terminal = context.terminal;
+    let look_every = Duration::from_secs(context.config.tls.look_seconds.max(1));
     let app = app(context)?;
+    let config = &app.config().server;
+    if !config.insecure && !config.listen.ip().is_loopback() {
+        rest::check_keys(config, app.seal().database().map_or(Ok(false), Database::asks_for_keys)?)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
-    let is_sealed = app.seal().database().is_err();
+    let (is_sealed, is_tls) = (app.seal().database().is_err(), certificates.is_some());
     let listening = |address| {
         // Whoever started the server may have closed its output; it serves all the same.
-        _ = terminal.show(&json!({ "listening": address }), format_args!("listening on http://{address}"));
+        let scheme = if is_tls { "https" } else { "http" };
+        _ = terminal.show(&json!({ "listening": address }), format_args!("listening on {scheme}://{address}"));
         if is_sealed {
             _ = terminal
                 .note("The server is sealed: give it shares of the root key with `lethedb keys unseal --server`.");
         }
     };
-    let served = runtime.block_on(rest::serve(app.clone(), listening, stop_signal));
+    match &certificates {
+        Some(certificates) => runtime.spawn(rest::keep_fresh(certificates.clone(), look_every, signals::hang_up)),
+        None => runtime.spawn(signals::ignore_hang_up()),
+    };
+    let served = runtime.block_on(rest::serve(app.clone(), certificates, listening, signals::stop));
     if let Err(ServeError::Unfinished) = served {
         // The write-ahead log makes an abrupt end safe, and nobody wants to wait for the work any more.
         runtime.shutdown_background();
@@ -76,6 +106,17 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         database.clone().close()?;
     }
     Ok(served?)
+}
+
+fn start_log(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lethedb=info,tower_http=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 /// The database, open or sealed.
@@ -119,20 +160,4 @@ fn offer_key(context: &Context, database: &Database) -> Result<(), Failure> {
         "The first API key, good for a day and shown this once; make others with it at /v1/admin/api-keys:\n{}",
         *issued.text
     ))
-}
-
-/// Ready at SIGTERM or Ctrl-C.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    _ = tokio::signal::ctrl_c().await;
 }

@@ -35,7 +35,8 @@ pub struct EraseAnswer {
     /// From here its keys were gone in every anchor store; null while that is pending.
     shredded_at: Option<String>,
     /// Why the keys are not destroyed yet, above all an anchor store or a keyring mirror that is away: no read returns the
-    /// entity, and the server tries again by itself. Null where nothing is pending.
+    /// entity, the server tries again by itself, and the receipt is made once every store has destroyed them. Null where
+    /// nothing is pending.
     pending: Option<String>,
     /// From here its ciphertext was gone from the live files; null while the disk has no room to rewrite them.
     purged_at: Option<String>,
@@ -46,7 +47,8 @@ pub struct EraseAnswer {
     completed_at: Option<String>,
     /// The audit event that tells of the receipt; null while it is not signed.
     audit_event_id: Option<u64>,
-    /// What others can check with the environment's receipt key, in hex; null while the erasure has not purged.
+    /// What others can check with the environment's receipt key, in hex; null while the erasure has not purged. It is at
+    /// `/v1/admin/receipts/{job}` once it is made.
     receipt: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
 //! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
-//! of [`access`], an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`] or
+//! of [`access`] and the [`policy`] behind it, an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`] or
 //! [`private`], of a [`backup`], and of what a
 //! search tells of itself: [`explain`].
 
@@ -13,6 +13,7 @@ mod explain;
 mod hex;
 mod hold;
 mod payload;
+mod policy;
 mod portable;
 mod private;
 mod receipt;
@@ -29,6 +30,7 @@ pub use explain::ExplainAnswer;
 pub use hex::from_hex;
 pub use hold::{HoldAnswer, HoldsAnswer};
 pub use payload::Payload;
+pub use policy::{ApproversAnswer, ApproversBody, EndUsersBody, RulesAnswer, RulesBody};
 pub use portable::PortableRecord;
 pub use private::{BudgetAnswer, PredictedAnswer, PrivateAnswer, StandingAnswer};
 pub use receipt::ReceiptAnswer;

@@ -7,7 +7,7 @@
 use std::fmt::{self, Write};
 use std::marker::PhantomData;
 
-use engine::FILTER_FAULT;
+use engine::{FILTER_FAULT, FILTER_TOO_COMPLEX};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
@@ -19,7 +19,11 @@ use super::payload::REPEATED;
 const MEMBERS: &[&str] = &[
     "after",
     "aggregate",
+    "algorithms",
     "all_or_nothing",
+    "allow_private",
+    "approvers",
+    "audience",
     "clear",
     "clip",
     "clip_l1",
@@ -44,7 +48,10 @@ const MEMBERS: &[&str] = &[
     "ids",
     "if_absent",
     "if_version",
+    "issuer",
     "key",
+    "keys",
+    "keys_url",
     "least_group",
     "like",
     "limit",
@@ -59,6 +66,7 @@ const MEMBERS: &[&str] = &[
     "payload_bytes_max",
     "plan",
     "project",
+    "query",
     "reason",
     "records",
     "records_max",
@@ -71,8 +79,11 @@ const MEMBERS: &[&str] = &[
     "searches",
     "seed",
     "set",
+    "similar",
     "start_from",
+    "stream",
     "strict",
+    "threshold",
     "type",
     "unlike",
     "values",
@@ -109,6 +120,12 @@ pub enum JsonError {
 }
 
 impl JsonError {
+    /// Whether it is a filter that is right but for its size.
+    pub fn is_complex_filter(&self) -> bool {
+        let Self::Shape { what, .. } = self else { return false };
+        what.starts_with(FILTER_FAULT) && FILTER_TOO_COMPLEX.iter().any(|words| what.contains(words))
+    }
+
     /// The same error in a text of many lines, of which the JSON was this one.
     pub fn on_line(mut self, number: usize) -> Self {
         let (Self::Syntax { line, .. } | Self::Shape { line, .. }) = &mut self;

@@ -15,17 +15,21 @@ use engine::{Credentials, Database, ErrorKind, Session, Source};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
+use super::end_user;
 use super::error::{Problem, Refusal};
 use super::state::App;
 
 const API_KEY: &str = "X-API-Key";
 
 /// What is answered without a key: whether the server lives, how it is asked, and taking shares, which are keys themselves.
-pub const OPEN: [&str; 4] = ["/livez", "/readyz", "/openapi.json", "/v1/admin/keys/unseal"];
+pub const OPEN: [&str; 5] = ["/livez", "/readyz", "/openapi.json", "/docs", "/v1/admin/keys/unseal"];
 
 /// The address at the other end of the connection.
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
+
+/// The key that was shown, and the token of an end user beside it.
+type Shown = (Option<Zeroizing<String>>, Option<Zeroizing<String>>);
 
 /// Who a request is from: whoever reaches a server without keys, or somebody who was let in.
 #[derive(Clone)]
@@ -36,7 +40,7 @@ pub async fn only_authorised(State(app): State<App>, mut request: Request, next:
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let shown = key_in(request.headers());
+    let shown = key_in(request.headers()).and_then(|key| Ok((key, end_user::token_in(request.headers())?)));
     let address = request.extensions().get::<Peer>().map(|Peer(address)| *address);
     match caller(&app, shown, address).await {
         Ok(caller) => {
@@ -51,34 +55,37 @@ pub async fn only_authorised(State(app): State<App>, mut request: Request, next:
     }
 }
 
-async fn caller(
-    app: &App,
-    shown: Result<Option<Zeroizing<String>>, Problem>,
-    address: Option<IpAddr>,
-) -> Result<Caller, Problem> {
+async fn caller(app: &App, shown: Result<Shown, Problem>, address: Option<IpAddr>) -> Result<Caller, Problem> {
     let database = app.seal().database()?;
-    match shown? {
+    let (key, token) = shown?;
+    match key {
         Some(text) => {
-            let database = database.clone();
-            // The first use on a day is noted, which waits for the disk.
-            let authorised = spawn_blocking(move || authorise(&database, &text, address)).await;
+            let (database, app) = (database.clone(), app.clone());
+            // The first use on a day is noted, which waits for the disk, and a token's keys may have to be fetched.
+            let authorise = move || {
+                let session = authorise(&database, &text, address)?;
+                let narrowed = token.map(|token| end_user::narrowed(&session, &token, app.token_keys()));
+                Ok(Caller(Some(narrowed.unwrap_or(Ok(session))?)))
+            };
+            let authorised = spawn_blocking(authorise).await;
             authorised.unwrap_or_else(|_| Err(Problem::new(Refusal::Internal, "the key was not looked at to the end")))
         }
         None if app.config().server.auth || database.asks_for_keys()? => {
             Err(Problem::new(Refusal::Unauthenticated, "send the header Authorization: Bearer lethe_…"))
         }
+        None if token.is_some() => Err(end_user::not_good()),
         None => Ok(Caller(None)),
     }
 }
 
-fn authorise(database: &Database, text: &str, address: Option<IpAddr>) -> Result<Caller, Problem> {
+fn authorise(database: &Database, text: &str, address: Option<IpAddr>) -> Result<Session, Problem> {
     let credentials = Credentials::api_key(text);
     let credentials = match address {
         Some(address) => credentials.from_address(address),
         None => credentials,
     };
     match database.authorize(&credentials) {
-        Ok(session) => Ok(Caller(Some(session.by_way_of(Source::Rest)))),
+        Ok(session) => Ok(session.by_way_of(Source::Rest)),
         Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid) => {
             Err(Problem::new(Refusal::Unauthenticated, error.to_string()))
         }

@@ -26,6 +26,8 @@ pub enum Refusal {
     InvalidJson,
     /// The body is JSON of another shape.
     InvalidBody,
+    /// The filter has more in it than one may.
+    ComplexFilter,
     /// A part of the path cannot be read.
     InvalidPath,
     /// The query cannot be read.
@@ -50,10 +52,18 @@ pub enum Refusal {
     MediaType,
     /// `Host` names another machine.
     ForeignHost,
+    /// Plain HTTP where TLS is spoken.
+    WantsTls,
     /// No turn came within the waiting time.
     Overloaded,
+    /// The caller asked for more than they may over time.
+    RateLimited,
+    /// The request took longer than it may.
+    SlowRequest,
     /// No key was shown, or one that is not good.
     Unauthenticated,
+    /// The keys that tokens of end users are signed with cannot be had.
+    KeysUnavailable,
     /// The server has no root key yet.
     Sealed,
     /// The text is no share of a root key.
@@ -69,6 +79,7 @@ impl Refusal {
         match self {
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
             Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid_body", "The body does not have the expected shape"),
+            Self::ComplexFilter => (StatusCode::BAD_REQUEST, "filter_too_complex", "The filter has too much in it"),
             Self::InvalidPath => (StatusCode::BAD_REQUEST, "invalid_path", "The path cannot be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid_query", "The query cannot be read"),
             Self::InvalidId => (StatusCode::BAD_REQUEST, "invalid_id", "The record id is not usable"),
@@ -87,10 +98,18 @@ impl Refusal {
             Self::ForeignHost => {
                 (StatusCode::MISDIRECTED_REQUEST, "foreign_host", "The request is meant for another host")
             }
+            Self::WantsTls => (StatusCode::BAD_REQUEST, "wants_tls", "This port speaks TLS"),
             Self::Unauthenticated => {
                 (StatusCode::UNAUTHORIZED, "unauthenticated", "The request shows no API key that is good")
             }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is busy"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "The caller asks for too much"),
+            Self::SlowRequest => (StatusCode::SERVICE_UNAVAILABLE, "request_timeout", "The request takes too long"),
+            Self::KeysUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "token_keys_unavailable",
+                "The keys of end users' tokens are not there",
+            ),
             Self::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "sealed", "The server waits for shares of its root key"),
             Self::InvalidShare => (StatusCode::BAD_REQUEST, "invalid_share", "The text is no share of a root key"),
             Self::WrongShare => (StatusCode::CONFLICT, "wrong_share", "The share does not lead to the root key"),
@@ -113,7 +132,28 @@ pub struct Problem {
     detail: String,
     /// Stable, for programs.
     code: &'static str,
+    /// After how many seconds it may be asked again; said in a header.
+    #[serde(skip)]
+    retry_seconds: Option<u64>,
+    /// What others are to approve, where that is missing.
+    #[serde(flatten)]
+    approval: Option<Box<NeededBody>>,
 }
+
+/// What others are to approve: see `lethedb approve`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NeededBody {
+    /// The canonical operation, in hexadecimal digits: what is signed.
+    operation: String,
+    /// What it does, of which the operation holds the hash.
+    statement: String,
+    /// How many must vote.
+    votes: usize,
+}
+
+/// The code of the problem that an answer is, for whoever counts them.
+#[derive(Clone, Copy)]
+pub struct ProblemCode(pub &'static str);
 
 /// A problem.
 #[derive(IntoResponses)]
@@ -128,13 +168,26 @@ impl Problem {
         Self::of(status, code, title, detail.into())
     }
 
+    /// The same, to be asked again no sooner than after so many seconds.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_seconds = Some(seconds);
+        self
+    }
+
     /// What is wrong, for whoever does not answer over HTTP.
     pub fn detail(self) -> String {
         self.detail
     }
 
     fn of(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Self {
-        Self { kind: format!("urn:lethedb:problem:{code}"), title, status: status.as_u16(), detail, code }
+        // A full disk is not empty a second later.
+        let retry_seconds = match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Some(1),
+            StatusCode::INSUFFICIENT_STORAGE => Some(30),
+            _ => None,
+        };
+        let kind = format!("urn:lethedb:problem:{code}");
+        Self { kind, title, status: status.as_u16(), detail, code, retry_seconds, approval: None }
     }
 }
 
@@ -144,7 +197,14 @@ impl From<engine::Error> for Problem {
         if status.is_server_error() {
             tracing::error!(kind = error.kind().as_str(), %error, "the engine failed");
         }
-        Self::of(status, code(error.kind()), title, error.to_string())
+        let approval = error.approval_needed().map(|needed| {
+            Box::new(NeededBody {
+                operation: needed.operation.clone(),
+                statement: needed.statement.clone(),
+                votes: needed.votes,
+            })
+        });
+        Self { approval, ..Self::of(status, code(error.kind()), title, error.to_string()) }
     }
 }
 
@@ -163,6 +223,7 @@ fn status_and_title(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::NotFound => (StatusCode::NOT_FOUND, NOT_FOUND),
         ErrorKind::Conflict => (StatusCode::CONFLICT, "What is there is not what the request expects"),
         ErrorKind::Denied => (StatusCode::FORBIDDEN, "The caller may not do this"),
+        ErrorKind::Unapproved => (StatusCode::FORBIDDEN, "Others must approve it first"),
         ErrorKind::Erased => (StatusCode::GONE, "The data was erased"),
         ErrorKind::ConsentRevoked => (StatusCode::CONFLICT, "The data subject withdrew consent"),
         ErrorKind::Held => (StatusCode::CONFLICT, "A legal hold keeps the data"),
@@ -184,6 +245,7 @@ impl From<JsonError> for Problem {
     fn from(error: JsonError) -> Self {
         let refusal = match error {
             JsonError::Syntax { .. } => Refusal::InvalidJson,
+            _ if error.is_complex_filter() => Refusal::ComplexFilter,
             JsonError::Shape { .. } => Refusal::InvalidBody,
         };
         Self::new(refusal, error.to_string())
@@ -205,17 +267,13 @@ impl From<QueryRejection> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (code, retry_seconds) = (ProblemCode(self.code), self.retry_seconds);
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        // A full disk is not empty a second later.
-        let seconds = match status {
-            StatusCode::SERVICE_UNAVAILABLE => Some("1"),
-            StatusCode::INSUFFICIENT_STORAGE => Some("30"),
-            _ => None,
-        };
-        if let Some(seconds) = seconds {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        if let Some(seconds) = retry_seconds {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(code);
         response
     }
 }
@@ -252,6 +310,7 @@ mod tests {
             (ErrorKind::NotFound, 404),
             (ErrorKind::Conflict, 409),
             (ErrorKind::Denied, 403),
+            (ErrorKind::Unapproved, 403),
             (ErrorKind::Erased, 410),
             (ErrorKind::ConsentRevoked, 409),
             (ErrorKind::Held, 409),

@@ -1,13 +1,20 @@
-//! Is the process alive, and does it want requests. Never queued behind the engine, so that load cannot hide them.
+//! Is the process alive, does it want requests, and what came of those it got. Never queued behind the engine, so that load cannot hide them.
 
 use axum::Json;
 use axum::extract::State;
-use engine::Health;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use engine::{Health, Permission};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::error::{Problem, Refusal, Refused};
+use super::metrics::Standing;
 use super::state::App;
+use super::tenant::{Header, Tenant};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How the storage is.
 #[derive(Serialize, ToSchema)]
@@ -41,4 +48,25 @@ pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> 
     // Names of environments are nobody's business who shows no key.
     let damaged = if app.config().server.auth || database.asks_for_keys()? { Vec::new() } else { database.damaged() };
     Ok(Json(Readiness { status: database.health(), damaged }))
+}
+
+/// What the server counted since it started, in the format of OpenMetrics. Names neither tenants nor collections.
+///
+/// Counts are of all environments: where keys are asked for it takes one that may see to the whole server.
+#[utoipa::path(get, path = "/metrics", tag = "health", params(Header), responses(
+    (status = 200, description = "the counts", body = String, content_type = "application/openmetrics-text"),
+    Refused,
+))]
+pub async fn metrics(State(app): State<App>, tenant: Tenant) -> Result<Response, Problem> {
+    let unfinished = || Problem::new(Refusal::Internal, "the counts were not written to the end");
+    let database = app.seal().database()?.clone();
+    // To say no, the audit log is written to.
+    let looked = spawn_blocking(move || {
+        tenant.open(&database)?.require(Permission::SystemConfig)?;
+        Ok::<_, Problem>(database.health())
+    });
+    let is_writable = matches!(looked.await.map_err(|_| unfinished())??, Health::Ready);
+    let now = Standing { waiting: app.waiting(), is_ready: app.is_ready(), is_writable };
+    let text = app.metrics().text(now).map_err(|_| unfinished())?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

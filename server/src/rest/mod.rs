@@ -1,14 +1,17 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`state`] that requests share; who asks ([`auth`]) and what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`collections`], [`rules`],
-//! [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`backups`], [`consent`],
-//! [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); the [`router`]
-//! that lists them with their description in OpenAPI; and the [`connections`] that feed it.
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
+//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`]),
+//! for whom ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`],
+//! [`collections`], [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`],
+//! [`access`], [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
+//! [`lines`]); what is let in ([`admission`]) and what is known of it from outside ([`observe`]); the [`router`] that lists
+//! them with their description in OpenAPI; and the [`connections`] that feed it, through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
 mod admin;
+mod admission;
 mod aliases;
 mod audit;
 mod auth;
@@ -17,6 +20,8 @@ mod body;
 mod collections;
 mod connections;
 mod consent;
+mod docs;
+mod end_user;
 mod error;
 mod filter;
 #[cfg(test)]
@@ -26,8 +31,12 @@ mod hold;
 mod indexes;
 mod keys;
 mod lines;
+mod metrics;
+mod observe;
+mod policy;
 mod portable;
 mod private;
+mod quota;
 mod records;
 mod retention;
 mod router;
@@ -38,7 +47,11 @@ mod searches;
 mod state;
 mod tallies;
 mod tenant;
+mod tls;
+mod turns;
+mod visit;
 
-pub use connections::{ServeError, check_address, serve};
+pub use connections::{ServeError, check_address, check_keys, serve};
 pub use search::{SearchAnswer, SearchBody};
 pub use state::App;
+pub use tls::{Certificates, Pem, TlsError, keep_fresh};

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -13,15 +13,17 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::{Level, Span};
+use tracing::Level;
 use utoipa::OpenApi;
 
+use super::admission::{only_in_measure, only_within_means};
 use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
+use super::observe::{observed, span};
 use super::state::App;
 use super::{
-    access, admin, aliases, audit, backups, collections, consent, health, hold, indexes, keys, portable, private,
-    records, retention, rules, search, searches, tallies,
+    access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, policy, portable,
+    private, records, retention, rules, search, searches, tallies,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +32,7 @@ use super::{
     paths(
         health::livez,
         health::readyz,
+        health::metrics,
         collections::list,
         collections::put,
         collections::get,
@@ -86,20 +89,28 @@ use super::{
         access::list_roles,
         access::put_role,
         access::delete_role,
+        policy::end_users,
+        policy::put_end_users,
+        policy::delete_end_users,
+        policy::rules,
+        policy::put_rules,
+        policy::approvers,
+        policy::put_approvers,
+        policy::delete_approvers,
     )
 )]
 struct Description;
 
 /// What a server without its root key answers; all else is refused.
-const WHILE_SEALED: [&str; 3] = ["/livez", "/openapi.json", "/v1/admin/keys/unseal"];
+const WHILE_SEALED: [&str; 4] = ["/livez", "/openapi.json", "/docs", "/v1/admin/keys/unseal"];
 
-/// All routes, with limits, log and problems around them.
-pub fn router(app: App) -> Router {
-    let body_bytes_max = app.config().server.body_bytes_max;
+fn routes() -> Router<App> {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(|| async { Json(Description::openapi()) }))
+        .route("/docs", get(|| async { docs::page(&Description::openapi()) }))
         .route("/v1/collections", get(collections::list))
         .route("/v1/collections/{collection}", put(collections::put).get(collections::get).delete(collections::delete))
         .route("/v1/collections/{collection}/schema", put(rules::put_schema))
@@ -144,12 +155,30 @@ pub fn router(app: App) -> Router {
         .route("/v1/admin/api-keys/{key}/rotate", post(access::rotate_key))
         .route("/v1/admin/roles", get(access::list_roles))
         .route("/v1/admin/roles/{role}", put(access::put_role).delete(access::delete_role))
-        .layer(RequestBodyLimitLayer::new(body_bytes_max))
+        .route("/v1/admin/rules", get(policy::rules))
+        .route("/v1/collections/{collection}/rules", put(policy::put_rules))
+        .route(
+            "/v1/admin/end-users",
+            get(policy::end_users).put(policy::put_end_users).delete(policy::delete_end_users),
+        )
+        .route(
+            "/v1/admin/approvers",
+            get(policy::approvers).put(policy::put_approvers).delete(policy::delete_approvers),
+        )
+}
+
+/// All routes, with limits, log and problems around them.
+pub fn router(app: App) -> Router {
+    routes()
+        .layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max))
         .layer(from_fn(only_problems))
+        .layer(from_fn_with_state(app.clone(), only_in_measure))
         .layer(from_fn_with_state(app.clone(), only_authorised))
         .layer(from_fn_with_state(app.clone(), only_unsealed))
         .layer(from_fn_with_state(app.clone(), only_our_host))
+        .layer(from_fn_with_state(app.clone(), only_within_means))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
+        .layer(from_fn_with_state(app.clone(), observed))
         .with_state(app)
 }
 
@@ -185,12 +214,6 @@ fn is_ours(host: &str, names: &[String]) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || address.is_ok_and(|address| address.is_loopback())
         || names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
-}
-
-/// One line a request: method, route and duration, and never the path itself.
-fn span(request: &Request) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
-    tracing::info_span!("request", method = %request.method(), route)
 }
 
 #[cfg(test)]

@@ -60,6 +60,13 @@ pub struct SearchBody {
 }
 
 impl SearchBody {
+    /// What it costs beside what its head told: a unit for every 64 records that are looked at or given.
+    pub fn units(&self) -> u32 {
+        let looked = if self.exact { 4096 } else { self.ef.unwrap_or_default() };
+        let given = self.limit.unwrap_or_default().saturating_add(self.offset.unwrap_or_default());
+        u32::try_from(looked.saturating_add(given) / 64).unwrap_or(u32::MAX)
+    }
+
     /// The search that it describes.
     ///
     /// # Errors
@@ -251,6 +258,7 @@ pub async fn search(
     Body(body): Body<SearchBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))

@@ -85,6 +85,7 @@ pub async fn batch(
     Body(body): Body<BatchBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(body.searches.iter().fold(0, |sum, search| sum.saturating_add(search.0.units())))?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let searches: Result<Vec<_>, Problem> = body.searches.iter().map(|search| search.0.on(&collection)).collect();
@@ -105,6 +106,7 @@ pub async fn groups(
     Body(body): Body<GroupsBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(body.search.0.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let mut grouping = body.search.0.on(&collection)?.group_by(&body.group_by);

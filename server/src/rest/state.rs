@@ -1,25 +1,31 @@
 //! What all requests share: the database behind its seal, the limits, and the queue in front of the engine.
 //!
-//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once. The place in the
-//! queue belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
+//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once. The turn belongs to
+//! the work, not to the client: a client that hangs up frees nothing that still runs.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
-use engine::{Database, RootKey};
+use engine::{Clock, Database, RootKey, SystemClock};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::{Problem, Refusal};
 use super::lines;
+use super::metrics::Metrics;
+use super::quota::Quota;
 use super::seal::Seal;
+use super::turns::{Turn, Turns};
+use super::visit::Visit;
 use crate::config::Config;
+use crate::tokens::Keys;
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -30,30 +36,56 @@ pub struct App {
 struct Shared {
     seal: Arc<Seal>,
     config: Config,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    quotas: Quotas,
+    metrics: Metrics,
     draining: AtomicBool,
+    token_keys: Keys,
+}
+
+/// Buckets for each kind of caller.
+struct Quotas {
+    key: Quota,
+    environment: Quota,
+    address: Quota,
 }
 
 impl App {
     /// State for serving `database` within the limits of `config`.
     pub fn new(database: Database, config: Config) -> Self {
-        Self::behind(Seal::broken(database), config)
+        Self::behind(Seal::broken(database), config, Keys::default())
+    }
+
+    /// The same, with the keys of tokens from elsewhere than the network.
+    #[cfg(test)]
+    pub fn with_keys(database: Database, config: Config, token_keys: Keys) -> Self {
+        Self::behind(Seal::broken(database), config, token_keys)
     }
 
     /// State for a server that has no root key yet; `open` opens the database once shares gave one.
     pub fn sealed(open: impl Fn(RootKey) -> engine::Result<Database> + Send + Sync + 'static, config: Config) -> Self {
         let environment = config.store.environment.clone();
-        Self::behind(Seal::new(open, environment), config)
+        Self::behind(Seal::new(open, environment), config, Keys::default())
     }
 
-    fn behind(seal: Seal, config: Config) -> Self {
-        let turns = Arc::new(Semaphore::new(config.server.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { shared: Arc::new(Shared { seal: Arc::new(seal), config, turns, draining: AtomicBool::new(false) }) }
+    fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
+        let turns = Turns::new(config.server.requests_max, config.limits.waiting_max);
+        let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
+        let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
+        let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
+        let quotas = Quotas { key, environment, address: quota(limits.address_units) };
+        let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining, token_keys }) }
     }
 
     /// What stands before the database.
     pub fn seal(&self) -> &Arc<Seal> {
         &self.shared.seal
+    }
+
+    /// The keys that tokens of end users are signed with.
+    pub fn token_keys(&self) -> &Keys {
+        &self.shared.token_keys
     }
 
     /// The settings.
@@ -69,6 +101,42 @@ impl App {
     /// Whether new requests are welcome.
     pub fn is_ready(&self) -> bool {
         !self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// How many requests wait for a turn.
+    pub fn waiting(&self) -> usize {
+        self.shared.turns.waiting()
+    }
+
+    /// Has the running request pay `units`, out of the buckets of its key and of its environment.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn charge(&self, units: u32) -> Result<(), Problem> {
+        let Some(visit) = Visit::current() else { return Ok(()) };
+        let quotas = &self.shared.quotas;
+        if let Some(key) = visit.key {
+            quotas.key.charge(&key, units).map_err(|wait| beyond("this API key", wait))?;
+        }
+        quotas.environment.charge(&*visit.lane, units).map_err(|wait| beyond("this environment", wait))
+    }
+
+    /// Has an address pay `units`. Of IPv6, 64 bits count, which are one subscriber's.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn charge_address(&self, address: IpAddr, units: u32) -> Result<(), Problem> {
+        let subscriber = match address.to_canonical() {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        };
+        let charged = self.shared.quotas.address.charge(&(address.is_ipv4(), subscriber), units);
+        charged.map_err(|wait| beyond("this address", wait))
     }
 
     /// Runs `work` when its turn comes.
@@ -125,13 +193,24 @@ impl App {
         has_begun.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    async fn turn(&self) -> Result<Turn, Problem> {
+        let overloaded = |detail| Problem::new(Refusal::Overloaded, detail);
         let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
-        match timeout(wait, Arc::clone(&self.shared.turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(Problem::new(Refusal::Overloaded, "no turn came within the waiting time; try again later")),
+        let lane = Visit::current().map_or_else(|| "".into(), |visit| visit.lane);
+        let place = self.shared.turns.enter(lane);
+        let place = place.map_err(|_| overloaded("too many requests of this environment wait; try again later"))?;
+        match timeout(wait, place.turn()).await {
+            Ok(Some(turn)) => Ok(turn),
+            Ok(None) => Err(overloaded("others, who asked for less, were let in instead; try again later")),
+            Err(_) => Err(overloaded("no turn came within the waiting time; try again later")),
         }
     }
+}
+
+fn beyond(whose: &str, wait: Duration) -> Problem {
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+    let detail = format!("{whose} spent its units; ask again in {seconds} s");
+    Problem::new(Refusal::RateLimited, detail).retry_after(seconds)
 }
 
 fn unfinished() -> Problem {

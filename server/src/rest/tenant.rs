@@ -4,15 +4,18 @@
 //! the header answers as one that is not there. Without the decision of `auth` nothing is opened.
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use engine::{Access, Database, Environment, Source};
+use engine::{Access, Approval, Database, Environment, Source};
 use utoipa::IntoParams;
 
 use super::auth::Caller;
 use super::error::{Problem, Refusal};
 use super::state::App;
 
-const HEADER: &str = "Lethe-Environment";
+/// Names the environment, where no key does.
+pub const HEADER: &str = "Lethe-Environment";
+const APPROVAL: &str = "Lethe-Approval";
 
 /// The header, for the API description.
 #[derive(IntoParams)]
@@ -22,12 +25,19 @@ pub struct Header {
     /// The environment to work in; without it, that of the API key, or else the server's default.
     #[param(rename = "Lethe-Environment")]
     environment: Option<String>,
+    /// The token of the end user for whom the request is made.
+    #[param(rename = "X-User-Token")]
+    user_token: Option<String>,
+    /// For a critical operation: the operation that was refused for want of approval, and votes for it, with spaces between.
+    #[param(rename = "Lethe-Approval")]
+    approval: Option<String>,
 }
 
 /// The environment of a request: that of its key, or what the header `Lethe-Environment` names, or the server's default.
 pub struct Tenant {
     name: String,
     caller: Caller,
+    approval: Option<Approval>,
 }
 
 impl Tenant {
@@ -38,10 +48,11 @@ impl Tenant {
 
     /// The environment, which must exist.
     pub fn open(&self, database: &Database) -> Result<Environment, Problem> {
-        Ok(match &self.caller {
+        let environment = match &self.caller {
             Caller(Some(session)) => session.environment(&self.name)?,
             Caller(None) => database.open_environment(&self.name)?.by_way_of(Source::Rest),
-        })
+        };
+        Ok(self.approval.as_ref().map(|votes| environment.approved_by(votes)).unwrap_or(environment))
     }
 
     /// The environment, made if it does not exist and nobody had to show a key.
@@ -54,10 +65,11 @@ impl Tenant {
 
     /// API keys and roles, as far as the caller reaches.
     pub fn access(&self, database: &Database) -> Access {
-        match &self.caller {
+        let access = match &self.caller {
             Caller(Some(session)) => session.access(),
             Caller(None) => database.access().by_way_of(Source::Rest),
-        }
+        };
+        self.approval.as_ref().map(|votes| access.approved_by(votes)).unwrap_or(access)
     }
 }
 
@@ -68,6 +80,7 @@ impl FromRequestParts<App> for Tenant {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Problem::new(Refusal::Unauthenticated, "nobody looked for a key"))?;
         let mut values = parts.headers.get_all(HEADER).iter();
+        let approval = approval(&parts.headers)?;
         let name = match (values.next(), values.next()) {
             (None, _) => Some(match &caller {
                 Caller(Some(session)) => session.environment_name(),
@@ -77,8 +90,22 @@ impl FromRequestParts<App> for Tenant {
             (Some(_), Some(_)) => None,
         };
         match name {
-            Some(name) => Ok(Self { name: name.to_owned(), caller: caller.clone() }),
+            Some(name) => Ok(Self { name: name.to_owned(), caller: caller.clone(), approval }),
             None => Err(Problem::new(Refusal::InvalidHeader, format!("{HEADER} must appear once and be plain ASCII"))),
         }
+    }
+}
+
+/// The votes that the headers show, if they show any.
+fn approval(headers: &HeaderMap) -> Result<Option<Approval>, Problem> {
+    let mut values = headers.get_all(APPROVAL).iter();
+    let wrong = |detail: String| Problem::new(Refusal::InvalidHeader, format!("{APPROVAL}: {detail}"));
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let approval = value.to_str().unwrap_or_default().parse::<Approval>();
+            approval.map(Some).map_err(|error| wrong(error.to_string()))
+        }
+        (Some(_), Some(_)) => Err(wrong("show it once".to_owned())),
     }
 }

@@ -12,11 +12,19 @@ use super::*;
 const OURS: &str = "canaryours";
 const THEIRS: &str = "canarytheirs";
 
+const END_USERS: &str = r#"{"issuer": "https://id", "audience": "docs", "keys": {"keys": [
+    {"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}"#;
+const APPROVERS: &str = r#"{"threshold": 2, "approvers": [
+    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"]}"#;
+
 /// What a route needs, a body with which it works, and what it answers then. Nothing is needed where a key is not.
 const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("get /livez", &[], "", 200),
     ("get /readyz", &[], "", 200),
+    ("get /metrics", &["system.config"], "", 200),
     ("get /openapi.json", &[], "", 200),
+    ("get /docs", &[], "", 200),
     ("post /v1/admin/keys/unseal", &[], "{}", 200),
     ("get /v1/collections", &["collection.list"], "", 200),
     ("put /v1/collections/{collection}", &["collection.create"], r#"{"dimension": 2, "metric": "cosine"}"#, 200),
@@ -95,6 +103,15 @@ const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("get /v1/admin/roles", &["role.read"], "", 200),
     ("put /v1/admin/roles/{role}", &["role.write"], r#"{"permissions": ["record.read"]}"#, 200),
     ("delete /v1/admin/roles/{role}", &["role.write"], "", 204),
+    ("get /v1/admin/rules", &["rule.read"], "", 200),
+    ("put /v1/collections/{collection}/rules", &["rule.write"], r#"{"search": "payload.who == claims.sub"}"#, 200),
+    ("get /v1/admin/end-users", &["token.read"], "", 200),
+    ("put /v1/admin/end-users", &["token.write"], END_USERS, 200),
+    ("delete /v1/admin/end-users", &["token.write"], "", 204),
+    ("get /v1/admin/approvers", &["approval.read"], "", 200),
+    ("delete /v1/admin/approvers", &["approval.write"], "", 204),
+    // The last: from here on, others have to approve.
+    ("put /v1/admin/approvers", &["approval.write"], APPROVERS, 200),
 ];
 
 /// Two tenants, and keys of every kind for the first.
@@ -133,7 +150,12 @@ impl World {
         docs.create_payload_index("who", engine::FieldType::Keyword).unwrap();
         env.set_alias(&format!("{canary}-alias"), "docs").unwrap();
         env.set_alias("spare", "docs").unwrap();
-        self.server.database.access().define_role(tenant, "spare", Permission::RecordRead.into()).unwrap();
+        let access = self.server.database.access();
+        access.define_role(tenant, "spare", Permission::RecordRead.into()).unwrap();
+        if access.trust(tenant).unwrap().is_none() {
+            let body: crate::json::EndUsersBody = serde_json::from_str(END_USERS).unwrap();
+            access.set_trust(tenant, Some(&body.trust().unwrap())).unwrap();
+        }
     }
 
     fn key(&self, tenant: &str, class: ApiKeyClass, roles: &[&str], with: impl FnOnce(&mut ApiKeyRequest)) -> Key {
@@ -419,7 +441,7 @@ async fn nobody_makes_a_key_for_more_than_they_have() {
     assert_eq!(ask(make, r#"{"class": "ak", "roles": ["Admin"]}"#).await, 201);
     assert_eq!(ask(make, r#"{"class": "ak", "roles": ["Owner"]}"#).await, 403);
     assert_eq!(ask(make, r#"{"class": "sk", "roles": ["Owner"]}"#).await, 201, "a key of this class may do less");
-    assert_eq!(ask(make, r#"{"class": "pk", "roles": ["ReadOnly"]}"#).await, 501, "without rules there are none");
+    assert_eq!(ask(make, r#"{"class": "pk", "roles": ["ReadOnly"]}"#).await, 409, "without rules there are none");
     assert_eq!(ask(make, r#"{"class": "ak", "roles": ["Nobody"]}"#).await, 404);
     assert_eq!(ask("put /v1/admin/roles/strong", r#"{"permissions": ["dp.grant"]}"#).await, 403);
     assert_eq!(ask("put /v1/admin/roles/owner", r#"{"permissions": []}"#).await, 409);

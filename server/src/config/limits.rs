@@ -1,0 +1,38 @@
+//! How much one caller may ask for, and how many may wait.
+//!
+//! Invariant: what a setting of 0 means stands at each; a limit that nobody set never refuses anybody.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of what may be asked of the server at once and over time.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests that may wait for a turn, of all environments together; 0 lets none wait.
+    pub waiting_max: usize,
+    /// How long a request may take before its client is told to ask again, in seconds; what it began goes on. Not for
+    /// `/v1/admin`, where erasures and backups take their time. 0 for ever.
+    pub request_seconds: u64,
+    /// Units that one API key may spend a second, for ever; 0 for no limit.
+    pub key_units: u32,
+    /// Units that all callers of one environment may spend a second; 0 for no limit.
+    pub environment_units: u32,
+    /// Units that one address may spend a second, before it is asked for a key; 0 for no limit. Behind a proxy all
+    /// clients have one address.
+    pub address_units: u32,
+    /// Seconds whose units may be spent at once by who spent none before.
+    pub burst_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            waiting_max: 256,
+            request_seconds: 60,
+            key_units: 0,
+            environment_units: 0,
+            address_units: 0,
+            burst_seconds: 10,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! On whose behalf a request comes: the token of an end user beside the key.
+//!
+//! Invariant: a token that is shown is never passed over. It is believed and narrows what the key permits, or the request is
+//! refused; which of its many ways of being wrong it is, is for the log.
+
+use axum::http::HeaderMap;
+use engine::Session;
+use zeroize::Zeroizing;
+
+use super::error::{Problem, Refusal};
+use crate::tokens::{Keys, PAUSE_MS, Refused, verify};
+
+const USER_TOKEN: &str = "X-User-Token";
+
+/// The token that the headers show, if they show one.
+pub fn token_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
+    let mut shown = headers.get_all(USER_TOKEN).iter();
+    match (shown.next(), shown.next()) {
+        (None, _) => Ok(None),
+        (Some(token), None) => match token.to_str() {
+            Ok(token) => Ok(Some(Zeroizing::new(token.trim().to_owned()))),
+            Err(_) => Err(not_good()),
+        },
+        (Some(_), Some(_)) => Err(not_good()),
+    }
+}
+
+/// The session, for the end user that the token names. May wait for the issuer's keys.
+pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<Session, Problem> {
+    let trust = session.trust()?.ok_or_else(not_good)?;
+    let claims = verify(token, &trust, keys).map_err(|refused| {
+        tracing::warn!(?refused, "the token of an end user was refused");
+        match refused {
+            Refused::Unavailable => {
+                let detail = "the issuer of tokens does not give its keys; try again later";
+                Problem::new(Refusal::KeysUnavailable, detail).retry_after(PAUSE_MS / 1000)
+            }
+            _ => not_good(),
+        }
+    })?;
+    Ok(session.for_end_user(claims)?)
+}
+
+/// What is answered to every token that is not good, and where none is taken.
+pub fn not_good() -> Problem {
+    let detail =
+        "X-User-Token must show one token that is good, of the issuer that this environment trusts, beside a key";
+    Problem::new(Refusal::Unauthenticated, detail)
+}

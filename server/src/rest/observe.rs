@@ -1,0 +1,69 @@
+//! What is known of every request from outside: its id, how long it took, and what it came to.
+//!
+//! Invariant: a request has one id, that of its client if that is short and plain, or else one of ours; it is in the
+//! answer and in the log. Nothing else that a client sent is, and nothing at all of a client becomes a label.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use engine::{Clock, SystemClock};
+use tracing::Span;
+
+use super::error::ProblemCode;
+use super::metrics::Known;
+use super::state::App;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Longer ids are replaced: they would only fill the log.
+const ID_BYTES_MAX: usize = 64;
+
+/// The id of a request.
+#[derive(Clone)]
+struct RequestId(HeaderValue);
+
+/// Gives every request an id and has it counted.
+pub async fn observed(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = id_in(request.headers()).unwrap_or_else(made);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, route) = (Known::of(request.method()), route(&request).to_owned());
+    let (running, begun) = (app.metrics().begin(), SystemClock.now_us());
+    let mut response = next.run(request).await;
+    drop(running);
+    let took = SystemClock.now_us().saturating_sub(begun);
+    let problem = response.extensions().get::<ProblemCode>().map(|ProblemCode(code)| *code);
+    app.metrics().answered(method, &route, response.status(), problem, took);
+    response.headers_mut().insert(HEADER, id);
+    response
+}
+
+/// One line a request: method, route, id and duration, and never the path itself.
+pub fn span(request: &Request) -> Span {
+    let id = request.extensions().get::<RequestId>().and_then(|RequestId(id)| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", method = Known::of(request.method()).as_str(), route = route(request), id)
+}
+
+fn route(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str)
+}
+
+/// The id that a client gave, if it gave one that can stand in a log.
+fn id_in(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut ids = headers.get_all(HEADER).iter();
+    let (Some(id), None) = (ids.next(), ids.next()) else { return None };
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let is_good = (1..=ID_BYTES_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+    is_good.then(|| id.clone())
+}
+
+/// An id of ours: which start of the server, and the how manieth request.
+fn made() -> HeaderValue {
+    static START: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = format!("{:016x}-{:x}", *START, COUNT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}

@@ -1,0 +1,146 @@
+//! Approval of critical operations: what is refused, what is done, and that nothing is done twice.
+
+use engine::{Approval, ErrorKind, Operation, VoterKey, new_voter_key, quorum_of};
+
+use super::*;
+
+struct Council {
+    server: Server,
+    voters: Vec<VoterKey>,
+}
+
+impl Council {
+    /// A server whose budgets two of three approve.
+    async fn new() -> Self {
+        let server = Server::with_docs(Config::default()).await;
+        let voters: Vec<VoterKey> = (0..3).map(|_| new_voter_key().unwrap()).collect();
+        let council = Self { server, voters };
+        let (status, answer) = council.send(Method::PUT, "/v1/admin/approvers", council.quorum(2), "").await;
+        assert_eq!(status, 200, "nobody has to approve the first: {answer}");
+        council
+    }
+
+    fn quorum(&self, threshold: usize) -> Value {
+        let keys: Vec<String> = self.voters.iter().map(|key| key.public().to_string()).collect();
+        json!({"threshold": threshold, "approvers": keys})
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value, approval: &str) -> (u16, Value) {
+        let mut request = request(method, path).header("Content-Type", "application/json");
+        if !approval.is_empty() {
+            request = request.header("Lethe-Approval", approval);
+        }
+        let (status, answer, _) = self.server.send(request.body(Body::from(body.to_string())).unwrap()).await;
+        (status.as_u16(), answer)
+    }
+
+    async fn raise(&self, epsilon: f64, approval: &str) -> (u16, Value) {
+        self.send(Method::PUT, "/v1/admin/budget", json!({"collection": "docs", "epsilon": epsilon}), approval).await
+    }
+
+    /// The refusal's operation, with the votes of these.
+    fn votes(&self, refusal: &Value, who: &[usize]) -> String {
+        let operation: Operation = refusal["operation"].as_str().unwrap().parse().unwrap();
+        let statement = refusal["statement"].as_str().unwrap();
+        let votes = who.iter().map(|who| self.voters[*who].vote(&operation, statement).unwrap()).collect();
+        Approval { operation, votes }.to_string()
+    }
+}
+
+#[tokio::test]
+async fn a_budget_is_raised_by_enough_votes_once() {
+    let council = Council::new().await;
+    let refusal = council.raise(20.0, "").await;
+    is_problem(&(StatusCode::FORBIDDEN, refusal.1.clone()), 403, "unapproved");
+    let refusal = refusal.1;
+    assert_eq!(refusal["votes"], 2);
+    assert!(refusal["statement"].as_str().unwrap().ends_with("to epsilon 20 and delta 0e0"), "{refusal}");
+    let few = council.raise(20.0, &council.votes(&refusal, &[1])).await;
+    assert!(few.0 == 403 && few.1["detail"].as_str().unwrap().contains("1 of the 2"), "{few:?}");
+    let thrice = council.raise(20.0, &council.votes(&refusal, &[1, 1, 1])).await;
+    assert_eq!(thrice.0, 403, "one who votes thrice");
+    let all = council.votes(&refusal, &[0, 2]);
+    assert_eq!(council.raise(21.0, &all).await.0, 403, "votes for less");
+    let other = json!({"epsilon": 20.0});
+    assert_eq!(council.send(Method::PUT, "/v1/admin/budget", other, "").await.0, 200, "the first of the environment");
+    let other = json!({"epsilon": 21.0});
+    assert_eq!(council.send(Method::PUT, "/v1/admin/budget", other, &all).await.0, 403, "votes for another budget");
+    assert_eq!(council.send(Method::DELETE, "/v1/admin/approvers", json!({}), &all).await.0, 403, "for another act");
+    let stranger = new_voter_key().unwrap();
+    let operation: Operation = refusal["operation"].as_str().unwrap().parse().unwrap();
+    let strange = stranger.vote(&operation, refusal["statement"].as_str().unwrap()).unwrap();
+    let with_stranger = format!("{} {strange}", council.votes(&refusal, &[0]));
+    assert_eq!(council.raise(20.0, &with_stranger).await.0, 403, "a key that nobody named");
+    let (status, raised) = council.raise(20.0, &all).await;
+    assert_eq!((status, &raised["epsilon"]), (200, &json!(20.0)), "{raised}");
+    // Lowering needs nobody, and then the same votes, still in time, are shown again.
+    assert_eq!(council.raise(5.0, "").await.0, 200);
+    let again = council.raise(20.0, &all).await;
+    assert!(again.0 == 403 && again.1["detail"].as_str().unwrap().contains("used already"), "{again:?}");
+    let standing = council.server.ask(Method::GET, "/v1/admin/budget", Value::Null).await.1;
+    assert!(standing.to_string().contains("\"epsilon\":5.0"), "{standing}");
+    let env = council.server.database.environment("default").unwrap();
+    let told = council.server.database.access().approvers("default").unwrap().unwrap();
+    assert_eq!(told.threshold(), 2);
+    assert_eq!(env.audit().action("budget.set").limit(100).run().unwrap().events.len(), 3, "told as often as done");
+}
+
+#[tokio::test]
+async fn who_approves_says_who_approves() {
+    let council = Council::new().await;
+    let path = "/v1/admin/approvers";
+    let (status, refusal) = council.send(Method::PUT, path, council.quorum(3), "").await;
+    assert_eq!(status, 403);
+    let votes = council.votes(&refusal, &[0, 1]);
+    let (status, remove) = council.send(Method::DELETE, path, json!({}), "").await;
+    assert_eq!((status, remove["code"].as_str()), (403, Some("unapproved")));
+    assert_eq!(council.send(Method::DELETE, path, json!({}), &votes).await.0, 403, "votes for something else");
+    assert_eq!(council.send(Method::PUT, path, council.quorum(3), &votes).await.0, 200);
+    let (_, remove) = council.send(Method::DELETE, path, json!({}), "").await;
+    assert_eq!(council.send(Method::DELETE, path, json!({}), &council.votes(&remove, &[0, 1])).await.0, 403);
+    let votes = council.votes(&remove, &[0, 1, 2]);
+    assert_eq!(council.send(Method::DELETE, path, json!({}), &votes).await.0, 204);
+    assert_eq!(council.raise(50.0, "").await.0, 200, "nobody approves any more");
+    let tokens: Value = json!({"issuer": "https://id", "audience": "a", "keys_url": "https://id/keys"});
+    assert_eq!(council.send(Method::PUT, "/v1/admin/end-users", tokens.clone(), "").await.0, 200);
+    assert_eq!(council.send(Method::PUT, path, council.quorum(2), "").await.0, 200);
+    let (status, refusal) = council.send(Method::PUT, "/v1/admin/end-users", tokens.clone(), "").await;
+    assert_eq!((status, refusal["code"].as_str()), (403, Some("unapproved")));
+    let votes = council.votes(&refusal, &[1, 2]);
+    assert_eq!(council.send(Method::PUT, "/v1/admin/end-users", tokens, &votes).await.0, 200);
+    for wrong in ["x", "00", &votes[1..]] {
+        let refused = council.send(Method::DELETE, "/v1/admin/end-users", json!({}), wrong).await;
+        assert_eq!((refused.0, refused.1["code"].as_str()), (400, Some("invalid_header")));
+    }
+    assert_eq!(
+        council.send(Method::DELETE, "/v1/admin/end-users", json!({}), "").await.0,
+        204,
+        "believing nobody is free"
+    );
+}
+
+#[tokio::test]
+async fn the_root_key_is_replaced_with_the_votes_of_every_environment() {
+    let council = Council::new().await;
+    let database = &council.server.database;
+    database.environment("other").unwrap();
+    let others: Vec<VoterKey> = (0..2).map(|_| new_voter_key().unwrap()).collect();
+    let keys: Vec<String> = others.iter().map(|key| key.public().to_string()).collect();
+    database.access().set_approvers("other", Some(&quorum_of(2, &keys).unwrap())).unwrap();
+    let next = || RootKey::bytes([8; 32]);
+    let before = database.key_status().unwrap().root_key;
+    let refused = database.rotate_root_key(&next()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unapproved);
+    let needed = refused.approval_needed().unwrap();
+    let operation: Operation = needed.operation.parse().unwrap();
+    let vote = |key: &VoterKey| key.vote(&operation, &needed.statement).unwrap();
+    let mut approval = Approval { operation: operation.clone(), votes: council.voters[..2].iter().map(vote).collect() };
+    let refused = database.rotate_root_key_approved(&next(), Some(&approval)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unapproved, "one environment of two");
+    assert_eq!(database.key_status().unwrap().root_key, before);
+    approval.votes.extend(others.iter().map(vote));
+    assert!(database.rotate_root_key_approved(&next(), Some(&approval)).is_ok());
+    assert_ne!(database.key_status().unwrap().root_key, before);
+    let again = database.rotate_root_key_approved(&RootKey::bytes([9; 32]), Some(&approval)).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Unapproved, "votes are for one key, and once");
+}

@@ -1,0 +1,223 @@
+//! What an operator sees and sets: ids, counts, the page of the API, and limits that refuse.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use engine::{ApiKeyClass, ApiKeyRequest};
+use hyper::body::Frame;
+
+use super::*;
+use crate::rest::auth::Peer;
+
+const SEARCH: &str = "/v1/collections/docs/search";
+
+async fn text(server: &Server, path: &str) -> (StatusCode, String, Response<()>) {
+    let sent = request(Method::GET, path).body(Body::empty()).unwrap();
+    let (parts, body) = server.routes.clone().oneshot(sent).await.unwrap().into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    (parts.status, String::from_utf8(bytes.into()).unwrap(), Response::from_parts(parts, ()))
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_that_can_stand_in_a_log() {
+    let server = Server::new(Config::default());
+    let ask = async |ids: &[&str]| {
+        let mut request = request(Method::GET, "/v1/nowhere");
+        for id in ids {
+            request = request.header("X-Request-Id", *id);
+        }
+        let (_, _, response) = server.send(request.body(Body::empty()).unwrap()).await;
+        response.headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    for good in ["a", "0-9_x.Y", &"x".repeat(64)] {
+        assert_eq!(ask(&[good]).await, good);
+    }
+    let long = "x".repeat(65);
+    let mut made = BTreeSet::new();
+    for bad in [&[][..], &[""], &["a b"], &["a=b"], &["\u{e9}"], &[&long], &["a", "b"]] {
+        let id = ask(bad).await;
+        assert!(!bad.contains(&id.as_str()) && id.len() < 40, "{id}");
+        assert!(made.insert(id), "each has its own");
+    }
+}
+
+#[tokio::test]
+async fn counts_name_routes_and_never_what_was_asked_for() {
+    let server = Server::with_docs(Config::default()).await;
+    for path in ["/v1/collections/docs/records/1", "/v1/collections/s3cr3t/records/1", "/s3cr3t", "/v1/aliases/s3cr3t"]
+    {
+        server.ask(Method::GET, path, Value::Null).await;
+    }
+    server.ask(Method::from_bytes(b"S3CR3T").unwrap(), "/v1/collections", Value::Null).await;
+    server.ask(Method::DELETE, "/v1/admin/entity/s3cr3t", Value::Null).await;
+    server.search(r#"{"vector": [1, 0], "s3cr3t": 1}"#).await;
+    let (status, counts, response) = text(&server, "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    for line in [
+        "lethedb_requests_total{method=\"GET\",route=\"/v1/collections/{collection}/records/{id}\",code=\"200\"} 1",
+        "lethedb_requests_total{method=\"GET\",route=\"/v1/collections/{collection}/records/{id}\",code=\"404\"} 1",
+        "lethedb_requests_total{method=\"GET\",route=\"unknown\",code=\"404\"} 1",
+        "lethedb_requests_total{method=\"other\",route=\"/v1/collections\",code=\"405\"} 1",
+        "lethedb_problems_total{code=\"invalid_body\"} 1",
+        "lethedb_requests_running 1",
+        "lethedb_requests_waiting 0",
+        "lethedb_ready 1",
+        "lethedb_writable 1",
+    ] {
+        assert!(counts.contains(line), "{line} is not in\n{counts}");
+    }
+    assert!(counts.contains("lethedb_request_duration_seconds_bucket") && counts.ends_with("# EOF\n"));
+    for name in ["s3cr3t", "S3CR3T", "docs", "default", "ada"] {
+        assert!(!counts.contains(name), "{name} is in\n{counts}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_the_api_shows_every_route_and_needs_nothing() {
+    let server = Server::new(Config::default());
+    let (status, page, response) = text(&server, "/docs").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(response.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    for word in ["<script", "src=", "http:", "https:", "//", "@import", "url("] {
+        assert!(!page.contains(word), "the page asks for something: {word}");
+    }
+    for route in routes() {
+        let (method, path) = route.split_once(' ').unwrap();
+        let is_plain =
+            ["/openapi.json", "/docs"].contains(&path) || path.ends_with("erase") || path.ends_with("export");
+        let shown = format!("<b class=\"m\">{method}</b> <code>{path}</code>");
+        assert!(is_plain || page.contains(&shown), "{route} is not on the page");
+    }
+    assert!(page.contains("<details id=\"SearchBody\">") && page.contains("<a href=\"#SearchBody\">SearchBody</a>"));
+}
+
+/// A server on which a search costs a whole bucket, asked by keys of two environments.
+async fn metered(limits: impl FnOnce(&mut crate::config::Limits)) -> (Server, Vec<String>) {
+    let mut config = Config::default();
+    limits(&mut config.limits);
+    let server = Server::with_docs(config).await;
+    let mut keys = Vec::new();
+    for environment in ["default", "default", "other"] {
+        let env = server.database.environment(environment).unwrap();
+        env.collection("docs").dimension(2).open_or_create().unwrap();
+        let roles = vec!["Developer".to_owned()];
+        let request = ApiKeyRequest { roles, ..ApiKeyRequest::new(ApiKeyClass::Secret, environment) };
+        keys.push(server.database.access().create(&request).unwrap().text.to_string());
+    }
+    (server, keys)
+}
+
+async fn search_as(server: &Server, key: &str, body: &str) -> (StatusCode, Value, Response<()>) {
+    let request = request(Method::POST, SEARCH).header("Content-Type", "application/json");
+    let request = request.header("Authorization", format!("Bearer {key}"));
+    server.send(request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
+/// Far more than a bucket holds.
+const TRIES: u32 = 500;
+/// Costs more than a whole bucket, and so all of it.
+const DEAR: &str = r#"{"vector": [1, 0], "ef": 10000, "limit": 10000}"#;
+const CHEAP: &str = r#"{"vector": [1, 0]}"#;
+
+#[tokio::test]
+async fn a_key_that_spent_its_units_is_told_when_to_come_back_and_costs_no_other() {
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 30)).await;
+    // The first costs one for its head, and what is left of the bucket for its body is not enough for all of it.
+    for _ in 0..30 {
+        if search_as(&server, &keys[0], CHEAP).await.0 != StatusCode::OK {
+            break;
+        }
+    }
+    let (status, problem, response) = search_as(&server, &keys[0], DEAR).await;
+    is_problem(&(status, problem.clone()), 429, "rate_limited");
+    let seconds: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=30).contains(&seconds), "{seconds}");
+    assert!(!problem.to_string().contains(&keys[0][..12]), "{problem}");
+    for (name, shown) in [("Authorization", format!("bEARER \t {} ", keys[0])), ("X-API-Key", format!(" {}", keys[0]))]
+    {
+        let request = request(Method::POST, SEARCH).header("Content-Type", "application/json").header(name, shown);
+        let (status, problem, _) = server.send(request.body(Body::from(DEAR)).unwrap()).await;
+        is_problem(&(status, problem), 429, "rate_limited");
+    }
+    for other in &keys[1..] {
+        assert_eq!(search_as(&server, other, CHEAP).await.0, StatusCode::OK);
+    }
+    assert!(text(&server, "/livez").await.0.is_success(), "nor does it cost who looks whether the server lives");
+}
+
+#[tokio::test]
+async fn an_environment_that_spent_its_units_costs_no_other() {
+    let (server, keys) = metered(|limits| (limits.environment_units, limits.burst_seconds) = (1, 60)).await;
+    for _ in 0..TRIES {
+        if search_as(&server, &keys[0], CHEAP).await.0 != StatusCode::OK {
+            break;
+        }
+    }
+    is_problem(
+        &{
+            let (s, p, _) = search_as(&server, &keys[1], CHEAP).await;
+            (s, p)
+        },
+        429,
+        "rate_limited",
+    );
+    assert_eq!(search_as(&server, &keys[2], CHEAP).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_address_pays_for_keys_that_are_not_good() {
+    let (server, keys) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, 60)).await;
+    let from = |address: [u8; 4]| server.routes.clone().layer(axum::Extension(Peer(address.into())));
+    let ask = async |address, key: &str| {
+        let sent = request(Method::GET, "/v1/collections").header("Authorization", format!("Bearer {key}"));
+        from(address).oneshot(sent.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+    };
+    let mut tried = 0;
+    while tried < TRIES && ask([192, 0, 2, 1], "lethe_sk_guess").await == 401 {
+        tried += 1;
+    }
+    assert!((6..20).contains(&tried), "a guess costs ten times as much as a request: {tried}");
+    assert_eq!(ask([192, 0, 2, 1], &keys[0]).await, 429);
+    assert_eq!(ask([192, 0, 2, 2], &keys[0]).await, 200);
+}
+
+#[tokio::test]
+async fn a_wide_search_costs_more_than_a_narrow_one() {
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 60)).await;
+    let mut served = [0, 0];
+    for (at, body) in [CHEAP, DEAR].into_iter().enumerate() {
+        while served[at] < TRIES && search_as(&server, &keys[at], body).await.0 == StatusCode::OK {
+            served[at] += 1;
+        }
+    }
+    assert!(served[0] >= 50 && served[1] <= 2, "{served:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_answered() {
+    let mut config = Config::default();
+    (config.limits.request_seconds, config.server.body_seconds) = (2, 3600);
+    let server = Server::new(config);
+    let send = async |path| {
+        let request = request(Method::POST, path).header("Content-Type", "application/json");
+        let (status, problem, response) = server.send(request.body(Body::new(Never)).unwrap()).await;
+        is_problem(&(status, problem.clone()), status.as_u16(), problem["code"].as_str().unwrap());
+        (problem["code"].as_str().unwrap().to_owned(), response.headers().contains_key("retry-after"))
+    };
+    assert_eq!(send(SEARCH).await, ("request_timeout".to_owned(), true));
+    assert_eq!(send("/v1/admin/entity/erase").await.0, "body_timeout", "administration has all the time it needs");
+}
+
+/// A body of which nothing ever comes.
+struct Never;
+
+impl hyper::body::Body for Never {
+    type Data = hyper::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Poll::Pending
+    }
+}

@@ -1,0 +1,192 @@
+//! TLS: the certificate that is shown, and another one in its place without a restart.
+//!
+//! Invariant: what is served is always a certificate that was whole and fits its key; one that is broken changes nothing
+//! but the log. A connection keeps what it began with. Version 1.2 is spoken only if it was asked for.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
+
+use super::error::{Problem, Refusal};
+use crate::config::TlsVersion;
+
+/// The first byte of a TLS record that begins a handshake (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 0x16;
+
+/// The files of a certificate, as text.
+pub struct Pem {
+    /// The server's certificate and those above it.
+    pub chain: Vec<u8>,
+    /// Its key.
+    pub key: Zeroizing<Vec<u8>>,
+    /// Whose certificates clients must show.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+/// Why there is no TLS. Holds nothing of the files.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("the file that {setting} names cannot be read")]
+    Unread {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is not PEM, or holds nothing of what it is for.
+    #[error("{0} is not PEM with what it is for")]
+    NotPem(&'static str, #[source] pem::Error),
+    /// The certificate cannot be used, or not with this key.
+    #[error("the certificate and its key cannot be used")]
+    Unusable(#[from] rustls::Error),
+    /// The authorities cannot be used.
+    #[error("tls.client_ca holds no authority that can be used")]
+    Authorities(#[from] VerifierBuilderError),
+}
+
+type Read = Box<dyn Fn() -> Result<Pem, TlsError> + Send + Sync>;
+
+/// Where the certificate comes from, and the one that is served.
+pub struct Certificates {
+    read: Read,
+    min: TlsVersion,
+    served: RwLock<Served>,
+}
+
+struct Served {
+    config: Arc<ServerConfig>,
+    /// What is public of the files, to see whether they changed.
+    public: (Vec<u8>, Option<Vec<u8>>),
+}
+
+impl Certificates {
+    /// What `read` gives, with nothing older than `min` spoken.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files: a server does not start without a certificate that it was told to show.
+    pub fn load(
+        read: impl Fn() -> Result<Pem, TlsError> + Send + Sync + 'static,
+        min: TlsVersion,
+    ) -> Result<Self, TlsError> {
+        let served = RwLock::new(Served::of(read()?, min)?);
+        Ok(Self { read: Box::new(read), min, served })
+    }
+
+    /// Shakes hands with the certificate of this moment.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.served.read().config).into()
+    }
+
+    /// Takes what the files hold now, and says whether that is another certificate.
+    ///
+    /// # Errors
+    /// What is wrong with the files; then the one that is served stays.
+    pub fn renew(&self) -> Result<bool, TlsError> {
+        let pem = (self.read)()?;
+        let is_same = {
+            let (chain, client_ca) = &self.served.read().public;
+            *chain == pem.chain && *client_ca == pem.client_ca
+        };
+        if !is_same {
+            *self.served.write() = Served::of(pem, self.min)?;
+        }
+        Ok(!is_same)
+    }
+}
+
+/// Looks at the files `every` so often, and when `hang_up` is ready, for as long as it is polled.
+pub async fn keep_fresh<Signal: Future<Output = ()>>(
+    certificates: Arc<Certificates>,
+    every: Duration,
+    hang_up: impl Fn() -> Signal,
+) {
+    loop {
+        tokio::select! {
+            () = sleep(every) => {}
+            () = hang_up() => {}
+        }
+        match certificates.renew() {
+            Ok(true) => tracing::info!("another certificate is served to new connections"),
+            Ok(false) => {}
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(%error, cause, "the new certificate is not taken; the one before is served on");
+            }
+        }
+    }
+}
+
+impl Served {
+    fn of(pem: Pem, min: TlsVersion) -> Result<Self, TlsError> {
+        const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+        let versions = match min {
+            TlsVersion::V1_2 => BOTH,
+            TlsVersion::V1_3 => &BOTH[..1],
+        };
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
+        let builder = match &pem.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(text) => {
+                let mut roots = RootCertStore::empty();
+                for authority in certificates("tls.client_ca", text)? {
+                    roots.add(authority)?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build()?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let chain = certificates("tls.cert", &pem.chain)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| TlsError::NotPem("tls.key", error))?;
+        let mut config = builder.with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config), public: (pem.chain, pem.client_ca) })
+    }
+}
+
+fn certificates(setting: &'static str, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    match read {
+        Ok(certificates) if certificates.is_empty() => Err(TlsError::NotPem(setting, pem::Error::NoItemsFound)),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(TlsError::NotPem(setting, error)),
+    }
+}
+
+/// Whether a client began with plain text instead of a handshake; then it was told to use TLS.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn refuse_plain(stream: &mut TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 || first[0] == HANDSHAKE {
+        return Ok(false);
+    }
+    let problem = Problem::new(Refusal::WantsTls, "ask with https:// instead of http://");
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // What was sent is read first, since closing over unread bytes would take the answer back.
+    _ = stream.try_read(&mut [0; 4096]);
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;
