@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use rcgen::{CertificateParams, KeyPair};
+use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -157,7 +158,7 @@ fn a_hang_up_brings_the_new_certificate_into_the_running_server() {
     let server = Server::start(&mut command).unwrap();
     let before = shown(server.address(), &[&old]).unwrap();
     let new = certificate(dir.path());
-    signal(&server.child, "-HUP").unwrap();
+    signal(&server.child, Signal::HUP).unwrap();
     // It is served as soon as the signal was seen; until then the old one is, and no connection fails.
     assert!((0..TRIES).any(|_| shown(server.address(), &[&old, &new]).unwrap() != before));
     let (status, _, body) = server.send("GET", "/livez", "", b"").unwrap();
@@ -175,8 +176,8 @@ fn a_server_that_is_told_to_stop_finishes_what_runs_and_wants_no_more() {
     let head = "PUT /v1/collections/docs/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
     write!(slow, "{head}\r\nContent-Length: {}\r\n\r\n{}", body.len(), &body[..9]).unwrap();
     // Without a certificate there is nothing to read again, and no reason to end.
-    signal(&server.child, "-HUP").unwrap();
-    signal(&server.child, "-TERM").unwrap();
+    signal(&server.child, Signal::HUP).unwrap();
+    signal(&server.child, Signal::TERM).unwrap();
     // It goes on answering, and says that it is not ready, until what spreads the load has noticed.
     assert!((0..TRIES).any(|_| server.json("GET", "/readyz", &Value::Null).unwrap().0 == 503));
     assert_eq!(server.json("GET", "/livez", &Value::Null).map(|(status, _)| status), None, "no JSON");
@@ -185,7 +186,7 @@ fn a_server_that_is_told_to_stop_finishes_what_runs_and_wants_no_more() {
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    signal(&server.child, "-TERM").unwrap();
+    signal(&server.child, Signal::TERM).unwrap();
     assert!(!server.child.wait().unwrap().success(), "a second signal ends at once, and says so");
     let again = Server::start(&mut lethedb(dir.path())).unwrap();
     assert_eq!(again.json("GET", "/v1/collections/docs/records/1", &Value::Null).unwrap().0, 200);
