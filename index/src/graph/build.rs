@@ -6,7 +6,7 @@
 use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
 use super::params::{BuildParams, Builder, Stop};
-use super::prune::{Choice, Fill};
+use super::prune::{Choice, Fill, rank};
 use super::{canonical, hnsw, repair};
 use crate::codes::Codes;
 use crate::quantize::Space;
@@ -18,30 +18,43 @@ pub fn build(space: &Space, codes: &Codes, params: &BuildParams, stop: Stop<'_>)
     match params.builder {
         Builder::Canonical => {
             let mut graph = canonical::build(&geometry, params, stop)?;
-            repair::connect(&geometry, &mut graph);
+            repair::connect(&geometry, &mut graph, stop)?;
             Some(graph)
         }
         Builder::HnswRs => {
             let draft = hnsw::build(&geometry, params, stop)?;
-            finish(&geometry, params.degree(), |row| draft.list(row).to_vec(), stop)
+            let draft = |row| Draft { kept: Vec::new(), candidates: draft.list(row).to_vec() };
+            finish(&geometry, params.degree(), draft, stop)
         }
     }
 }
 
-/// The finished graph whose lists are chosen among the candidates of each row; `None` once told to `stop`.
+/// What the list of a row is made of.
+pub(super) struct Draft {
+    /// Edges that stay, no more than there is room for: some lead far on purpose, and would not be chosen again.
+    pub kept: Vec<u32>,
+    /// Rows among which the rest is chosen.
+    pub candidates: Vec<u32>,
+}
+
+/// The finished graph of such lists; `None` once told to `stop`.
 pub(super) fn finish(
     geometry: &Geometry,
     degree: usize,
-    candidates: impl Fn(u32) -> Vec<u32> + Sync,
+    draft: impl Fn(u32) -> Draft + Sync,
     stop: Stop<'_>,
 ) -> Option<FrozenGraph> {
     let chosen = (0..geometry.len() as u32).into_par_iter().map_init(Choice::new, |choice, row| {
         if stop() {
             return None;
         }
-        let mut near: Vec<Near> = Vec::new();
-        geometry.distances(row, &candidates(row), &mut near);
-        let list = choice.choose(geometry, row, near, degree, Fill::Nearest);
+        let Draft { kept, mut candidates } = draft(row);
+        candidates.retain(|to| !kept.contains(to));
+        let (mut list, mut near): (Vec<Near>, Vec<Near>) = (Vec::with_capacity(degree), Vec::new());
+        geometry.distances(row, &kept, &mut list);
+        geometry.distances(row, &candidates, &mut near);
+        list.append(&mut choice.choose(geometry, row, near, degree.saturating_sub(kept.len()), Fill::Nearest));
+        list.sort_unstable_by_key(rank);
         Some(list.into_iter().map(|near| near.1).collect())
     });
     let lists: Vec<Vec<u32>> = chosen.collect::<Option<_>>()?;
@@ -49,6 +62,6 @@ pub(super) fn finish(
     for (row, list) in (0..).zip(lists) {
         graph.set(row, list);
     }
-    repair::connect(geometry, &mut graph);
+    repair::connect(geometry, &mut graph, stop)?;
     Some(graph)
 }

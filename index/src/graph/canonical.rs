@@ -20,8 +20,8 @@ use rayon::prelude::*;
 /// A sample is so many times smaller than what it is taken from.
 const SMALLER: usize = 16;
 
-/// No sample is smaller: from here on walks find their way.
-const LEAST: usize = 64;
+/// No sample is smaller: in one of this size every row considers every other, so that its edges connect it.
+const LEAST: usize = NEAREST;
 
 /// Rows whose lists are chosen before they are written to the graph.
 const BATCH: usize = 1 << 16;
@@ -30,20 +30,21 @@ const BATCH: usize = 1 << 16;
 /// as good; but groups of rows that are all nearer to each other than to others then name nobody outside.
 const NEAREST: usize = 64;
 
-/// The lists of one level are chosen among so many times as many candidates, at most: some rows are near to very many.
+/// The lists of one level are chosen among so many times as many candidates, at most, those that are near both ways
+/// counted twice: some rows are near to very many.
 const CROWD: usize = 4;
 
 /// Builds a graph over all rows; `None` once told to `stop`.
 pub(crate) fn build(geometry: &Geometry, params: &BuildParams, stop: Stop<'_>) -> Option<FrozenGraph> {
     let (rows, degree) = (geometry.len(), params.degree());
-    let smaller = |rows: &usize| Some(rows / SMALLER).filter(|rows| *rows >= LEAST);
+    let smaller = |rows: &usize| (*rows > 2 * LEAST).then(|| (rows / SMALLER).max(LEAST));
     let mut samples: Vec<usize> = std::iter::successors(smaller(&rows), smaller).collect();
     let mut graph = FrozenGraph::unconnected(rows, degree);
     while let Some(sample) = samples.pop() {
-        // What a row shall have of each sample that it is in; the rest is for those that are nearer.
-        Level { rows: sample, most: degree - degree / 3, fill: Fill::Open }.connect(geometry, &mut graph, stop)?;
+        // What a row may have of a sample that it is in. Few rows are in several, and lead from one to the next.
+        Level { rows: sample, most: degree - degree / 3, fill: Fill::Open }.add(geometry, &mut graph, stop)?;
     }
-    Level { rows, most: degree, fill: Fill::Nearest }.connect(geometry, &mut graph, stop)?;
+    Level { rows, most: degree, fill: Fill::Nearest }.add(geometry, &mut graph, stop)?;
     Some(graph)
 }
 
@@ -58,9 +59,12 @@ struct Level {
 
 impl Level {
     /// Adds the edges of this level; `None` once told to `stop`.
-    fn connect(&self, geometry: &Geometry, graph: &mut FrozenGraph, stop: Stop<'_>) -> Option<()> {
+    fn add(&self, geometry: &Geometry, graph: &mut FrozenGraph, stop: Stop<'_>) -> Option<()> {
         let leaves = carve(geometry, self.rows, stop)?;
         let near = nearest(geometry, self.rows, &leaves, NEAREST, stop)?;
+        if stop() {
+            return None;
+        }
         let back = Back::of(&near);
         for rows in together(&leaves, self.rows).chunks(BATCH) {
             let lists = rows.par_iter().map_init(Choice::new, |choice, &row| {
@@ -93,12 +97,13 @@ impl Level {
             candidates.select_nth_unstable_by_key(most, rank);
             candidates.truncate(most);
         }
+        let above = graph.list(row);
+        candidates.retain(|near| !above.contains(&near.1));
         let mut list: Vec<Near> = Vec::with_capacity(graph.degree());
-        geometry.distances(row, graph.list(row), &mut list);
+        geometry.distances(row, above, &mut list);
         let room = self.most.min(graph.degree().saturating_sub(list.len()));
         list.append(&mut choice.choose(geometry, row, candidates, room, self.fill));
         list.sort_unstable_by_key(rank);
-        list.dedup_by_key(|near| near.1);
         list.into_iter().map(|near| near.1).collect()
     }
 }

@@ -23,9 +23,12 @@ const BALLS: usize = 12;
 /// Pivots that a row is compared with at most; with more rows than these make small balls of, balls are carved again.
 const PIVOTS: usize = 1 << 14;
 
+/// Ways to deal out rows: by runs of up to 2^7.
+const RUNS: u32 = 8;
+
 /// Carves the first `rows` rows; `None` once told to `stop`.
 pub(super) fn carve(geometry: &Geometry, rows: usize, stop: Stop<'_>) -> Option<Vec<Vec<u32>>> {
-    let mut leaves = Vec::new();
+    let (mut leaves, mut dealt) = (Vec::new(), 0);
     let mut parts: Vec<(Vec<u32>, usize)> = vec![((0..rows as u32).collect(), BALLS)];
     while let Some((part, times)) = parts.pop() {
         if part.len() <= LEAF {
@@ -33,15 +36,28 @@ pub(super) fn carve(geometry: &Geometry, rows: usize, stop: Stop<'_>) -> Option<
             continue;
         }
         for ball in balls(geometry, &part, times, stop)? {
-            // Rows that are all alike do not come apart.
+            // Rows that pivots do not tell apart: dealt out, in another way each time, so that the pieces overlap.
             if times == 1 && ball.len() > part.len() / 2 {
-                leaves.extend(ball.chunks(LEAF).map(<[u32]>::to_vec));
+                dealt += 1;
+                leaves.append(&mut deal(&ball, dealt));
             } else if !ball.is_empty() {
                 parts.push((ball, 1));
             }
         }
     }
     Some(leaves)
+}
+
+/// Pieces of a ball, nearly equal, by runs of rows that are longer with every turn up to a limit.
+fn deal(ball: &[u32], turn: u32) -> Vec<Vec<u32>> {
+    let run = 1 << (turn % RUNS);
+    // Pieces differ by a run at most.
+    let mut pieces = vec![Vec::new(); ball.len().div_ceil(LEAF - run)];
+    let count = pieces.len();
+    for (at, rows) in ball.chunks(run).enumerate() {
+        pieces[at % count].extend_from_slice(rows);
+    }
+    pieces
 }
 
 /// Balls around the first of `rows`; each row is in the nearest few, `times`.

@@ -27,6 +27,9 @@ pub(crate) struct Geometry {
     points: Zeroizing<Vec<Point>>,
 }
 
+/// The bits of a number that say which power of two it is above.
+const EXPONENT: u32 = 0xff << 23;
+
 /// A row and its distance to another, ordered by (distance, position).
 pub(crate) type Near = (f32, u32);
 
@@ -38,10 +41,14 @@ impl Geometry {
         let mut rows = Arena::zeroed(codes.len() * stride);
         let each = rows.par_chunks_exact_mut(stride).enumerate();
         each.for_each(|(position, row)| codes.read(position as u32, row));
+        // Lengths are counted in a power of two of them, which changes no order, so that squares of short vectors are
+        // as exact as those of long ones.
+        let longest = (0..codes.len() as u32).fold(0_f32, |most, position| most.max(codes.scale(position).norm));
+        let power = f32::from_bits(longest.to_bits() & EXPONENT).max(f32::MIN_POSITIVE);
         let point = |position| {
             let unit = match space.metric() {
                 Metric::Cosine => 1.0,
-                Metric::Dot | Metric::L2 => step * codes.scale(position).norm,
+                Metric::Dot | Metric::L2 => step * (codes.scale(position).norm / power),
             };
             let row = Rows::new(&rows, stride, 0..stride).row(position);
             Point { unit, squared: unit * unit * (kernels.dot)(row, row) as f32, lift: 0.0 }
@@ -93,7 +100,7 @@ impl Geometry {
     }
 
     /// The rows that are to be compared with panels, side by side.
-    pub(crate) fn pack_few(&self, rows: [u32; HEIGHT], steps: &mut Vec<Step>) {
+    pub(crate) fn pack_few(&self, rows: [u32; HEIGHT], steps: &mut [Step]) {
         panel::pack_few(rows.map(|row| self.rows().row(row)), steps);
     }
 
@@ -116,7 +123,7 @@ fn grid_above(x: f32) -> f32 {
     if x <= f32::MIN_POSITIVE {
         return f32::MIN_POSITIVE;
     }
-    let below = f32::from_bits(x.to_bits() & (0xff << 23));
+    let below = f32::from_bits(x.to_bits() & EXPONENT);
     [below, below * std::f32::consts::SQRT_2].into_iter().find(|&step| step >= x).unwrap_or(2.0 * below)
 }
 

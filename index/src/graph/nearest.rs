@@ -7,7 +7,7 @@
 //! position), without the row itself, in whatever order leaves were worked through.
 
 use super::geometry::{Geometry, Near};
-use super::packed::{Packed, lanes};
+use super::packed::{Desk, Panels, lanes};
 use super::params::Stop;
 use super::prune::rank;
 use crate::kernel::panel::HEIGHT;
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 const BLOCK: usize = 1024;
 
 /// Lists grow to so many times what is wanted before the nearest are chosen.
-const SLACK: usize = 3;
+const SLACK: usize = 2;
 
 /// The nearest few of the rows that one row was compared with.
 struct Found {
@@ -50,19 +50,27 @@ impl Found {
     fn settle(&mut self) {
         if self.near.len() > self.most {
             let (_, last, _) = self.near.select_nth_unstable_by_key(self.most.saturating_sub(1), rank);
-            self.farthest = last.0;
+            // Others come by rising position: who is as far comes too late.
+            self.farthest = last.0.next_down();
             self.near.truncate(self.most);
         }
     }
 }
 
-/// Fills `found` with the nearest of the packed `others` to each of `rows`, no farther than is asked for, in no order.
-fn search(geometry: &Geometry, rows: &[u32], packed: &mut Packed, others: &[u32], found: &mut [Found; HEIGHT]) {
-    packed.ask(geometry, |at| rows.get(at).copied());
-    for block in Packed::blocks(others.len()) {
+/// Fills `found` with the nearest of the packed `others`, which rise, to each of `rows`, no farther than is asked for, in no
+/// order.
+fn search(
+    geometry: &Geometry,
+    rows: &[u32],
+    (panels, desk): (&Panels, &mut Desk),
+    others: &[u32],
+    found: &mut [Found; HEIGHT],
+) {
+    desk.ask(geometry, |at| rows.get(at).copied());
+    for block in Panels::blocks(others.len()) {
         // Nothing is near enough to who is not there.
         let most = std::array::from_fn(|at| if at < rows.len() { found[at].farthest } else { f32::NEG_INFINITY });
-        for (first, tiles) in packed.compare(geometry, most, block, others.len()) {
+        for (first, tiles) in desk.compare(geometry, panels, most, block, others.len()) {
             for (tile, found) in tiles.iter().zip(&mut *found) {
                 for lane in lanes(tile.within) {
                     if let Some(&other) = others.get(first + lane) {
@@ -83,19 +91,17 @@ pub(super) fn among(
     most: usize,
     stop: Stop<'_>,
 ) -> Option<Vec<Vec<u32>>> {
-    let room = || {
-        let mut packed = Packed::new();
-        packed.fill(geometry, others);
-        (packed, [(); HEIGHT].map(|()| Found::new(most)))
-    };
-    let blocks = rows.par_chunks(BLOCK).map_init(room, |(packed, found), rows| {
+    let mut panels = Panels::new();
+    panels.fill(geometry, others);
+    let room = || (Desk::new(), [(); HEIGHT].map(|()| Found::new(most)));
+    let blocks = rows.par_chunks(BLOCK).map_init(room, |(desk, found), rows| {
         if stop() {
             return None;
         }
         let mut lists = Vec::with_capacity(rows.len());
         for few in rows.chunks(HEIGHT) {
             found.iter_mut().for_each(|found| found.reset(f32::INFINITY));
-            search(geometry, few, packed, others, found);
+            search(geometry, few, (&panels, desk), others, found);
             lists.extend(found.iter().take(few.len()).map(|found| found.near.iter().map(|near| near.1).collect()));
         }
         Some(lists)
@@ -113,10 +119,15 @@ struct List {
 }
 
 impl List {
-    /// Adds what a leaf told, and chooses once it is worth it.
+    /// Adds what a leaf told; chooses before the list would grow beyond what it is given room for.
     fn add(&mut self, near: &[Near], most: usize) {
+        let room = SLACK * most;
+        if self.near.len() + near.len() > room {
+            self.settle(most);
+        }
+        self.near.reserve_exact(room.max(self.near.len() + near.len()) - self.near.len());
         self.near.extend_from_slice(near);
-        if self.farthest.is_none() || self.near.len() > SLACK * most {
+        if self.farthest.is_none() {
             self.settle(most);
         }
     }
@@ -140,18 +151,18 @@ pub(super) fn nearest(
 ) -> Option<Vec<Vec<Near>>> {
     let lists: Vec<Mutex<List>> = (0..rows).map(|_| Mutex::default()).collect();
     // A row finds itself too.
-    let room = || (Packed::new(), [(); HEIGHT].map(|()| Found::new(most + 1)));
-    let done = leaves.par_iter().map_init(room, |(packed, found), leaf| {
+    let room = || (Panels::new(), Desk::new(), [(); HEIGHT].map(|()| Found::new(most + 1)));
+    let done = leaves.par_iter().map_init(room, |(panels, desk, found), leaf| {
         if stop() {
             return None;
         }
-        packed.fill(geometry, leaf);
+        panels.fill(geometry, leaf);
         let of = |row: u32| lists.get(row as usize);
         for few in leaf.chunks(HEIGHT) {
             for (found, &row) in found.iter_mut().zip(few) {
                 found.reset(of(row).and_then(|list| list.lock().farthest).unwrap_or(f32::INFINITY));
             }
-            search(geometry, few, packed, leaf, found);
+            search(geometry, few, (panels, desk), leaf, found);
             for (found, &row) in found.iter_mut().zip(few) {
                 found.near.retain(|near| near.1 != row);
                 if let Some(list) = of(row) {
@@ -165,6 +176,7 @@ pub(super) fn nearest(
     let settled = lists.into_par_iter().map(|list| {
         let mut list = list.into_inner();
         list.settle(most);
+        list.near.shrink_to_fit();
         list.near
     });
     Some(settled.collect())

@@ -4,7 +4,7 @@
 //! is sorted by (distance, position).
 
 use super::geometry::{Geometry, Near};
-use super::packed::Packed;
+use super::packed::{Desk, Panels};
 use crate::kernel::panel::{HEIGHT, WIDTH};
 
 /// Orders by (distance, position): distances are never negative, so that their bits order as they do.
@@ -25,7 +25,8 @@ pub(crate) enum Fill {
 
 /// Memory for choosing.
 pub(crate) struct Choice {
-    packed: Packed,
+    panels: Panels,
+    desk: Desk,
     rows: Vec<u32>,
     /// Of each panel of candidates, those that were chosen.
     chosen: Vec<u16>,
@@ -35,7 +36,13 @@ pub(crate) struct Choice {
 
 impl Choice {
     pub(crate) fn new() -> Self {
-        Self { packed: Packed::new(), rows: Vec::new(), chosen: Vec::new(), nearer: Default::default() }
+        Self {
+            panels: Panels::new(),
+            desk: Desk::new(),
+            rows: Vec::new(),
+            chosen: Vec::new(),
+            nearer: Default::default(),
+        }
     }
 
     /// The neighbours of `row` among `candidates`, which are near it in any order, at most `degree`.
@@ -58,7 +65,7 @@ impl Choice {
         }
         self.rows.clear();
         self.rows.extend(candidates.iter().map(|near| near.1));
-        self.packed.fill(geometry, &self.rows);
+        self.panels.fill(geometry, &self.rows);
         let panels = candidates.len().div_ceil(WIDTH);
         self.chosen.clear();
         self.chosen.resize(panels, 0);
@@ -90,10 +97,10 @@ impl Choice {
     /// Finds which candidates before them, or among them, are nearer to `few` than the row is; `first` is their place.
     fn look(&mut self, geometry: &Geometry, few: &[Near], first: usize) {
         let (count, most) = (first + few.len(), std::array::from_fn(|at| few.get(at).map_or(0.0, |near| near.0)));
-        self.packed.ask(geometry, |at| few.get(at).map(|near| near.1));
+        self.desk.ask(geometry, |at| few.get(at).map(|near| near.1));
         self.nearer.iter_mut().for_each(Vec::clear);
-        for block in Packed::blocks(count) {
-            for (_, tiles) in self.packed.compare(geometry, most, block, count) {
+        for block in Panels::blocks(count) {
+            for (_, tiles) in self.desk.compare(geometry, &self.panels, most, block, count) {
                 for (tile, nearer) in tiles.iter().zip(&mut self.nearer) {
                     nearer.push(tile.within);
                 }

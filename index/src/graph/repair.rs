@@ -6,6 +6,7 @@
 
 use super::frozen::FrozenGraph;
 use super::geometry::{Geometry, Near};
+use super::params::Stop;
 use super::prune::rank;
 use std::collections::VecDeque;
 
@@ -46,10 +47,11 @@ impl Tree {
     }
 }
 
-/// Links every row that a walk from row 0 misses to the nearest reached row with an edge to spare.
-pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph) {
+/// Links every row that a walk from row 0 misses to the nearest reached row with an edge to spare; `None` once told to
+/// `stop`.
+pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph, stop: Stop<'_>) -> Option<()> {
     if graph.is_empty() {
-        return;
+        return Some(());
     }
     let mut tree = Tree { parent: vec![None; graph.len()], queue: VecDeque::new() };
     tree.grow(0, 0, graph);
@@ -57,10 +59,14 @@ pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph) {
         if tree.reached(row) {
             continue;
         }
-        // Its own neighbours are the likeliest to be near and reached; failing them, every row is
+        if stop() {
+            return None;
+        }
+        // Its own neighbours and theirs are the likeliest to be near and reached; failing them, every row is
         // looked at. One always has an edge to spare: the tree has fewer edges than rows.
         let spare = |&from: &u32| Some((from, tree.spare(from, graph)?));
-        let own = graph.list(row).iter().find_map(spare);
+        let own = graph.list(row);
+        let own = own.iter().chain(own.iter().flat_map(|&near| graph.list(near))).find_map(spare);
         let Some((from, slot)) = own.or_else(|| {
             let all = (0..graph.len() as u32).filter_map(|from| spare(&from));
             all.min_by_key(|spare| rank(&(geometry.distance(row, spare.0), spare.0)))
@@ -75,4 +81,5 @@ pub(crate) fn connect(geometry: &Geometry, graph: &mut FrozenGraph) {
         graph.set(from, near.into_iter().map(|near| near.1));
         tree.grow(row, from, graph);
     }
+    Some(())
 }

@@ -72,8 +72,26 @@ fn equal_rows_give_equal_bytes_on_any_number_of_threads() {
         for threads in [2, 8] {
             assert!(build_with(threads, &space, &vectors, &params()).encode() == graph.encode(), "{metric} {threads}");
         }
+        for name in Space::instruction_sets() {
+            let space = Space::new(metric, 24, &[1; 32]).on(name).unwrap();
+            assert!(build_with(2, &space, &vectors, &params()).encode() == graph.encode(), "{metric} {name}");
+        }
         vectors.swap(3, 2000);
         assert!(build_with(2, &space, &vectors, &params()).encode() != graph.encode(), "or this test shows nothing");
+    }
+}
+
+/// Rows that nothing tells apart, alone or beside others, hold neither the builder nor the repair up.
+#[test]
+fn copies_are_reached_and_so_is_what_lies_beside_them() {
+    let space = Space::new(Metric::L2, 8, &[1; 32]);
+    for (copies, others) in [(2049, 0), (9000, 0), (6000, 1500)] {
+        let vectors = [vec![vec![0.5; 8]; copies], clusters(others, 8, 6)].concat();
+        for degree in [4, 16, 48] {
+            let graph = build_with(2, &space, &vectors, &BuildParams { degree, ..params() });
+            assert_well_formed(&graph, &space, &vectors);
+            assert_eq!(graph.reached(), copies + others, "{degree}");
+        }
     }
 }
 
@@ -182,7 +200,7 @@ proptest! {
             near.sort_unstable_by_key(prune::rank);
             graph.set(row, near.into_iter().map(|near| near.1));
         }
-        repair::connect(&geometry, &mut graph);
+        repair::connect(&geometry, &mut graph, &|| false).unwrap();
         assert_well_formed(&graph, &space, &vectors);
         prop_assert_eq!(graph.reached(), n);
     }

@@ -3,10 +3,11 @@
 //! Many rows compared with many cost far less this way than one by one: every vector of a panel serves all rows that are
 //! compared with it, and no sum has to be gathered from the lanes of a vector.
 //!
-//! Invariant: of a panel of rows of `stride` codes, a multiple of [`TOGETHER`], row `lane`'s components
+//! Invariant: of a panel of rows of `stride` codes, a multiple of sixteen, row `lane`'s components
 //! `TOGETHER·step..` lie at `(WIDTH·step + lane)·TOGETHER`. Rows that are missing are zeros.
 
 use super::rows::Rows;
+use bytemuck::{Pod, Zeroable};
 
 /// Rows of a panel.
 pub const WIDTH: usize = 16;
@@ -44,7 +45,8 @@ impl Point {
 }
 
 /// The points of a panel's rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 pub struct Points {
     pub units: [f32; WIDTH],
     pub squared: [f32; WIDTH],
@@ -96,10 +98,8 @@ pub struct Few<'a> {
     pub most: [f32; HEIGHT],
 }
 
-/// Puts the rows that are to be compared side by side.
-pub fn pack_few(rows: [&[i8]; HEIGHT], steps: &mut Vec<Step>) {
-    steps.clear();
-    steps.resize(rows[0].len() / TOGETHER, Default::default());
+/// Puts the rows that are to be compared side by side, all of them.
+pub fn pack_few(rows: [&[i8]; HEIGHT], steps: &mut [Step]) {
     for (at, row) in rows.into_iter().enumerate() {
         for (step, codes) in steps.iter_mut().zip(row.as_chunks::<TOGETHER>().0) {
             step[at] = *codes;
@@ -107,7 +107,7 @@ pub fn pack_few(rows: [&[i8]; HEIGHT], steps: &mut Vec<Step>) {
     }
 }
 
-/// Puts rows of `stride` codes into panels, as many as hold them.
+/// Puts the rows at `positions`, all of which there are, into panels, as many as hold them.
 pub fn pack(rows: Rows<'_, i8>, stride: usize, positions: &[u32], panels: &mut [i8]) {
     for (panel, positions) in panels.chunks_exact_mut(WIDTH * stride).zip(positions.chunks(WIDTH)) {
         if positions.len() < WIDTH {

@@ -5,7 +5,7 @@
 
 use super::detect::available;
 use super::nibbles::GROUP;
-use super::panel::{self, Few, HEIGHT, Point, Points, Tile, WIDTH};
+use super::panel::{self, Few, HEIGHT, Point, Points, TOGETHER, Tile, WIDTH};
 use super::{Rows, kernels, nibbles, prefetch, scalar};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use simsimd::SpatialSimilarity;
@@ -60,7 +60,7 @@ fn every_table_compares_panels_alike() {
             panel::pack(Rows::new(&block, stride, 0..stride), stride, &positions, &mut panels);
             let of_panels: Vec<Points> =
                 positions.chunks(WIDTH).map(|rows| Points::of(rows.iter().map(|row| points[at(row)]))).collect();
-            let mut steps = Vec::new();
+            let mut steps = vec![Default::default(); stride / TOGETHER];
             panel::pack_few(std::array::from_fn(|few| rows[few].as_slice()), &mut steps);
             let own = std::array::from_fn(|few| points[few]);
             // As far as some row is, exactly.
