@@ -106,7 +106,7 @@ impl Default for Settings {
             passphrase_passes: Cost::DEFAULT.passes(),
             flat_below: 1024,
             // Building so many takes a tenth of a second on two cores, about as much as the rest of an erasure; it
-            // takes ten seconds for 50,000 (benches/LOG.md), and an erasure keeps the next one waiting.
+            // takes three seconds for 50,000 (benches/LOG.md), and an erasure keeps the next one waiting.
             repair_from: 2048,
             rebuild_hours: 24,
         }

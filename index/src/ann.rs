@@ -25,8 +25,8 @@ pub enum Ann {
 }
 
 impl Ann {
-    /// Indexes `codes`, whose positions follow a keyed order of the records: rows enter the graph in
-    /// it. Runs in the current `rayon` pool; `None` once told to `stop`.
+    /// Indexes `codes`, whose positions follow a keyed order of the records, so that the first of
+    /// them are a random sample. Runs in the current `rayon` pool; `None` once told to `stop`.
     pub fn build(space: &Space, codes: Codes, params: &BuildParams, stop: Stop<'_>) -> Option<Self> {
         if codes.len() < params.flat_below.max(2) {
             return Some(Self::Flat(codes));

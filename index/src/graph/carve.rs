@@ -51,8 +51,8 @@ pub(super) fn carve(geometry: &Geometry, rows: usize, stop: Stop<'_>) -> Option<
 /// Pieces of a ball, nearly equal, by runs of rows that are longer with every turn up to a limit.
 fn deal(ball: &[u32], turn: u32) -> Vec<Vec<u32>> {
     let run = 1 << (turn % RUNS);
-    // Pieces differ by a run at most.
-    let mut pieces = vec![Vec::new(); ball.len().div_ceil(LEAF - run)];
+    // Pieces differ by two runs at most.
+    let mut pieces = vec![Vec::new(); ball.len().div_ceil(LEAF - 2 * run)];
     let count = pieces.len();
     for (at, rows) in ball.chunks(run).enumerate() {
         pieces[at % count].extend_from_slice(rows);
@@ -81,6 +81,18 @@ mod tests {
     use crate::metric::Metric;
     use crate::quantize::Space;
     use crate::samples::{clusters, codes};
+
+    #[test]
+    fn whatever_is_dealt_fits_leaves() {
+        for rows in (1..9 * LEAF).step_by(37).chain([LEAF, LEAF + 1, 2 * LEAF]) {
+            for turn in 0..RUNS {
+                let mut pieces = deal(&Vec::from_iter(0..rows as u32), turn);
+                assert!(pieces.iter().all(|piece| piece.len() <= LEAF && piece.is_sorted()), "{rows} {turn}");
+                let all: std::collections::BTreeSet<u32> = pieces.drain(..).flatten().collect();
+                assert_eq!(all.len(), rows);
+            }
+        }
+    }
 
     #[test]
     fn every_row_is_in_leaves_that_are_small_enough() {
