@@ -103,7 +103,7 @@ impl Level {
         geometry.distances(row, above, &mut list);
         let room = self.most.min(graph.degree().saturating_sub(list.len()));
         list.append(&mut choice.choose(geometry, row, candidates, room, self.fill));
-        list.sort_unstable_by_key(rank);
+        list.sort_by_key(rank);
         list.into_iter().map(|near| near.1).collect()
     }
 }

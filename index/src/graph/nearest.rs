@@ -132,9 +132,9 @@ impl List {
         }
     }
 
-    /// Sorts, and keeps the nearest `most`.
+    /// Sorts, which finds what it kept last time in order, and keeps the nearest `most`.
     fn settle(&mut self, most: usize) {
-        self.near.sort_unstable_by_key(rank);
+        self.near.sort_by_key(rank);
         self.near.dedup_by_key(|near| near.1);
         self.near.truncate(most);
         self.farthest = self.near.get(most.saturating_sub(1)).map(|last| last.0);

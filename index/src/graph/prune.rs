@@ -57,7 +57,7 @@ impl Choice {
         degree: usize,
         fill: Fill,
     ) -> Vec<Near> {
-        candidates.sort_unstable_by_key(rank);
+        candidates.sort_by_key(rank);
         candidates.dedup_by_key(|near| near.1);
         candidates.retain(|near| near.1 != row);
         if candidates.len() <= degree && fill == Fill::Nearest {
@@ -89,7 +89,7 @@ impl Choice {
         }
         if fill == Fill::Nearest {
             kept.extend(passed_over.into_iter().take(degree - kept.len()));
-            kept.sort_unstable_by_key(rank);
+            kept.sort_by_key(rank);
         }
         kept
     }
