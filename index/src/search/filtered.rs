@@ -16,16 +16,16 @@ const BATCH: usize = 16;
 
 /// Rows that a walk starts from. Where vectors form clusters, edges from one to another lead mostly through rows that do not
 /// match, so that a walk hardly leaves those it began in: it begins in many, at most.
-const STARTS: usize = 512;
+const STARTS: usize = 2048;
 
 /// It begins in one of so many rows, since more rows form more clusters, and no more than one of so many that match, since a
 /// scan would soon be better.
-const ROWS_PER_START: usize = 400;
+const ROWS_PER_START: usize = 100;
 const MATCHES_PER_START: usize = 16;
 
 /// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
-/// what it compares.
-const ENOUGH: usize = 28;
+/// what it compares, and a wider one more.
+const ENOUGH: usize = 20;
 
 /// Rows are looked through until there should be this many times enough neighbours: of what is found behind them, some
 /// was met before.
