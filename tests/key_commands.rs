@@ -232,7 +232,7 @@ fn shares_open_a_server_that_was_started_sealed() {
 fn only_a_store_that_is_there_is_served_sealed() {
     let place = Place::new();
     fs::remove_dir_all(place.path("data")).unwrap();
-    let said = place.refused("serve --sealed --listen 127.0.0.1:0");
+    let said = place.refused("serve --sealed --listen 127.0.0.1:0 --grpc-listen 127.0.0.1:0");
     assert!(said.contains("no database"), "{said}");
     assert!(!place.path("data").exists(), "nothing is made");
 }

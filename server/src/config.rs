@@ -77,6 +77,10 @@ pub struct Server {
     pub insecure: bool,
     /// The address to listen on; only loopback is allowed without both TLS and keys.
     pub listen: SocketAddr,
+    /// The address to listen on for gRPC, by the same rules.
+    pub grpc_listen: SocketAddr,
+    /// Whether gRPC describes its calls to whoever asks (reflection); if absent, only while it listens on loopback.
+    pub grpc_reflection: Option<bool>,
     /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
     pub hosts: Vec<String>,
     /// Largest request body in bytes.
@@ -107,6 +111,8 @@ impl Default for Server {
             auth: false,
             insecure: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 6333)),
+            grpc_listen: SocketAddr::from(([127, 0, 0, 1], 6334)),
+            grpc_reflection: None,
             hosts: Vec::new(),
             body_bytes_max: 64 << 20,
             connections_max: 1024,

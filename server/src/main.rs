@@ -1,5 +1,5 @@
-//! The `lethedb` binary: a thin shell around the engine. `cli` holds the commands, `rest` the server, `tokens` those of end
-//! users.
+//! The `lethedb` binary: a thin shell around the engine. `cli` holds the commands, `rest` the server, `grpc` its
+//! calls for protobuf, `tokens` those of end users.
 //!
 //! Invariant: a failure is one line on standard error, with its causes, and an exit code that says its kind.
 #![forbid(unsafe_code)]
@@ -9,6 +9,7 @@ compile_error!("this build would seal nothing: it serves to measure what sealing
 
 mod cli;
 mod config;
+mod grpc;
 mod json;
 mod origin;
 mod rest;

@@ -118,6 +118,7 @@ pub struct Server {
     /// The process.
     pub child: Child,
     address: String,
+    grpc: String,
 }
 
 impl Server {
@@ -127,15 +128,25 @@ impl Server {
     /// That it did not start, with its exit status.
     pub fn start(command: &mut Command) -> Result<Self, Fault> {
         let mut child = spawn(command)?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        let listening = line.trim().rsplit("//").next().unwrap_or_default().trim_matches(['"', '}']);
-        if listening.is_empty() {
+        let mut said = child.stdout.take().map(BufReader::new);
+        let mut listening = || -> io::Result<String> {
+            let mut line = String::new();
+            if let Some(output) = &mut said {
+                output.read_line(&mut line)?;
+            }
+            Ok(line.trim().rsplit("//").next().unwrap_or_default().to_owned())
+        };
+        let (address, grpc) = (listening()?, listening()?);
+        if address.is_empty() {
             return Err(format!("the server does not start: {}", child.wait()?).into());
         }
-        Ok(Self { child, address: listening.to_owned() })
+        Ok(Self { child, address, grpc })
+    }
+
+    /// Where it listens for gRPC.
+    #[must_use]
+    pub fn grpc_address(&self) -> &str {
+        &self.grpc
     }
 
     /// Where it listens.
@@ -221,7 +232,7 @@ impl Server {
 /// # Errors
 /// Those of starting a process.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
-    command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn()
+    command.args(["serve", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn()
 }
 
 impl Drop for Server {

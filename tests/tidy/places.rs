@@ -25,6 +25,7 @@ const FILES: Place = Place {
         ("benches/src/", "asks the system for its memory, writes reports"),
         ("benches/benches/opening.rs", "copies an index file: the pace that opening is held against"),
         ("server/src/cli/", "reads and writes files that the user names"),
+        ("server/build.rs", "writes what it makes where cargo says"),
     ],
 };
 
@@ -79,6 +80,7 @@ const SETTINGS: Place = Place {
     rooms: &[
         ("engine/src/root_key.rs", "root keys given by the environment"),
         ("benches/src/peer.rs", "hands on where programs and libraries lie"),
+        ("server/build.rs", "asks cargo where to write"),
     ],
 };
 

@@ -10,6 +10,7 @@ use benches::{DrawError, RunError};
 use engine::ErrorKind;
 
 use crate::config::ConfigError;
+use crate::grpc::DoorError;
 use crate::rest::{ServeError, TlsError};
 
 /// Why a command failed.
@@ -30,6 +31,9 @@ pub enum Failure {
     /// The server did not start.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// It has no gRPC.
+    #[error(transparent)]
+    Grpc(#[from] DoorError),
     /// The server cannot prove who it is.
     #[error(transparent)]
     Tls(#[from] TlsError),

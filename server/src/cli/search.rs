@@ -162,7 +162,7 @@ fn batch(context: &Context, args: &Args, file: &str) -> Result<(), Failure> {
     let (database, collection) = context.collection(&args.named.collection)?;
     let searches = bodies.iter().map(|(number, body)| {
         let search = body.on(&collection);
-        search.map_err(|problem| Failure::Usage(format!("--batch: {} at line {number}", problem.detail())))
+        search.map_err(|problem| Failure::Usage(format!("--batch: {} at line {number}", problem.detail)))
     });
     let searches = searches.collect::<Result<Vec<_>, _>>()?;
     let answers: Vec<SearchAnswer> = collection.search_batch(searches)?.into_iter().map(SearchAnswer::from).collect();

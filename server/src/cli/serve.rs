@@ -1,4 +1,4 @@
-//! `lethedb serve`: the REST server, from opening the database to closing it.
+//! `lethedb serve`: the server of REST and gRPC, from opening the database to closing it.
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::{certificates, signals};
 use crate::config::{LogFormat, TlsVersion};
+use crate::grpc;
 use crate::rest::{self, App, ServeError};
 
 const DAY_MS: u64 = 86_400_000;
@@ -23,6 +24,9 @@ pub struct Args {
     /// Address to listen on; loopback only while there are neither TLS nor keys [default: 127.0.0.1:6333].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Address to listen on for gRPC, by the same rules [default: 127.0.0.1:6334].
+    #[arg(long, value_name = "ADDRESS")]
+    grpc_listen: Option<SocketAddr>,
     /// Start without a root key, wherever one could be taken from, and answer nothing but that, until enough shares of it
     /// were given: with `lethedb keys unseal --server`.
     #[arg(long)]
@@ -50,10 +54,9 @@ pub struct Args {
 
 /// Serves until a signal, finishes the running requests, and closes the database.
 pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
-    if let Some(listen) = args.listen {
-        context.config.server.listen = listen;
-    }
     let server = &mut context.config.server;
+    server.listen = args.listen.unwrap_or(server.listen);
+    server.grpc_listen = args.grpc_listen.unwrap_or(server.grpc_listen);
     server.sealed |= args.sealed;
     server.auth |= args.auth;
     server.insecure |= args.insecure;
@@ -65,15 +68,17 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     // What can be refused is refused before the database is opened, which may take long.
     let certificates = certificates::of(&context.config.tls)?;
     let server = &context.config.server;
-    if !server.insecure && certificates.is_none() {
-        rest::check_address(server.listen)?;
+    for address in [server.listen, server.grpc_listen] {
+        if !server.insecure && certificates.is_none() {
+            rest::check_address(address)?;
+        }
     }
     start_log(context.config.server.log);
     let terminal = context.terminal;
     let look_every = Duration::from_secs(context.config.tls.look_seconds.max(1));
     let app = app(context)?;
     let config = &app.config().server;
-    if !config.insecure && !config.listen.ip().is_loopback() {
+    if !config.insecure {
         rest::check_keys(config, app.seal().database().map_or(Ok(false), Database::asks_for_keys)?)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,10 +86,12 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
     let (is_sealed, is_tls) = (app.seal().database().is_err(), certificates.is_some());
-    let listening = |address| {
+    let grpc = grpc::door(app.clone())?;
+    let listening = |address, grpc| {
         // Whoever started the server may have closed its output; it serves all the same.
         let scheme = if is_tls { "https" } else { "http" };
-        _ = terminal.show(&json!({ "listening": address }), format_args!("listening on {scheme}://{address}"));
+        let both = format_args!("listening on {scheme}://{address}\nlistening for gRPC on {scheme}://{grpc}");
+        _ = terminal.show(&json!({ "listening": address, "grpc": grpc }), both);
         if is_sealed {
             _ = terminal
                 .note("The server is sealed: give it shares of the root key with `lethedb keys unseal --server`.");
@@ -94,7 +101,7 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         Some(certificates) => runtime.spawn(rest::keep_fresh(certificates.clone(), look_every, signals::hang_up)),
         None => runtime.spawn(signals::ignore_hang_up()),
     };
-    let served = runtime.block_on(rest::serve(app.clone(), certificates, listening, signals::stop));
+    let served = runtime.block_on(rest::serve(app.clone(), grpc, certificates, listening, signals::stop));
     if let Err(ServeError::Unfinished) = served {
         // The write-ahead log makes an abrupt end safe, and nobody wants to wait for the work any more.
         runtime.shutdown_background();

@@ -10,39 +10,39 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub struct ExplainAnswer {
     /// Segments searched.
-    segments: u64,
+    pub segments: u64,
     /// Lists of neighbours read.
-    hops: u64,
+    pub hops: u64,
     /// Codes compared with the query.
-    compared: u64,
+    pub compared: u64,
     /// Sealed vectors opened for exact distances.
-    reranked: u64,
+    pub reranked: u64,
     /// Bytes of codes, lists and opened vectors that this took.
-    bytes: u64,
+    pub bytes: u64,
     /// What the filter cost; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    filter: Option<FilterAnswer>,
+    pub filter: Option<FilterAnswer>,
     /// Microseconds of looking for candidates.
-    find_us: u64,
+    pub find_us: u64,
     /// Microseconds of opening those that codes cannot tell apart.
-    decide_us: u64,
+    pub decide_us: u64,
     /// Microseconds of putting the hits together.
-    answer_us: u64,
+    pub answer_us: u64,
 }
 
 /// What applying the filter to the segments cost. Records that are in no segment yet are looked at themselves.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 pub struct FilterAnswer {
     /// Conditions in it, as far as they were looked at.
-    conditions: u64,
+    pub conditions: u64,
     /// Those that no index answers in some segment.
-    unindexed: u64,
+    pub unindexed: u64,
     /// Records that may match by what indexes know.
-    estimated: u64,
+    pub estimated: u64,
     /// Records that were opened to find out.
-    opened: u64,
+    pub opened: u64,
     /// Records that match.
-    matched: u64,
+    pub matched: u64,
 }
 
 impl From<Filtered> for FilterAnswer {

@@ -36,5 +36,5 @@ pub use private::{BudgetAnswer, PredictedAnswer, PrivateAnswer, StandingAnswer};
 pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use retention::{ClockAnswer, KeptAnswer, RetentionAnswer, WindowAnswer, WindowsAnswer};
-pub use strict::{JsonError, Object, parse};
+pub use strict::{JsonError, Object, parse, read};
 pub use time::{AsOfAnswer, millis, rfc3339};

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use engine::{FILTER_FAULT, FILTER_TOO_COMPLEX};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::error::Category;
 use serde_path_to_error::Segment;
 
@@ -112,25 +113,42 @@ pub enum JsonError {
     Shape {
         /// What is wrong, in our words.
         what: String,
+        /// The member, as far as its path consists of our own names.
+        field: String,
         /// Counted from 1.
         line: usize,
         /// Counted from 1, in bytes.
         column: usize,
+    },
+    /// The same of a value that was never text.
+    #[error("{what}")]
+    Member {
+        /// What is wrong, in our words.
+        what: String,
+        /// The member.
+        field: String,
     },
 }
 
 impl JsonError {
     /// Whether it is a filter that is right but for its size.
     pub fn is_complex_filter(&self) -> bool {
-        let Self::Shape { what, .. } = self else { return false };
+        let (Self::Shape { what, .. } | Self::Member { what, .. }) = self else { return false };
         what.starts_with(FILTER_FAULT) && FILTER_TOO_COMPLEX.iter().any(|words| what.contains(words))
     }
 
     /// The same error in a text of many lines, of which the JSON was this one.
     pub fn on_line(mut self, number: usize) -> Self {
-        let (Self::Syntax { line, .. } | Self::Shape { line, .. }) = &mut self;
-        *line = number;
+        if let Self::Syntax { line, .. } | Self::Shape { line, .. } = &mut self {
+            *line = number;
+        }
         self
+    }
+
+    /// The member that is wrong, if that is known.
+    pub fn field(&self) -> Option<&str> {
+        let (Self::Shape { field, .. } | Self::Member { field, .. }) = self else { return None };
+        Some(field.as_str()).filter(|field| !field.is_empty())
     }
 }
 
@@ -177,7 +195,20 @@ fn explain<T: DeserializeOwned>(text: &[u8], error: &serde_json::Error) -> JsonE
         Err(error) => place(error.path()),
         Ok(_) => String::new(),
     };
-    JsonError::Shape { what: fault(&path, &error.to_string()), line, column }
+    JsonError::Shape { what: fault(&path, &error.to_string()), field: path, line, column }
+}
+
+/// Reads a value that is the member `name` of something, and of which every object has each member once.
+///
+/// # Errors
+/// [`JsonError::Member`].
+pub fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, JsonError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let inside = place(error.path());
+        let dot = if inside.is_empty() || inside.starts_with('[') { "" } else { "." };
+        let field = format!("{name}{dot}{inside}");
+        JsonError::Member { what: fault(&field, &error.inner().to_string()), field }
+    })
 }
 
 /// The path as far as it consists of our own names: what a caller calls the members of a payload is data.

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::auth::{Caller, OPEN, Peer};
 use super::error::{Problem, Refusal};
+use super::route::{method_of, path_of};
 use super::state::App;
 use super::tenant;
 use super::visit::Visit;
@@ -63,7 +64,7 @@ pub async fn only_in_measure(State(app): State<App>, request: Request, next: Nex
 
 /// Of whom a request is; none where nobody is asked for a key.
 fn visit(app: &App, request: &Request) -> Option<Visit> {
-    if OPEN.contains(&request.uri().path()) {
+    if OPEN.contains(&path_of(request)) {
         return None;
     }
     let caller = request.extensions().get::<Caller>()?;
@@ -78,9 +79,13 @@ fn visit(app: &App, request: &Request) -> Option<Visit> {
 /// What a request costs, as far as its head tells.
 fn units(request: &Request) -> u32 {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let of_body = u32::try_from(length.unwrap_or_default() / BYTES_A_UNIT).unwrap_or(u32::MAX);
-    let is_admin = is_admin(request) && request.method() != Method::GET;
-    of_body.saturating_add(if is_admin { ADMIN_UNITS } else { 1 })
+    let is_admin = is_admin(request) && method_of(request) != Method::GET;
+    units_of(length.unwrap_or_default()).saturating_add(if is_admin { ADMIN_UNITS } else { 1 })
+}
+
+/// What a body of so many bytes costs.
+pub fn units_of(bytes: u64) -> u32 {
+    u32::try_from(bytes / BYTES_A_UNIT).unwrap_or(u32::MAX)
 }
 
 fn patience(app: &App, request: &Request) -> Option<Duration> {
@@ -89,5 +94,5 @@ fn patience(app: &App, request: &Request) -> Option<Duration> {
 }
 
 fn is_admin(request: &Request) -> bool {
-    request.uri().path().starts_with("/v1/admin/")
+    path_of(request).starts_with("/v1/admin/")
 }

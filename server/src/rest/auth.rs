@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::end_user;
 use super::error::{Problem, Refusal};
+use super::route::path_of;
 use super::state::App;
 
 const API_KEY: &str = "X-API-Key";
@@ -37,12 +38,10 @@ pub struct Caller(pub Option<Session>);
 
 /// Lets requests in that show a key, or need none, and tells the handlers whose they are.
 pub async fn only_authorised(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if OPEN.contains(&request.uri().path()) {
+    if OPEN.contains(&path_of(&request)) {
         return next.run(request).await;
     }
-    let shown = key_in(request.headers()).and_then(|key| Ok((key, end_user::token_in(request.headers())?)));
-    let address = request.extensions().get::<Peer>().map(|Peer(address)| *address);
-    match caller(&app, shown, address).await {
+    match admitted(&app, request.headers(), request.extensions()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -53,6 +52,12 @@ pub async fn only_authorised(State(app): State<App>, mut request: Request, next:
             response
         }
     }
+}
+
+/// Whose a request with these headers is, if they are let in: of one that goes on for long, to be asked again and again.
+pub async fn admitted(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
+    let shown = key_in(headers).and_then(|key| Ok((key, end_user::token_in(headers)?)));
+    caller(app, shown, extensions.get::<Peer>().map(|Peer(address)| *address)).await
 }
 
 async fn caller(app: &App, shown: Result<Shown, Problem>, address: Option<IpAddr>) -> Result<Caller, Problem> {

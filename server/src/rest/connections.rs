@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::auth::Peer;
+use super::http2;
 use super::router::router;
 use super::state::App;
 use super::tls::{Certificates, refuse_plain};
@@ -67,44 +69,59 @@ pub fn check_address(address: SocketAddr) -> Result<(), ServeError> {
 /// # Errors
 /// `NoKeys`.
 pub fn check_keys(server: &Server, are_asked_for: bool) -> Result<(), ServeError> {
-    if server.auth || are_asked_for { Ok(()) } else { Err(ServeError::NoKeys(server.listen)) }
+    let beyond = [server.listen, server.grpc_listen].into_iter().find(|address| !address.ip().is_loopback());
+    match beyond {
+        Some(address) if !server.auth && !are_asked_for => Err(ServeError::NoKeys(address)),
+        _ => Ok(()),
+    }
 }
 
-/// Serves `app` until the first `stop`, then finishes the running requests until the drain time is over or `stop` comes
+/// Serves `app`, and beside REST the calls of `grpc`, until the first `stop`, then finishes the running requests until the drain time is over or `stop` comes
 /// again.
-/// `listening` is told the address once requests are welcome; its port is that of the settings, or a free one for 0.
+/// `listening` is told both addresses once requests are welcome; their ports are those of the settings, or free ones for 0.
 ///
 /// # Errors
 /// If it cannot start or cannot end; see [`ServeError`].
 pub async fn serve<Stop: Future<Output = ()>>(
     app: App,
+    grpc: Router,
     certificates: Option<Arc<Certificates>>,
-    listening: impl FnOnce(SocketAddr),
+    listening: impl FnOnce(SocketAddr, SocketAddr),
     stop: impl Fn() -> Stop,
 ) -> Result<(), ServeError> {
     let server = app.config().server.clone();
-    let address = server.listen;
-    if !server.insecure && certificates.is_none() {
-        check_address(address)?;
+    for address in [server.listen, server.grpc_listen] {
+        if !server.insecure && certificates.is_none() {
+            check_address(address)?;
+        }
     }
-    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
-    listening(listener.local_addr().unwrap_or(address));
+    let head = Duration::from_secs(server.head_seconds);
+    let mut http1 = http1::Builder::new();
+    http1.timer(TokioTimer::new()).header_read_timeout(head);
+    let rest = Door::open(server.listen, router(app.clone()), Speaks::Http1(http1)).await?;
+    let grpc = Door::open(server.grpc_listen, grpc, Speaks::Http2(http2::builder(head))).await?;
+    listening(rest.address, grpc.address);
 
     let connections = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(server.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let accept = async || {
+        let accept = |door| accept(door, &connections, &places, head, certificates.clone());
+        tokio::join!(accept(&rest), accept(&grpc));
+    };
     tokio::select! {
-        () = accept(&listener, &connections, &app, certificates.clone()) => {}
+        () = accept() => {}
         () = stop() => {}
     }
     app.drain();
     let unready = Duration::from_secs(server.unready_seconds);
     if !unready.is_zero() {
         tokio::select! {
-            () = accept(&listener, &connections, &app, certificates) => {}
+            () = accept() => {}
             () = sleep(unready) => {}
             () = stop() => return Err(ServeError::Unfinished),
         }
     }
-    drop(listener);
+    drop((rest, grpc));
     tokio::select! {
         () = connections.shutdown() => Ok(()),
         () = sleep(Duration::from_secs(server.drain_seconds)) => Err(ServeError::Unfinished),
@@ -112,21 +129,37 @@ pub async fn serve<Stop: Future<Output = ()>>(
     }
 }
 
+/// Where connections come in, and what is spoken there.
+struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    routes: Router,
+    speaks: Speaks,
+}
+
+#[derive(Clone)]
+enum Speaks {
+    Http1(http1::Builder),
+    Http2(hyper::server::conn::http2::Builder<TokioExecutor>),
+}
+
+impl Door {
+    async fn open(address: SocketAddr, routes: Router, speaks: Speaks) -> Result<Self, ServeError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+        Ok(Self { address: listener.local_addr().unwrap_or(address), listener, routes, speaks })
+    }
+}
+
 async fn accept(
-    listener: &TcpListener,
+    door: &Door,
     connections: &GracefulShutdown,
-    app: &App,
+    places: &Arc<Semaphore>,
+    head: Duration,
     certificates: Option<Arc<Certificates>>,
 ) {
-    let server = &app.config().server;
-    let places = Arc::new(Semaphore::new(server.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
-    let head = Duration::from_secs(server.head_seconds);
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head);
-    let routes: Router = router(app.clone());
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let (stream, peer) = match door.listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -136,13 +169,22 @@ async fn accept(
         };
         // Answers are small and written whole; waiting to fill a packet would only delay them.
         _ = stream.set_nodelay(true);
-        let routes = routes.clone().layer(Extension(Peer(peer.ip())));
-        let (http, watcher, certificates) = (http.clone(), connections.watcher(), certificates.clone());
+        let guest = Guest {
+            speaks: door.speaks.clone(),
+            routes: door.routes.clone().layer(Extension(Peer(peer.ip()))),
+            watcher: connections.watcher(),
+            head,
+        };
+        let certificates = certificates.clone();
         tokio::spawn(async move {
             let _place = place;
-            let Some(certificates) = certificates else { return converse(http, watcher, stream, routes).await };
-            match timeout(head, greet(stream, &certificates)).await {
-                Ok(Ok(Some(stream))) => converse(http, watcher, stream, routes).await,
+            let Some(certificates) = certificates else { return guest.converse(stream).await };
+            let acceptor = match guest.speaks {
+                Speaks::Http1(_) => certificates.acceptor(),
+                Speaks::Http2(_) => certificates.http2_acceptor(),
+            };
+            match timeout(head, greet(stream, acceptor)).await {
+                Ok(Ok(Some(stream))) => guest.converse(stream).await,
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a client did not shake hands"),
                 Err(_) => tracing::debug!("a client took too long to shake hands"),
@@ -154,19 +196,38 @@ async fn accept(
 /// Shakes hands; none with a client that speaks plain HTTP, which is told so.
 async fn greet(
     mut stream: TcpStream,
-    certificates: &Certificates,
+    acceptor: TlsAcceptor,
 ) -> io::Result<Option<tokio_rustls::server::TlsStream<TcpStream>>> {
-    if refuse_plain(&mut stream).await? { Ok(None) } else { certificates.acceptor().accept(stream).await.map(Some) }
+    if refuse_plain(&mut stream).await? { Ok(None) } else { acceptor.accept(stream).await.map(Some) }
 }
 
-async fn converse(
-    http: http1::Builder,
-    watcher: Watcher,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// A connection, and what it needs.
+struct Guest {
+    speaks: Speaks,
     routes: Router,
-) {
-    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    if let Err(error) = watcher.watch(served).await {
-        tracing::debug!(%error, "a connection broke");
+    watcher: Watcher,
+    head: Duration,
+}
+
+impl Guest {
+    /// Answers requests until the client has none or the server stops.
+    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let stream = TokioIo::new(stream);
+        let ended = match self.speaks {
+            Speaks::Http1(http) => {
+                self.watcher.watch(http.serve_connection(stream, TowerToHyperService::new(self.routes))).await
+            }
+            Speaks::Http2(http) => {
+                let calls = http2::Calls::default();
+                let routes = TowerToHyperService::new(calls.counted(self.routes));
+                tokio::select! {
+                    ended = self.watcher.watch(http.serve_connection(stream, routes)) => ended,
+                    () = calls.idle(self.head) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection broke");
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: `code` is stable and for programs, `detail` is for people, and neither repeats what a client sent:
 //! answers end in logs of proxies and clients.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -125,35 +127,39 @@ pub struct Problem {
     #[serde(rename = "type")]
     kind: String,
     /// The same for every problem of this code.
-    title: &'static str,
+    pub title: &'static str,
     /// The status of the answer.
-    status: u16,
+    pub status: u16,
     /// What is wrong with this request.
-    detail: String,
+    pub detail: String,
     /// Stable, for programs.
-    code: &'static str,
+    pub code: &'static str,
     /// After how many seconds it may be asked again; said in a header.
     #[serde(skip)]
-    retry_seconds: Option<u64>,
+    pub retry_seconds: Option<u64>,
+    /// The member of the body that is wrong, where that is known and its name is one of ours; `detail` has it, too.
+    #[serde(skip)]
+    pub field: Option<String>,
     /// What others are to approve, where that is missing.
     #[serde(flatten)]
-    approval: Option<Box<NeededBody>>,
+    pub approval: Option<Box<NeededBody>>,
 }
 
 /// What others are to approve: see `lethedb approve`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NeededBody {
     /// The canonical operation, in hexadecimal digits: what is signed.
-    operation: String,
+    pub operation: String,
     /// What it does, of which the operation holds the hash.
-    statement: String,
+    pub statement: String,
     /// How many must vote.
-    votes: usize,
+    pub votes: usize,
 }
 
-/// The code of the problem that an answer is, for whoever counts them.
-#[derive(Clone, Copy)]
-pub struct ProblemCode(pub &'static str);
+/// The problem that an answer is, for whoever counts them or says them in another form.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", .0.detail)]
+pub struct Told(pub Arc<Problem>);
 
 /// A problem.
 #[derive(IntoResponses)]
@@ -174,9 +180,10 @@ impl Problem {
         self
     }
 
-    /// What is wrong, for whoever does not answer over HTTP.
-    pub fn detail(self) -> String {
-        self.detail
+    /// The same, of this member of the body.
+    pub fn about(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
     }
 
     fn of(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Self {
@@ -187,7 +194,7 @@ impl Problem {
             _ => None,
         };
         let kind = format!("urn:lethedb:problem:{code}");
-        Self { kind, title, status: status.as_u16(), detail, code, retry_seconds, approval: None }
+        Self { kind, title, status: status.as_u16(), detail, code, retry_seconds, field: None, approval: None }
     }
 }
 
@@ -246,9 +253,13 @@ impl From<JsonError> for Problem {
         let refusal = match error {
             JsonError::Syntax { .. } => Refusal::InvalidJson,
             _ if error.is_complex_filter() => Refusal::ComplexFilter,
-            JsonError::Shape { .. } => Refusal::InvalidBody,
+            JsonError::Shape { .. } | JsonError::Member { .. } => Refusal::InvalidBody,
         };
-        Self::new(refusal, error.to_string())
+        let problem = Self::new(refusal, error.to_string());
+        match error.field() {
+            Some(field) => problem.about(field),
+            None => problem,
+        }
     }
 }
 
@@ -267,13 +278,13 @@ impl From<QueryRejection> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let (code, retry_seconds) = (ProblemCode(self.code), self.retry_seconds);
-        let mut response = (status, Json(self)).into_response();
+        let told = Told(Arc::new(self));
+        let mut response = (status, Json(&*told.0)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = retry_seconds {
+        if let Some(seconds) = told.0.retry_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        response.extensions_mut().insert(code);
+        response.extensions_mut().insert(told);
         response
     }
 }

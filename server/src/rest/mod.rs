@@ -1,12 +1,13 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
-//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`]),
+//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]),
 //! for whom ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`],
 //! [`collections`], [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`],
 //! [`access`], [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
 //! [`lines`]); what is let in ([`admission`]) and what is known of it from outside ([`observe`]); the [`router`] that lists
-//! them with their description in OpenAPI; and the [`connections`] that feed it, through [`tls`] where there is a certificate.
+//! them with their description in OpenAPI; and the [`connections`] that feed it,
+//! and gRPC over [`http2`], through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -28,6 +29,7 @@ mod filter;
 mod fuzz;
 mod health;
 mod hold;
+mod http2;
 mod indexes;
 mod keys;
 mod lines;
@@ -39,6 +41,7 @@ mod private;
 mod quota;
 mod records;
 mod retention;
+mod route;
 mod router;
 mod rules;
 mod seal;
@@ -51,7 +54,19 @@ mod tls;
 mod turns;
 mod visit;
 
+pub use admission::units_of;
+pub use auth::{Caller, admitted};
+pub use body::read;
 pub use connections::{ServeError, check_address, check_keys, serve};
-pub use search::{SearchAnswer, SearchBody};
+pub use error::{Problem, Refusal, Told};
+pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
+pub use route::CountsAs;
+pub use router::{guarded, handlers, watched};
+pub use search::{CountBody, OrderBody, ScrollBody, SearchAnswer, SearchBody};
 pub use state::App;
+pub use tenant::Tenant;
 pub use tls::{Certificates, Pem, TlsError, keep_fresh};
+pub use visit::Visit;
+
+#[cfg(test)]
+pub use router::tests;

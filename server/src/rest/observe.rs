@@ -14,7 +14,7 @@ use axum::response::Response;
 use engine::{Clock, SystemClock};
 use tracing::Span;
 
-use super::error::ProblemCode;
+use super::error::Told;
 use super::metrics::Known;
 use super::state::App;
 
@@ -35,7 +35,7 @@ pub async fn observed(State(app): State<App>, mut request: Request, next: Next) 
     let mut response = next.run(request).await;
     drop(running);
     let took = SystemClock.now_us().saturating_sub(begun);
-    let problem = response.extensions().get::<ProblemCode>().map(|ProblemCode(code)| *code);
+    let problem = response.extensions().get::<Told>().map(|Told(problem)| problem.code);
     app.metrics().answered(method, &route, response.status(), problem, took);
     response.headers_mut().insert(HEADER, id);
     response

@@ -4,7 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Filter, Record, RecordId};
+use engine::{Collection, Filter, Record, RecordId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,31 +21,31 @@ use crate::json::{AsOfAnswer, Id, Object, Payload, RecordAnswer, RecordBody};
 pub struct UpsertBody {
     /// Each replaces the record of the same id; of several with one id the last counts.
     #[schema(value_type = Vec<RecordBody>)]
-    records: Vec<Object<RecordBody>>,
+    pub records: Vec<Object<RecordBody>>,
     /// Whether all are stored or none; true if absent. If false, the answer tells which could not be stored.
-    all_or_nothing: Option<bool>,
+    pub all_or_nothing: Option<bool>,
 }
 
 /// What was stored.
 #[derive(Serialize, ToSchema)]
 pub struct UpsertAnswer {
     /// How many records were stored.
-    upserted: u64,
+    pub upserted: u64,
     /// Those that were not, where others are stored all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<RecordProblem>,
-    as_of: AsOfAnswer,
+    pub errors: Vec<RecordProblem>,
+    pub as_of: AsOfAnswer,
 }
 
 /// Why a record was not stored.
 #[derive(Serialize, ToSchema)]
 pub struct RecordProblem {
     /// Its place in the request, from 0.
-    at: usize,
+    pub at: usize,
     /// As in problems: `invalid` or `conflict`.
-    code: &'static str,
+    pub code: &'static str,
     /// What is wrong with it.
-    detail: String,
+    pub detail: String,
 }
 
 impl From<(usize, engine::Error)> for RecordProblem {
@@ -60,18 +60,18 @@ impl From<(usize, engine::Error)> for RecordProblem {
 pub struct DeleteBody {
     /// Ids that do not exist are passed over.
     #[schema(value_type = Option<Vec<Id>>)]
-    ids: Option<Vec<RecordId>>,
+    pub ids: Option<Vec<RecordId>>,
     /// All records that match.
     #[schema(value_type = Option<FilterBody>)]
-    filter: Option<Object<Filter>>,
+    pub filter: Option<Object<Filter>>,
 }
 
 /// What was deleted.
 #[derive(Serialize, ToSchema)]
 pub struct DeleteAnswer {
     /// How many of the ids existed, or how many records matched.
-    deleted: u64,
-    as_of: AsOfAnswer,
+    pub deleted: u64,
+    pub as_of: AsOfAnswer,
 }
 
 /// Changes to make, in this order, and to which records: exactly one of `ids` and `filter`, and at least one change.
@@ -80,33 +80,94 @@ pub struct DeleteAnswer {
 pub struct UpdateBody {
     /// Ids that do not exist are passed over.
     #[schema(value_type = Option<Vec<Id>>)]
-    ids: Option<Vec<RecordId>>,
+    pub ids: Option<Vec<RecordId>>,
     /// All records that match.
     #[schema(value_type = Option<FilterBody>)]
-    filter: Option<Object<Filter>>,
+    pub filter: Option<Object<Filter>>,
     /// The new vector.
-    vector: Option<Vec<f32>>,
+    pub vector: Option<Vec<f32>>,
     /// The new payload.
     #[schema(value_type = Option<serde_json::Value>)]
-    overwrite: Option<Payload>,
+    pub overwrite: Option<Payload>,
     /// Whether the payload goes; false if absent.
     #[serde(default)]
-    clear: bool,
+    pub clear: bool,
     /// Key paths whose values go.
-    delete_keys: Option<Vec<String>>,
+    pub delete_keys: Option<Vec<String>>,
     /// Members to set; the others stay.
     #[schema(value_type = Option<serde_json::Value>)]
-    set: Option<Payload>,
+    pub set: Option<Payload>,
     /// Where to set them: the key path of an object, made if it is missing; the payload itself if absent.
-    key: Option<String>,
+    pub key: Option<String>,
 }
 
 /// What was changed.
 #[derive(Serialize, ToSchema)]
 pub struct UpdateAnswer {
     /// How many of the ids existed, or how many records matched.
-    updated: u64,
-    as_of: AsOfAnswer,
+    pub updated: u64,
+    pub as_of: AsOfAnswer,
+}
+
+impl UpsertBody {
+    /// Stores its records.
+    pub fn on(self, collection: &Collection) -> Result<UpsertAnswer, Problem> {
+        let upserted = self.records.len() as u64;
+        let records = self.records.into_iter().map(|record| Record::from(record.0));
+        if self.all_or_nothing.unwrap_or(true) {
+            return Ok(UpsertAnswer { upserted, errors: Vec::new(), as_of: collection.upsert(records)?.into() });
+        }
+        let stored = collection.upsert_each(records)?;
+        let errors = stored.errors.into_iter().map(RecordProblem::from).collect();
+        Ok(UpsertAnswer { upserted: stored.written, errors, as_of: stored.as_of.into() })
+    }
+}
+
+impl DeleteBody {
+    /// Deletes what it names.
+    pub fn on(self, collection: &Collection) -> Result<DeleteAnswer, Problem> {
+        let deleted = match (self.ids, self.filter) {
+            (Some(ids), None) => collection.delete(ids)?,
+            (None, Some(filter)) => collection.delete_matching(&filter.0)?,
+            _ => return Err(ids_or_filter()),
+        };
+        Ok(DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() })
+    }
+}
+
+impl UpdateBody {
+    /// Makes its changes.
+    pub fn on(self, collection: &Collection) -> Result<UpdateAnswer, Problem> {
+        let mut update = match (self.ids, self.filter) {
+            (Some(ids), None) => collection.update(ids),
+            (None, Some(filter)) => collection.update_matching(filter.0),
+            _ => return Err(ids_or_filter()),
+        };
+        if let Some(vector) = self.vector {
+            update = update.vector(vector);
+        }
+        if let Some(payload) = self.overwrite {
+            update = update.overwrite(payload.0);
+        }
+        if self.clear {
+            update = update.clear();
+        }
+        if let Some(keys) = self.delete_keys {
+            update = update.delete_keys(keys);
+        }
+        update = match (self.set, self.key) {
+            (Some(members), Some(key)) => update.set_at(&key, members.0),
+            (Some(members), None) => update.set(members.0),
+            (None, Some(_)) => return Err(Problem::new(Refusal::InvalidBody, "`key` needs `set`")),
+            (None, None) => update,
+        };
+        let updated = update.run()?;
+        Ok(UpdateAnswer { updated: updated.count, as_of: updated.as_of.into() })
+    }
+}
+
+fn ids_or_filter() -> Problem {
+    Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")
 }
 
 /// Stores records; they are durable and can be found once this answers.
@@ -122,16 +183,7 @@ pub async fn put(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let upserted = body.records.len() as u64;
-        let records = body.records.into_iter().map(|record| Record::from(record.0));
-        let stored = if body.all_or_nothing.unwrap_or(true) {
-            UpsertAnswer { upserted, errors: Vec::new(), as_of: collection.upsert(records)?.into() }
-        } else {
-            let stored = collection.upsert_each(records)?;
-            let errors = stored.errors.into_iter().map(RecordProblem::from).collect();
-            UpsertAnswer { upserted: stored.written, errors, as_of: stored.as_of.into() }
-        };
-        Ok(answer(StatusCode::OK, &stored))
+        Ok(answer(StatusCode::OK, &body.on(&collection)?))
     })
     .await
 }
@@ -170,12 +222,7 @@ pub async fn delete(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let deleted = match (body.ids, body.filter) {
-            (Some(ids), None) => collection.delete(ids)?,
-            (None, Some(filter)) => collection.delete_matching(&filter.0)?,
-            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
-        };
-        Ok(answer(StatusCode::OK, &DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() }))
+        Ok(answer(StatusCode::OK, &body.on(&collection)?))
     })
     .await
 }
@@ -193,31 +240,7 @@ pub async fn update(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut update = match (body.ids, body.filter) {
-            (Some(ids), None) => collection.update(ids),
-            (None, Some(filter)) => collection.update_matching(filter.0),
-            _ => return Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")),
-        };
-        if let Some(vector) = body.vector {
-            update = update.vector(vector);
-        }
-        if let Some(payload) = body.overwrite {
-            update = update.overwrite(payload.0);
-        }
-        if body.clear {
-            update = update.clear();
-        }
-        if let Some(keys) = body.delete_keys {
-            update = update.delete_keys(keys);
-        }
-        update = match (body.set, body.key) {
-            (Some(members), Some(key)) => update.set_at(&key, members.0),
-            (Some(members), None) => update.set(members.0),
-            (None, Some(_)) => return Err(Problem::new(Refusal::InvalidBody, "`key` needs `set`")),
-            (None, None) => update,
-        };
-        let updated = update.run()?;
-        Ok(answer(StatusCode::OK, &UpdateAnswer { updated: updated.count, as_of: updated.as_of.into() }))
+        Ok(answer(StatusCode::OK, &body.on(&collection)?))
     })
     .await
 }

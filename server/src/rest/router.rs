@@ -20,6 +20,7 @@ use super::admission::{only_in_measure, only_within_means};
 use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
 use super::observe::{observed, span};
+use super::route::path_of;
 use super::state::App;
 use super::{
     access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, policy, portable,
@@ -169,23 +170,36 @@ fn routes() -> Router<App> {
 
 /// All routes, with limits, log and problems around them.
 pub fn router(app: App) -> Router {
-    routes()
-        .layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max))
-        .layer(from_fn(only_problems))
+    let routes = routes().layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max));
+    watched(guarded(routes.layer(from_fn(only_problems)), &app), &app).with_state(app)
+}
+
+/// All routes, for who has already let the request in.
+pub fn handlers(app: App) -> Router {
+    routes().layer(from_fn(only_problems)).with_state(app)
+}
+
+/// `routes` behind everything that decides whether a request is let in.
+pub fn guarded(routes: Router<App>, app: &App) -> Router<App> {
+    routes
         .layer(from_fn_with_state(app.clone(), only_in_measure))
         .layer(from_fn_with_state(app.clone(), only_authorised))
         .layer(from_fn_with_state(app.clone(), only_unsealed))
         .layer(from_fn_with_state(app.clone(), only_our_host))
         .layer(from_fn_with_state(app.clone(), only_within_means))
+}
+
+/// `routes` with a line in the log and a count for every request.
+pub fn watched(routes: Router<App>, app: &App) -> Router<App> {
+    routes
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
         .layer(from_fn_with_state(app.clone(), observed))
-        .with_state(app)
 }
 
 /// Refuses, before anything of it is read, what needs the database while that is sealed.
 async fn only_unsealed(State(app): State<App>, request: Request, next: Next) -> Response {
     match app.seal().database() {
-        Err(sealed) if !WHILE_SEALED.contains(&request.uri().path()) => sealed.into_response(),
+        Err(sealed) if !WHILE_SEALED.contains(&path_of(&request)) => sealed.into_response(),
         _ => next.run(request).await,
     }
 }
@@ -217,4 +231,4 @@ fn is_ours(host: &str, names: &[String]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -22,41 +22,41 @@ use crate::json::{AsOfAnswer, ExampleBody, ExampleChoice, ExplainAnswer, HitAnsw
 #[serde(deny_unknown_fields)]
 pub struct SearchBody {
     /// What to search near to, as many finite numbers as the collection has dimensions: either this or `like`.
-    vector: Option<Vec<f32>>,
+    pub vector: Option<Vec<f32>>,
     /// Ids of records, or vectors, to search near to the mean of. Those records are not among the hits.
     #[schema(value_type = Option<Vec<ExampleChoice>>)]
-    like: Option<Vec<ExampleBody>>,
+    pub like: Option<Vec<ExampleBody>>,
     /// The same to move away from: the search is near `q + (q - n)`, where `n` is their mean.
     #[serde(default)]
     #[schema(value_type = Option<Vec<ExampleChoice>>)]
-    unlike: Vec<ExampleBody>,
+    pub unlike: Vec<ExampleBody>,
     /// How many records to find, from 1; 10 if absent.
-    limit: Option<usize>,
+    pub limit: Option<usize>,
     /// How many of the nearest records to pass over; 0 if absent.
-    offset: Option<usize>,
+    pub offset: Option<usize>,
     /// The worst score of a hit.
-    score_threshold: Option<f32>,
+    pub score_threshold: Option<f32>,
     /// Which records may be found.
     #[schema(value_type = Option<FilterBody>)]
-    filter: Option<Object<Filter>>,
+    pub filter: Option<Object<Filter>>,
     /// Width of the graph search: more finds better and takes longer.
-    ef: Option<usize>,
+    pub ef: Option<usize>,
     /// Compare with every record instead of asking the graph.
     #[serde(default)]
-    exact: bool,
+    pub exact: bool,
     /// Which hits get exact distances: `auto`, those that decide who is among the hits, if absent.
     #[serde(default)]
     #[schema(value_type = RerankChoice)]
-    rerank: Rerank,
+    pub rerank: Rerank,
     /// Whether hits carry their entity; true if absent.
-    with_entity: Option<bool>,
+    pub with_entity: Option<bool>,
     /// Whether hits carry their payload; true if absent.
-    with_payload: Option<bool>,
+    pub with_payload: Option<bool>,
     /// Whether hits carry their vector; false if absent.
-    with_vector: Option<bool>,
+    pub with_vector: Option<bool>,
     /// Whether the answer tells what the search did; false if absent.
     #[serde(default)]
-    explain: bool,
+    pub explain: bool,
 }
 
 impl SearchBody {
@@ -144,19 +144,19 @@ impl From<Hits> for SearchAnswer {
 pub struct ScrollBody {
     /// The last id of the page before: its `next`.
     #[schema(value_type = Option<Id>)]
-    after: Option<RecordId>,
+    pub after: Option<RecordId>,
     /// In which order to give the records; that of their ids if absent.
     #[schema(value_type = Option<OrderBody>)]
-    order_by: Option<Object<OrderBody>>,
+    pub order_by: Option<Object<OrderBody>>,
     /// How many records to give, from 1; 100 if absent.
-    limit: Option<usize>,
+    pub limit: Option<usize>,
     /// Which records to give.
     #[schema(value_type = Option<FilterBody>)]
-    filter: Option<Object<Filter>>,
+    pub filter: Option<Object<Filter>>,
     /// Whether records carry their payload; true if absent.
-    with_payload: Option<bool>,
+    pub with_payload: Option<bool>,
     /// Whether records carry their vector; false if absent.
-    with_vector: Option<bool>,
+    pub with_vector: Option<bool>,
 }
 
 /// The order of what is at a key. Records without a string, number, true or false there are left out.
@@ -164,14 +164,14 @@ pub struct ScrollBody {
 #[serde(deny_unknown_fields)]
 pub struct OrderBody {
     /// A key path as in filters.
-    key: String,
+    pub key: String,
     /// From which end; `asc`, the least first, if absent.
     #[serde(default)]
     #[schema(value_type = Direction)]
-    direction: Order,
+    pub direction: Order,
     /// The first value: where a page begins, or `next_value` of the page before, together with its `next` as `after`.
     #[schema(value_type = Option<serde_json::Value>)]
-    start_from: Option<serde_json::Value>,
+    pub start_from: Option<serde_json::Value>,
 }
 
 impl OrderBody {
@@ -232,7 +232,7 @@ impl From<Page> for ScrollAnswer {
 pub struct CountBody {
     /// All records if absent.
     #[schema(value_type = Option<FilterBody>)]
-    filter: Option<Object<Filter>>,
+    pub filter: Option<Object<Filter>>,
 }
 
 /// How many records there are.
@@ -245,6 +245,38 @@ pub struct CountAnswer {
     /// Which, as paths inside the environment.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<String>,
+}
+
+impl ScrollBody {
+    /// The page.
+    pub fn on(self, collection: &Collection) -> Result<Page, Problem> {
+        let mut scroll = collection.scroll();
+        if let Some(after) = self.after {
+            scroll = scroll.after(after);
+        }
+        if let Some(limit) = self.limit {
+            scroll = scroll.limit(limit);
+        }
+        if let Some(filter) = self.filter {
+            scroll = scroll.filter(filter.0);
+        }
+        if let Some(order) = self.order_by {
+            scroll = order.0.on(scroll)?;
+        }
+        let scroll = scroll.with_payload(self.with_payload.unwrap_or(true));
+        Ok(scroll.with_vector(self.with_vector.unwrap_or(false)).run()?)
+    }
+}
+
+impl CountBody {
+    /// The number.
+    pub fn on(self, collection: &Collection) -> Result<Counted, Problem> {
+        let mut count = collection.count();
+        if let Some(filter) = self.filter {
+            count = count.filter(filter.0);
+        }
+        Ok(count.run()?)
+    }
 }
 
 /// Finds the records nearest to a vector.
@@ -279,22 +311,7 @@ pub async fn scroll(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut scroll = collection.scroll();
-        if let Some(after) = body.after {
-            scroll = scroll.after(after);
-        }
-        if let Some(limit) = body.limit {
-            scroll = scroll.limit(limit);
-        }
-        if let Some(filter) = body.filter {
-            scroll = scroll.filter(filter.0);
-        }
-        if let Some(order) = body.order_by {
-            scroll = order.0.on(scroll)?;
-        }
-        let scroll = scroll.with_payload(body.with_payload.unwrap_or(true));
-        let page = scroll.with_vector(body.with_vector.unwrap_or(false)).run()?;
-        Ok(answer(StatusCode::OK, &ScrollAnswer::from(page)))
+        Ok(answer(StatusCode::OK, &ScrollAnswer::from(body.on(&collection)?)))
     })
     .await
 }
@@ -312,11 +329,7 @@ pub async fn count(
     let Path(collection) = path?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
-        let mut count = collection.count();
-        if let Some(filter) = body.filter {
-            count = count.filter(filter.0);
-        }
-        let Counted { count, as_of, partial, damaged } = count.run()?;
+        let Counted { count, as_of, partial, damaged } = body.on(&collection)?;
         Ok(answer(StatusCode::OK, &CountAnswer { count, as_of: as_of.into(), partial, damaged }))
     })
     .await

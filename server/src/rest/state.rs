@@ -6,14 +6,13 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
 use engine::{Clock, Database, RootKey, SystemClock};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -39,7 +38,7 @@ struct Shared {
     turns: Arc<Turns>,
     quotas: Quotas,
     metrics: Metrics,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     token_keys: Keys,
 }
 
@@ -74,7 +73,7 @@ impl App {
         let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
         let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
         let quotas = Quotas { key, environment, address: quota(limits.address_units) };
-        let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), AtomicBool::new(false));
+        let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), watch::Sender::new(false));
         Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining, token_keys }) }
     }
 
@@ -95,12 +94,18 @@ impl App {
 
     /// From now on the server is not ready: it finishes what runs and goes.
     pub fn drain(&self) {
-        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.draining.send_replace(true);
     }
 
     /// Whether new requests are welcome.
     pub fn is_ready(&self) -> bool {
-        !self.shared.draining.load(Ordering::Relaxed)
+        !*self.shared.draining.borrow()
+    }
+
+    /// Ready once they no longer are: what would go on for as long as its client likes ends then.
+    pub async fn drained(&self) {
+        // The sender lives as long as this does.
+        _ = self.shared.draining.subscribe().wait_for(|is_draining| *is_draining).await;
     }
 
     /// What is counted.
@@ -143,10 +148,10 @@ impl App {
     ///
     /// # Errors
     /// `sealed` without a root key, `overloaded` if no turn came in time, `internal` if the work panicked, else what `work` says.
-    pub async fn run(
+    pub async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Database) -> Result<Response, Problem> + Send + 'static,
-    ) -> Result<Response, Problem> {
+        work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let database = self.shared.seal.database()?.clone();
         let turn = self.turn().await?;
         let done = spawn_blocking(move || {

@@ -77,12 +77,19 @@ impl FromRequestParts<App> for Tenant {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = parts.extensions.get::<Caller>().cloned();
+        let caller = parts.extensions.get::<Caller>();
         let caller = caller.ok_or_else(|| Problem::new(Refusal::Unauthenticated, "nobody looked for a key"))?;
-        let mut values = parts.headers.get_all(HEADER).iter();
-        let approval = approval(&parts.headers)?;
+        Self::of(&parts.headers, caller, app)
+    }
+}
+
+impl Tenant {
+    /// What a request with these headers works in, if this caller made it.
+    pub fn of(headers: &HeaderMap, caller: &Caller, app: &App) -> Result<Self, Problem> {
+        let mut values = headers.get_all(HEADER).iter();
+        let approval = approval(headers)?;
         let name = match (values.next(), values.next()) {
-            (None, _) => Some(match &caller {
+            (None, _) => Some(match caller {
                 Caller(Some(session)) => session.environment_name(),
                 Caller(None) => app.config().store.environment.as_str(),
             }),

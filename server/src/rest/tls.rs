@@ -68,6 +68,8 @@ pub struct Certificates {
 
 struct Served {
     config: Arc<ServerConfig>,
+    /// The same for gRPC, which is spoken over HTTP/2 alone.
+    http2: Arc<ServerConfig>,
     /// What is public of the files, to see whether they changed.
     public: (Vec<u8>, Option<Vec<u8>>),
 }
@@ -88,6 +90,11 @@ impl Certificates {
     /// Shakes hands with the certificate of this moment.
     pub fn acceptor(&self) -> TlsAcceptor {
         Arc::clone(&self.served.read().config).into()
+    }
+
+    /// The same, for HTTP/2.
+    pub fn http2_acceptor(&self) -> TlsAcceptor {
+        Arc::clone(&self.served.read().http2).into()
     }
 
     /// Takes what the files hold now, and says whether that is another certificate.
@@ -152,8 +159,10 @@ impl Served {
         let chain = certificates("tls.cert", &pem.chain)?;
         let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| TlsError::NotPem("tls.key", error))?;
         let mut config = builder.with_single_cert(chain, key)?;
+        let mut http2 = config.clone();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), public: (pem.chain, pem.client_ca) })
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { config: Arc::new(config), http2: Arc::new(http2), public: (pem.chain, pem.client_ca) })
     }
 }
 

@@ -18,7 +18,7 @@ mod collections;
 mod consent;
 mod end_users;
 mod erasure;
-mod isolation;
+pub mod isolation;
 mod keys;
 mod operations;
 mod portable;
@@ -30,18 +30,20 @@ mod searches;
 mod tallies;
 
 /// A server without connections.
-struct Server {
+pub struct Server {
     data: TempDir,
-    database: Database,
+    pub database: Database,
+    pub app: App,
     routes: Router,
 }
 
 impl Server {
-    fn new(config: Config) -> Self {
+    pub fn new(config: Config) -> Self {
         let data = tempfile::tempdir().unwrap();
         let database = Database::builder(data.path().join("data")).root_key(RootKey::bytes([7; 32])).open().unwrap();
         database.environment("default").unwrap();
-        Self { data, database: database.clone(), routes: router(App::new(database, config)) }
+        let app = App::new(database.clone(), config);
+        Self { data, database, routes: router(app.clone()), app }
     }
 
     async fn send(&self, request: Request) -> (StatusCode, Value, Response<()>) {
@@ -51,7 +53,7 @@ impl Server {
         (parts.status, value, Response::from_parts(parts, ()))
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    pub async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
         let request = request(method, path).header("Content-Type", "application/json");
         let (status, value, _) = self.send(request.body(Body::from(body.to_string())).unwrap()).await;
         (status, value)
@@ -93,7 +95,7 @@ fn is_problem((status, problem): &(StatusCode, Value), expected: u16, code: &str
 }
 
 /// Every route of the router's own source, as `METHOD path`.
-fn routes() -> BTreeSet<String> {
+pub fn routes() -> BTreeSet<String> {
     let source = include_str!("../router.rs");
     let mut routes = BTreeSet::new();
     for call in source.split(".route(").skip(1) {

@@ -37,8 +37,9 @@ impl World {
         };
         docs.upsert((0..20).map(record)).unwrap();
         let keys = Keys::new(Box::new(crate::tokens::tests::Nowhere), Arc::new(Hand::new()));
-        let routes = router(App::with_keys(database.clone(), config, keys));
-        let world = Self { server: Server { data, database, routes }, issuer: Issuer::new() };
+        let app = App::with_keys(database.clone(), config, keys);
+        let routes = router(app.clone());
+        let world = Self { server: Server { data, database, app, routes }, issuer: Issuer::new() };
         let body = json!({"issuer": "https://id.example", "audience": "docs", "keys": world.issuer.key_set()});
         let body: crate::json::EndUsersBody = serde_json::from_value(body).unwrap();
         let access = world.server.database.access();

@@ -9,8 +9,8 @@ use engine::{ApiKeyClass, ApiKeyRequest, BuiltInRole, Permission, Permissions, R
 
 use super::*;
 
-const OURS: &str = "canaryours";
-const THEIRS: &str = "canarytheirs";
+pub const OURS: &str = "canaryours";
+pub const THEIRS: &str = "canarytheirs";
 
 const END_USERS: &str = r#"{"issuer": "https://id", "audience": "docs", "keys": {"keys": [
     {"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}"#;
@@ -19,7 +19,7 @@ const APPROVERS: &str = r#"{"threshold": 2, "approvers": [
     "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"]}"#;
 
 /// What a route needs, a body with which it works, and what it answers then. Nothing is needed where a key is not.
-const ROUTES: &[(&str, &[&str], &str, u16)] = &[
+pub const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("get /livez", &[], "", 200),
     ("get /readyz", &[], "", 200),
     ("get /metrics", &["system.config"], "", 200),
@@ -115,13 +115,13 @@ const ROUTES: &[(&str, &[&str], &str, u16)] = &[
 ];
 
 /// Two tenants, and keys of every kind for the first.
-struct World {
-    server: Server,
+pub struct World {
+    pub server: Server,
     _archive: TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let archive = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.store.archive = Some(archive.path().join("backups"));
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Puts back what a cell may have taken away.
-    fn furnish(&self, tenant: &str, canary: &str) {
+    pub fn furnish(&self, tenant: &str, canary: &str) {
         let env = self.server.database.environment(tenant).unwrap();
         let docs = env.collection("docs").dimension(2).open_or_create().unwrap();
         let mine = Record::new(1, vec![1.0, 0.0]).entity(format!("{canary}:1")).payload(json!({"who": canary, "n": 1}));
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    fn key(&self, tenant: &str, class: ApiKeyClass, roles: &[&str], with: impl FnOnce(&mut ApiKeyRequest)) -> Key {
+    pub fn key(&self, tenant: &str, class: ApiKeyClass, roles: &[&str], with: impl FnOnce(&mut ApiKeyRequest)) -> Key {
         let mut request = ApiKeyRequest::new(class, tenant);
         request.roles = roles.iter().map(|role| (*role).to_owned()).collect();
         with(&mut request);
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// The id of a key that a route may end, if it names one.
-    fn spare(&self, route: &str) -> String {
+    pub fn spare(&self, route: &str) -> String {
         if !route.contains("{key}") {
             return "-".to_owned();
         }
@@ -190,9 +190,9 @@ impl World {
     }
 }
 
-struct Key {
-    id: String,
-    text: String,
+pub struct Key {
+    pub id: String,
+    pub text: String,
 }
 
 /// The route with what its path names, in `collection`.
@@ -211,7 +211,7 @@ fn filled(route: &str, collection: &str, key: &str) -> String {
     parts.into_iter().fold(route.to_owned(), |route, (name, value)| route.replace(name, value))
 }
 
-fn needed(names: &[&str]) -> Permissions {
+pub fn needed(names: &[&str]) -> Permissions {
     names.iter().map(|name| Permission::parse(name).unwrap()).collect()
 }
 

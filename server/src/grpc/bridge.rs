@@ -1,0 +1,215 @@
+//! Calls that have no types of Rust: each becomes the request of its route, and what the route answers becomes its message.
+//!
+//! Invariant: the request was let in before, by the layers of the [door](super::door), which leave in it whose it is; the
+//! handlers of REST do the rest, and no rule of theirs is written here a second time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
+use http_body_util::BodyExt;
+use prost_reflect::prost::Message;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use serde_json::{Map, Value as Json};
+use tokio::sync::mpsc;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::Service;
+use tonic::server::{Grpc, ServerStreamingService, UnaryService};
+
+use super::dynamic::Unfit;
+use super::schema::{Rpc, Schema};
+use super::status::status;
+use crate::rest::{Problem, Refusal, Told};
+
+/// One call, and the handlers that answer it.
+#[derive(Clone)]
+pub struct Bridge {
+    pub schema: Arc<Schema>,
+    pub routes: Router,
+    /// Which of the schema's calls.
+    pub at: usize,
+}
+
+type Answering<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
+
+impl Bridge {
+    /// Answers a call.
+    pub async fn answer(self, request: Request, bytes_max: usize) -> Response {
+        let Some(rpc) = self.schema.rpcs.get(self.at) else { return Response::default() };
+        let codec = Dynamic { input: rpc.input.clone() };
+        let mut grpc = Grpc::new(codec).max_decoding_message_size(bytes_max);
+        let answered = match rpc.streams.server {
+            true => grpc.server_streaming(self, request).await,
+            false => grpc.unary(self, request).await,
+        };
+        answered.map(Body::new)
+    }
+
+    /// What the route answers.
+    async fn ask(mut self, request: tonic::Request<DynamicMessage>) -> Result<(Arc<Schema>, MessageDescriptor, Body), Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let rpc = self.schema.rpcs.get(self.at).ok_or_else(|| Status::from(unfit_answer()))?;
+        let mut asked = route_request(&self.schema, rpc, &message)?;
+        *asked.headers_mut() = headers(metadata.into_headers());
+        *asked.extensions_mut() = extensions;
+        let output = rpc.output.clone();
+        let answered = Service::call(&mut self.routes, asked).await.unwrap_or_else(|never| match never {});
+        if let Some(told) = answered.extensions().get::<Told>() {
+            return Err(status(told));
+        }
+        Ok((self.schema, output, answered.into_body()))
+    }
+}
+
+impl UnaryService<DynamicMessage> for Bridge {
+    type Response = DynamicMessage;
+    type Future = Answering<DynamicMessage>;
+
+    fn call(&mut self, request: tonic::Request<DynamicMessage>) -> Self::Future {
+        let bridge = self.clone();
+        Box::pin(async move {
+            let (schema, output, body) = bridge.ask(request).await?;
+            let bytes = to_bytes(body, usize::MAX).await.map_err(|_| Status::from(unfit_answer()))?;
+            Ok(tonic::Response::new(message(&schema, &output, &bytes)?))
+        })
+    }
+}
+
+impl ServerStreamingService<DynamicMessage> for Bridge {
+    type Response = DynamicMessage;
+    type ResponseStream = ReceiverStream<Result<DynamicMessage, Status>>;
+    type Future = Answering<Self::ResponseStream>;
+
+    fn call(&mut self, request: tonic::Request<DynamicMessage>) -> Self::Future {
+        let bridge = self.clone();
+        Box::pin(async move {
+            let (schema, output, mut body) = bridge.ask(request).await?;
+            let (sender, receiver) = mpsc::channel(1);
+            // The route sends a line a frame; it stops once nobody reads them.
+            tokio::spawn(async move {
+                while let Some(frame) = body.frame().await {
+                    let line = frame.ok().and_then(|frame| frame.into_data().ok());
+                    let broken = || Problem::new(Refusal::Internal, "the answer broke off");
+                    let sent = line.ok_or_else(broken).and_then(|line| message(&schema, &output, &line));
+                    let is_last = sent.is_err();
+                    if sender.send(sent.map_err(Status::from)).await.is_err() || is_last {
+                        return;
+                    }
+                }
+            });
+            Ok(tonic::Response::new(ReceiverStream::new(receiver)))
+        })
+    }
+}
+
+/// The request of the route: fields that its path names stand there, the others in the body, or in the query of a GET.
+fn route_request(schema: &Schema, rpc: &Rpc, message: &DynamicMessage) -> Result<Request, Problem> {
+    let missing = |field: &str| Problem::new(Refusal::InvalidBody, format!("`{field}` is missing")).about(field);
+    let json = schema.json(message).map_err(|Unfit { field }| {
+        Problem::new(Refusal::InvalidBody, format!("`{field}` has a number that is none")).about(field)
+    })?;
+    let Json::Object(mut members) = json else { return Err(unfit_answer()) };
+    let mut path = String::new();
+    for part in rpc.route.split('/').skip(1) {
+        path.push('/');
+        match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            None => path.push_str(part),
+            Some(name) => path.push_str(&encoded(&members.remove(name).ok_or_else(|| missing(name))?)),
+        }
+    }
+    let body = match rpc.method {
+        Method::GET | Method::DELETE => {
+            for (at, (name, value)) in members.iter().enumerate() {
+                path.push(if at == 0 { '?' } else { '&' });
+                path.push_str(&format!("{name}={}", encoded(value)));
+            }
+            Body::empty()
+        }
+        _ => Body::from(Json::Object(members).to_string()),
+    };
+    let request = Request::builder().method(rpc.method.clone()).uri(path).body(body);
+    request.map_err(|_| Problem::new(Refusal::InvalidPath, "a name in the request cannot stand in a path"))
+}
+
+/// A text or number as it stands in a URL (RFC 3986 §2.3).
+fn encoded(value: &Json) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    // A name of dots alone would be a step in the path.
+    let is_step = text.bytes().all(|byte| byte == b'.');
+    let encode = |byte: u8| if plain(byte) && !is_step { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+/// What the caller sent, without what described the message.
+fn headers(mut headers: HeaderMap) -> HeaderMap {
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
+}
+
+/// The message that a route's JSON is; an empty one where it answers nothing.
+fn message(schema: &Schema, of: &MessageDescriptor, json: &Bytes) -> Result<DynamicMessage, Problem> {
+    let json = match json.is_empty() {
+        true => Json::Object(Map::new()),
+        false => serde_json::from_slice(json).map_err(|_| unfit_answer())?,
+    };
+    schema.message(of, json).map_err(|Unfit { field }| {
+        tracing::error!(message = of.full_name(), field, "an answer does not fit its message");
+        unfit_answer()
+    })
+}
+
+fn unfit_answer() -> Problem {
+    Problem::new(Refusal::Internal, "the answer does not fit its message")
+}
+
+/// Reads messages of one kind, and writes any.
+struct Dynamic {
+    input: MessageDescriptor,
+}
+
+impl Codec for Dynamic {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = Written;
+    type Decoder = Read;
+
+    fn encoder(&mut self) -> Written {
+        Written
+    }
+
+    fn decoder(&mut self) -> Read {
+        Read(self.input.clone())
+    }
+}
+
+struct Written;
+
+impl Encoder for Written {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, item: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(buffer).map_err(|_| unfit_answer().into())
+    }
+}
+
+struct Read(MessageDescriptor);
+
+impl Decoder for Read {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        let wrong = |_| Problem::new(Refusal::BrokenBody, "what was sent cannot be read as this call's message");
+        Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(wrong)?))
+    }
+}

@@ -1,0 +1,176 @@
+//! What stands in front of the calls: the layers of REST, with a translator before them.
+//!
+//! Invariant: a call is told to the layers as the route that it counts as, before any of them sees it; whatever refuses or
+//! fails on the way leaves as a status with details. No text that the library made about a message leaves at all.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use prost_reflect::DescriptorError;
+use tokio::time::timeout;
+use tonic::Status;
+use tonic_health::pb::health_server::HealthServer;
+
+use super::bridge::Bridge;
+use super::schema::proto::records_server::RecordsServer;
+use super::schema::{FILES, Schema};
+use super::status::{deadline, ours, status};
+use super::streams::Deadline;
+use super::{health, records};
+use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, units_of, watched};
+
+const HEALTH: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const MEDIA_TYPE: &str = "application/grpc";
+
+/// Why there is no gRPC: what the build made of the `.proto` files cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    #[error("the description of the calls is broken")]
+    Schema(#[from] DescriptorError),
+    #[error("the description of the calls cannot be reflected")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+#[derive(Clone)]
+struct Door {
+    app: App,
+    schema: Arc<Schema>,
+}
+
+/// All calls, with everything that stands in front of them.
+///
+/// # Errors
+/// [`DoorError`].
+pub fn door(app: App) -> Result<Router, DoorError> {
+    let schema = Arc::new(Schema::load()?);
+    let door = Door { app: app.clone(), schema: Arc::clone(&schema) };
+    let calls = calls(&app, &schema)?.layer(from_fn_with_state(door.clone(), whole));
+    let calls = guarded(calls, &app).layer(from_fn_with_state(door, translated));
+    Ok(watched(calls, &app).with_state(app))
+}
+
+fn calls(app: &App, schema: &Arc<Schema>) -> Result<Router<App>, DoorError> {
+    let bytes_max = app.config().server.body_bytes_max;
+    let typed = RecordsServer::new(records::Service { app: app.clone() }).max_decoding_message_size(bytes_max);
+    let health = HealthServer::new(health::Service::new(app.clone(), schema));
+    let mut calls = Router::new();
+    for path in HEALTH {
+        calls = calls.route_service(path, health.clone());
+    }
+    if reflects(app) {
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILES)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        calls = calls.route_service(REFLECTION, reflection);
+    }
+    let routes = handlers(app.clone());
+    for (at, rpc) in schema.rpcs.iter().enumerate() {
+        if rpc.is_typed {
+            calls = calls.route_service(&rpc.path, typed.clone());
+            continue;
+        }
+        let bridge = Bridge { schema: Arc::clone(schema), routes: routes.clone(), at };
+        calls = calls.route(&rpc.path, any(move |request| bridge.clone().answer(request, bytes_max)));
+    }
+    Ok(calls.fallback(|| async { Problem::new(Refusal::UnknownRoute, "reflection lists the calls that there are") }))
+}
+
+/// Whether the server describes its calls to whoever asks: on loopback, unless the settings say otherwise.
+fn reflects(app: &App) -> bool {
+    let server = &app.config().server;
+    server.grpc_reflection.unwrap_or(server.grpc_listen.ip().is_loopback())
+}
+
+impl Door {
+    /// The route that a call counts as. What describes the server counts as its description over REST.
+    fn counts_as(&self, path: &str) -> Option<CountsAs> {
+        let open = |path: &str| CountsAs { method: Method::GET, path: path.to_owned() };
+        match path {
+            REFLECTION => Some(open("/openapi.json")),
+            path if HEALTH.contains(&path) => Some(open("/livez")),
+            path => {
+                self.schema.rpc(path).map(|rpc| CountsAs { method: rpc.method.clone(), path: rpc.route.clone() })
+            }
+        }
+    }
+
+    /// Whether the call takes one message, which then is the whole body.
+    fn takes_one(&self, path: &str) -> bool {
+        path != REFLECTION && self.schema.rpc(path).is_none_or(|rpc| !rpc.streams.client)
+    }
+}
+
+/// Tells the layers which route a call counts as, and its client what became of it.
+async fn translated(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    if let Some(route) = door.counts_as(request.uri().path()) {
+        request.extensions_mut().insert(route);
+    }
+    // Few clients tell a length: what a message costs is counted once it is read.
+    request.headers_mut().remove(CONTENT_LENGTH);
+    let answered = match deadline(request.headers()) {
+        Err(problem) => problem.into_response(),
+        Ok(None) => next.run(request).await,
+        Ok(Some(time)) => {
+            request.extensions_mut().insert(Deadline(time));
+            let late = || Problem::new(Refusal::SlowRequest, "the call's deadline is over; it may still be done");
+            timeout(time, next.run(request)).await.unwrap_or_else(|_| late().into_response())
+        }
+    };
+    in_grpc(answered)
+}
+
+/// A problem of HTTP as a status of gRPC, and a status that the library made as one of ours.
+fn in_grpc(answered: Response) -> Response {
+    if let Some(told) = answered.extensions().get::<Told>() {
+        return refused(&status(told), told);
+    }
+    let Some(status_) = answered.extensions().get::<Status>() else { return answered };
+    let source = std::error::Error::source(status_).and_then(|source| source.downcast_ref::<Told>());
+    match source {
+        Some(told) => refused(status_, told),
+        None => {
+            let told = Told(Arc::new(ours(status_)));
+            refused(&status(&told), &told)
+        }
+    }
+}
+
+fn refused(status: &Status, told: &Told) -> Response {
+    let mut response: Response = status.clone().into_http::<Body>();
+    response.extensions_mut().insert(told.clone());
+    response
+}
+
+/// Reads the one message of a call whole, within the limits of REST for bodies, and has it paid for.
+async fn whole(State(door): State<Door>, request: Request, next: Next) -> Response {
+    if !is_grpc(request.headers()) {
+        let detail = "send Content-Type: application/grpc, over HTTP/2";
+        return Problem::new(Refusal::MediaType, detail).into_response();
+    }
+    if !door.takes_one(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = match read(Request::new(body), &door.app).await {
+        Ok(bytes) => bytes,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = door.app.charge(units_of(bytes.len() as u64)) {
+        return problem.into_response();
+    }
+    next.run(Request::from_parts(parts, Body::from(bytes))).await
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind == MEDIA_TYPE || kind.strip_prefix(MEDIA_TYPE).is_some_and(|more| more == "+proto" || more.starts_with(';'))
+}

@@ -1,0 +1,24 @@
+//! gRPC: what REST does, for callers that speak protobuf.
+//!
+//! There is one set of rules, that of REST: a call counts as the route that its description in `proto/lethedb/v1` names, so
+//! the same layers ask for its key, charge its buckets, give it a turn and count it. Calls that move vectors have types of
+//! Rust and go to the engine straight; every other one becomes the JSON of its route, and the route's own handler answers.
+//!
+//! Leaves first: the [`schema`] that the `.proto` files are; a problem as a [`status`]; the [`forms`] of typed messages and
+//! of those that have [`dynamic`] ones; the calls of [`records`], one by one and in [`streams`], of [`health`], and all
+//! others over the [`bridge`]; the [`door`] they stand behind.
+
+mod bridge;
+mod door;
+mod dynamic;
+mod forms;
+mod health;
+mod records;
+mod schema;
+mod status;
+mod streams;
+
+pub use door::{DoorError, door};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! A problem, as gRPC says it: a code of gRPC, and what it is exactly in the details of `google.rpc`.
+//!
+//! Invariant: every refusal and failure has an `ErrorInfo` of the domain `lethedb` whose reason is the problem's own code,
+//! the same as over REST. What went wrong inside the server is not told: its log says it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::rest::{Problem, Refusal, Told};
+
+const DOMAIN: &str = "lethedb";
+/// How long a call may take: a number and a unit (gRPC over HTTP/2, Requests).
+const TIMEOUT: &str = "grpc-timeout";
+
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Self {
+        status(&Told(Arc::new(problem)))
+    }
+}
+
+/// The problem that was told as a status; it is kept as its source.
+pub fn status(told: &Told) -> Status {
+    let Told(problem) = told;
+    let code = code(problem);
+    let is_ours = matches!(code, Code::Internal | Code::DataLoss);
+    let message = if is_ours { problem.title } else { problem.detail.as_str() };
+    let facts = problem.approval.iter().flat_map(|needed| {
+        let (operation, statement) = (needed.operation.clone(), needed.statement.clone());
+        [("operation", operation), ("statement", statement), ("votes", needed.votes.to_string())]
+    });
+    let facts: HashMap<String, String> = facts.map(|(name, fact)| (name.to_owned(), fact)).collect();
+    let mut details = ErrorDetails::with_error_info(problem.code, DOMAIN, facts);
+    if let Some(seconds) = problem.retry_seconds {
+        details.set_retry_info(Some(Duration::from_secs(seconds)));
+    }
+    if let Some(field) = &problem.field {
+        details.add_bad_request_violation(field, &problem.detail);
+    }
+    let mut status = Status::with_error_details(code, message, details);
+    status.set_source(Arc::new(told.clone()));
+    status
+}
+
+/// The code of gRPC. Most follow from the status of HTTP; the others are where gRPC tells apart what HTTP does not.
+fn code(problem: &Problem) -> Code {
+    match (problem.code, problem.status) {
+        // What arrived is no message: so says the list of codes of gRPC, whoever is at fault.
+        ("broken_body", _) => Code::Internal,
+        // It may have been done all the same, so nobody is to try again unasked.
+        ("request_timeout" | "body_timeout", _) => Code::DeadlineExceeded,
+        ("budget_exhausted", _) => Code::ResourceExhausted,
+        ("corrupt", _) => Code::DataLoss,
+        ("unknown_route" | "unsupported_media_type", _) => Code::Unimplemented,
+        (_, 400) => Code::InvalidArgument,
+        (_, 401) => Code::Unauthenticated,
+        (_, 403 | 421) => Code::PermissionDenied,
+        (_, 404) => Code::NotFound,
+        (_, 409 | 410) => Code::FailedPrecondition,
+        (_, 413 | 429 | 507) => Code::ResourceExhausted,
+        (_, 501) => Code::Unimplemented,
+        (_, 503) => Code::Unavailable,
+        _ => Code::Internal,
+    }
+}
+
+/// A status that the library made itself, as a problem of ours: its text would show what a client sent.
+pub fn ours(status: &Status) -> Problem {
+    match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max")
+        }
+        Code::Unimplemented => Problem::new(Refusal::MediaType, "send protobuf without compression"),
+        Code::Cancelled => Problem::new(Refusal::BrokenBody, "the call was cancelled"),
+        _ => Problem::new(Refusal::BrokenBody, "what was sent cannot be read as this call's message"),
+    }
+}
+
+/// How long a call may take, if it says so.
+///
+/// # Errors
+/// `invalid_header`.
+pub fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let parsed = value.to_str().ok().and_then(duration);
+    let wrong = || Problem::new(Refusal::InvalidHeader, "grpc-timeout: up to eight digits and one of H, M, S, m, u, n");
+    parsed.map(Some).ok_or_else(wrong)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let (at, unit) = text.char_indices().next_back()?;
+    let digits = &text[..at];
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        'H' => Some(Duration::from_secs(count * 3600)),
+        'M' => Some(Duration::from_secs(count * 60)),
+        'S' => Some(Duration::from_secs(count)),
+        'm' => Some(Duration::from_millis(count)),
+        'u' => Some(Duration::from_micros(count)),
+        'n' => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_number_with_a_unit() {
+        for (text, told) in [("1H", 3_600_000), ("2M", 120_000), ("3S", 3000), ("4m", 4), ("99999999m", 99_999_999)] {
+            assert_eq!(duration(text), Some(Duration::from_millis(told)), "{text}");
+        }
+        assert_eq!((duration("5u"), duration("6n")), (Some(Duration::from_micros(5)), Some(Duration::from_nanos(6))));
+        for text in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "123456789S", "1é", " 1S"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_a_problem_says() {
+        let problem = Problem::new(Refusal::RateLimited, "later").retry_after(7);
+        let status = Status::from(problem);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "later"));
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("rate_limited", "lethedb"));
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
+        let status = Status::from(Problem::new(Refusal::InvalidBody, "no").about("records[3].id"));
+        assert_eq!(status.get_error_details().bad_request().unwrap().field_violations[0].field, "records[3].id");
+    }
+
+    #[test]
+    fn what_went_wrong_inside_is_not_told() {
+        let status = Status::from(Problem::new(Refusal::Internal, "s3cr3t"));
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!format!("{} {:?}", status.message(), status.get_error_details()).contains("s3cr3t"));
+    }
+}

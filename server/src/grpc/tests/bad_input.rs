@@ -1,0 +1,190 @@
+//! Every kind of bad input over gRPC: what is sent, and the code and reason that it gets. No answer repeats a word of it.
+
+use super::*;
+
+/// In everything that is sent.
+const SECRET: &str = "s3cr3t";
+
+async fn with_docs(config: Config) -> (Server, Calls) {
+    let server = Server::new(config);
+    let calls = Calls::of(&server);
+    let made = json!({"collection": "docs", "dimension": 2, "metric": "cosine"});
+    assert_eq!(calls.call(calls.rpc("PutCollection"), &made, &[]).await.code(), Code::Ok);
+    let record = json!({"collection": "docs", "records": [{"id": 1, "vector": [1, 0]}]});
+    assert_eq!(calls.call(calls.rpc("Upsert"), &record, &[]).await.code(), Code::Ok);
+    (server, calls)
+}
+
+#[track_caller]
+fn is_refused(answer: &Answer, what: &str, code: Code, reason: &str) {
+    assert_eq!((answer.code(), answer.reason().as_str()), (code, reason), "{what}: {}", answer.text());
+    assert_eq!(answer.status.get_error_details().error_info().unwrap().domain, "lethedb");
+    assert!(!answer.text().contains(SECRET), "{what}: the answer repeats it: {}", answer.text());
+    assert!(answer.messages.is_empty() && answer.headers.contains_key("x-request-id"), "{what}");
+}
+
+/// A field of a message as protobuf writes it: its number, and bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut written = vec![number << 3 | 2];
+    let mut length = bytes.len();
+    while length > 127 {
+        written.push(length as u8 | 128);
+        length >>= 7;
+    }
+    written.push(length as u8);
+    [&written[..], bytes].concat()
+}
+
+/// A search with this vector, which JSON could not say.
+fn search_near(vector: [f32; 2]) -> Vec<u8> {
+    let floats: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+    [field(1, b"docs"), field(2, &field(1, &floats))].concat()
+}
+
+#[tokio::test]
+async fn bad_messages_get_their_codes_and_fields() {
+    let (_server, calls) = with_docs(Config::default()).await;
+    let search = |query: Value| ("Search", json!({"collection": "docs", "search": query}));
+    let with = |name: &str, value: Value| {
+        let mut query = json!({"vector": [1, 0]});
+        query[name] = value;
+        search(query)
+    };
+    let make = |name: &str, dimension: u64| ("PutCollection", json!({"collection": name, "dimension": dimension, "metric": "cosine"}));
+    let upsert = |record: Value| ("Upsert", json!({"collection": "docs", "records": [{"id": 2, "vector": [1, 0]}, record]}));
+    let private = |epsilon: f64| ("Centroid", json!({"collection": "docs", "epsilon": epsilon}));
+    let clauses = json!({"must": vec![json!({}); 1025]});
+    let many: Vec<_> = (0..10_001).map(|id| json!({"id": id, "vector": [1, 0]})).collect();
+    let bad = Code::InvalidArgument;
+    let table: Vec<(&str, (&str, Value), Code, &str, &str)> = vec![
+        ("no vector", search(json!({})), bad, "invalid_body", ""),
+        ("a zero vector under cosine", search(json!({"vector": [0, 0]})), bad, "invalid", ""),
+        ("another dimension", search(json!({"vector": [1, 0, 0]})), bad, "invalid", ""),
+        ("limit 0", with("limit", json!(0)), bad, "invalid", ""),
+        ("limit over its maximum", with("limit", json!(10_001)), bad, "invalid", ""),
+        ("offset 2^64 - 1", with("offset", json!(u64::MAX)), bad, "invalid", ""),
+        ("ef 0", with("ef", json!(0)), bad, "invalid", ""),
+        ("a rerank that is none", with("rerank", json!(SECRET)), bad, "invalid_body", "rerank"),
+        ("a filter that is none", with("filter", json!({SECRET: 1})), bad, "invalid_body", "filter"),
+        ("a filter that is a list", with("filter", json!([SECRET])), bad, "invalid_body", "filter"),
+        ("a wrong path in it", with("filter", json!({"key": "s3cr3t[", "match": {"value": 1}})), bad, "invalid_body", "filter"),
+        ("a filter with too much in it", with("filter", clauses), bad, "filter_too_complex", "filter"),
+        ("an example that is none", with("like", json!([null])), bad, "invalid_body", "like[0]"),
+        ("an example that is no UUID", with("unlike", json!([1, SECRET])), bad, "invalid_id", "unlike[1]"),
+        ("a record without id", upsert(json!({"vector": [1, 0], "entity": SECRET})), bad, "invalid_body", "records[1].id"),
+        ("a record id that is none", upsert(json!({"id": SECRET, "vector": [1, 0]})), bad, "invalid_id", "records[1].id"),
+        ("a number as text", ("Fetch", json!({"collection": "docs", "id": "7"})), bad, "invalid_id", "id"),
+        ("a vector too short", upsert(json!({"id": 3, "vector": [1]})), bad, "invalid", ""),
+        ("an entity of 257 bytes", upsert(json!({"id": 3, "vector": [1, 0], "entity": "x".repeat(257)})), bad, "invalid", ""),
+        ("too many records", ("Upsert", json!({"collection": "docs", "records": many})), bad, "invalid", ""),
+        ("neither ids nor filter", ("Delete", json!({"collection": "docs"})), bad, "invalid_body", ""),
+        ("a key without members", ("Update", json!({"collection": "docs", "ids": [1], "key": SECRET})), bad, "invalid_body", ""),
+        ("a direction that is none", ("Scroll", json!({"collection": "docs", "order_by": {"key": "n", "direction": SECRET}})), bad, "invalid_body", "order_by.direction"),
+        ("ε of 0", private(0.0), bad, "invalid", ""),
+        ("ε below 0", private(-1.0), bad, "invalid", ""),
+        ("no ε", ("Centroid", json!({"collection": "docs"})), bad, "invalid_body", ""),
+        ("ε above what is left", private(60.0), Code::ResourceExhausted, "budget_exhausted", ""),
+        ("an aggregate that is none", ("Aggregate", json!({"collection": "docs", "epsilon": 1.0, "aggregate": SECRET})), bad, "invalid_body", "aggregate"),
+        ("a collection above the directory", make("../s3cr3t", 2), bad, "invalid", ""),
+        ("two dots for a collection", make("..", 2), bad, "invalid", ""),
+        ("a collection with a NUL", make("s3cr3t\0", 2), bad, "invalid", ""),
+        ("a collection that looks like another", make("d\u{43e}cs", 2), bad, "invalid", ""),
+        ("a name of a kilobyte", make(&"x".repeat(1024), 2), bad, "invalid", ""),
+        ("no name", make("", 2), bad, "invalid_body", "collection"),
+        ("another dimension for a collection", make("docs", 3), Code::FailedPrecondition, "conflict", ""),
+        ("what is not there", ("DescribeCollection", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
+        ("the same for a typed call", ("Count", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
+        ("a record that is not there", ("Fetch", json!({"collection": "docs", "id": 9})), Code::NotFound, "not_found", ""),
+        ("a time that is none", ("ReadAudit", json!({"start": SECRET})), bad, "invalid_query", ""),
+        ("nobody to erase", ("Erase", json!({})), bad, "invalid_body", ""),
+        ("a share that is none", ("CreateApiKey", json!({"class": SECRET, "roles": []})), bad, "invalid_body", ""),
+    ];
+    for (what, (name, body), code, reason, field) in table {
+        let answer = calls.call(calls.rpc(name), &body, &[]).await;
+        is_refused(&answer, what, code, reason);
+        let details = answer.status.get_error_details();
+        let violated = details.bad_request().and_then(|bad| bad.field_violations.first()).map(|one| one.field.clone());
+        assert_eq!(violated.unwrap_or_default().split('.').take(2).collect::<Vec<_>>().join("."), field, "{what}: {}", answer.text());
+    }
+    let search = "/lethedb.v1.Records/Search";
+    for (what, vector) in [("NaN", [f32::NAN, 0.0]), ("infinity", [f32::INFINITY, 0.0]), ("-infinity", [0.0, f32::NEG_INFINITY])] {
+        is_refused(&calls.send(search, frame(&search_near(vector)), &[]).await, what, bad, "invalid");
+    }
+    let nan = [field(1, b"docs"), vec![0x39], f64::NAN.to_le_bytes().to_vec()].concat();
+    is_refused(&calls.send("/lethedb.v1.Analysis/Centroid", frame(&nan), &[]).await, "ε that is none", bad, "invalid_body");
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_ours_is_refused_in_our_words() {
+    let mut config = Config::default();
+    config.server.body_bytes_max = 1 << 20;
+    let (_server, calls) = with_docs(config).await;
+    let good = |vector| frame(&search_near(vector));
+    let flagged = [&[1][..], &good([1.0, 0.0])[1..]].concat();
+    let odd = [&[9][..], &good([1.0, 0.0])[1..]].concat();
+    let text = frame(format!("{SECRET} is no message, and \u{ff} is none").as_bytes());
+    let mut nested = Vec::new();
+    for _ in 0..200 {
+        nested = field(6, &field(1, &nested));
+    }
+    let deep = frame(&[field(1, b"docs"), field(2, &nested)].concat());
+    let table: Vec<(&str, Vec<u8>, Vec<(&str, &str)>, Code, &str)> = vec![
+        ("nothing", Vec::new(), vec![], Code::Internal, "broken_body"),
+        ("half a frame", good([1.0, 0.0])[..9].to_vec(), vec![], Code::Internal, "broken_body"),
+        ("a frame that claims more", [&[0, 0, 0, 255, 255][..], &[0; 20]].concat(), vec![], Code::Internal, "broken_body"),
+        ("a frame that claims 4 GiB", [&[0, 255, 255, 255, 255][..], &[0; 20]].concat(), vec![], Code::ResourceExhausted, "body_too_large"),
+        ("a message over the limit", frame(&vec![0; 2 << 20]), vec![], Code::ResourceExhausted, "body_too_large"),
+        ("no protobuf", text, vec![], Code::Internal, "broken_body"),
+        ("nesting over 100", deep, vec![], Code::Internal, "broken_body"),
+        ("a compressed message, and no encoding", flagged.clone(), vec![], Code::Internal, "broken_body"),
+        ("a flag that is none", odd, vec![], Code::Internal, "broken_body"),
+        ("gzip, maybe a bomb", flagged, vec![("grpc-encoding", "gzip")], Code::Unimplemented, "unsupported_media_type"),
+        ("an encoding that is none", good([1.0, 0.0]), vec![("grpc-encoding", SECRET)], Code::Unimplemented, "unsupported_media_type"),
+        ("another media type", good([1.0, 0.0]), vec![("content-type", "application/json")], Code::Unimplemented, "unsupported_media_type"),
+        ("gRPC for browsers", good([1.0, 0.0]), vec![("content-type", "application/grpc-web")], Code::Unimplemented, "unsupported_media_type"),
+        ("a timeout that is none", good([1.0, 0.0]), vec![("grpc-timeout", "s3cr3t")], Code::InvalidArgument, "invalid_header"),
+        ("no time at all", good([1.0, 0.0]), vec![("grpc-timeout", "0n")], Code::DeadlineExceeded, "request_timeout"),
+        ("two environments", good([1.0, 0.0]), vec![("lethe-environment", "a"), ("lethe-environment", "b")], Code::InvalidArgument, "invalid_header"),
+        ("an environment above the directory", good([1.0, 0.0]), vec![("lethe-environment", "../s3cr3t")], Code::InvalidArgument, "invalid"),
+        ("an environment that is not there", good([1.0, 0.0]), vec![("lethe-environment", "s3cr3t")], Code::NotFound, "not_found"),
+        ("a key that is none", good([1.0, 0.0]), vec![("authorization", "Bearer lethe_sk_s3cr3t")], Code::Unauthenticated, "unauthenticated"),
+        ("two keys", good([1.0, 0.0]), vec![("authorization", "Bearer s3cr3t"), ("x-api-key", "s3cr3t")], Code::Unauthenticated, "unauthenticated"),
+        ("a token without a key", good([1.0, 0.0]), vec![("x-user-token", "s3cr3t")], Code::Unauthenticated, "unauthenticated"),
+        ("a vote that is none", good([1.0, 0.0]), vec![("lethe-approval", "s3cr3t")], Code::InvalidArgument, "invalid_header"),
+        ("another host", good([1.0, 0.0]), vec![("host", "evil.example")], Code::PermissionDenied, "foreign_host"),
+    ];
+    for path in ["/lethedb.v1.Records/Search", "/lethedb.v1.Analysis/Sample"] {
+        for (what, bytes, headers, code, reason) in &table {
+            // The same bytes are another call's message, and may be a good one: then only what stands around them counts.
+            let answer = calls.send(path, bytes.clone(), headers).await;
+            if path.ends_with("Search") || !headers.is_empty() || *what == "half a frame" {
+                is_refused(&answer, what, *code, reason);
+            }
+        }
+    }
+    let good = calls.send("/lethedb.v1.Records/Search", good([1.0, 0.0]), &[]).await;
+    assert_eq!((good.code(), good.messages.len()), (Code::Ok, 1), "{}", good.text());
+    let unknown = calls.send("/s3cr3t/s3cr3t", frame(b""), &[]).await;
+    is_refused(&unknown, "a call that is none", Code::Unimplemented, "unknown_route");
+}
+
+#[tokio::test]
+async fn who_asks_for_too_much_is_told_when_to_come_back() {
+    let mut config = Config::default();
+    config.limits.environment_units = 10;
+    config.limits.burst_seconds = 1;
+    let (_server, calls) = with_docs(config).await;
+    let count = json!({"collection": "docs"});
+    let mut refused = None;
+    for _ in 0..20 {
+        let answer = calls.call(calls.rpc("Count"), &count, &[]).await;
+        if answer.code() != Code::Ok {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.unwrap();
+    is_refused(&refused, "too much", Code::ResourceExhausted, "rate_limited");
+    let details = refused.status.get_error_details();
+    assert!(details.retry_info().unwrap().retry_delay.is_some_and(|delay| delay.as_secs() >= 1));
+}

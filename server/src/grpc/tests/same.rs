@@ -1,0 +1,137 @@
+//! The same question asked both ways has the same answer.
+
+use axum::http::Method;
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Runs, TestRunner};
+use tokio::runtime::Runtime;
+
+use super::*;
+
+const DIMENSION: usize = 4;
+
+fn vector() -> impl Strategy<Value = Value> {
+    prop::collection::vec(-1.0f32..1.0, DIMENSION).prop_map(|mut vector| {
+        vector[0] += 2.0;
+        json!(vector)
+    })
+}
+
+fn condition() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (0..6i64).prop_map(|n| json!({"key": "n", "match": {"value": n}})),
+        (0.0..6.0f64, 0..3u64).prop_map(|(low, width)| json!({"key": "n", "range": {"gte": low, "lt": low + width as f64}})),
+        "[a-c]".prop_map(|word| json!({"key": "tags[]", "match": {"any": [word, "z"]}})),
+        (0..40u64).prop_map(|id| json!({"has_id": [id, id + 1, u64::MAX]})),
+        (0..5u64).prop_map(|who| json!({"entity": format!("user:{who}")})),
+        Just(json!({"is_empty": {"key": "tags"}})),
+    ]
+}
+
+fn filter() -> impl Strategy<Value = Value> {
+    let many = || prop::collection::vec(condition(), 0..3);
+    (many(), many(), many()).prop_map(|(must, should, not)| {
+        let mut filter = json!({});
+        for (name, all) in [("must", must), ("should", should), ("must_not", not)] {
+            if !all.is_empty() {
+                filter[name] = json!(all);
+            }
+        }
+        filter
+    })
+}
+
+/// A search, a page and a count.
+fn questions() -> impl Strategy<Value = [(&'static str, &'static str, Value); 3]> {
+    let search = (vector(), filter(), 1..30u64, 0..5u64, any::<(bool, bool, bool)>());
+    let search = search.prop_map(|(vector, filter, limit, offset, (exact, payload, with_vector))| {
+        json!({"vector": vector, "filter": filter, "limit": limit, "offset": offset, "exact": exact,
+            "rerank": "all", "with_payload": payload, "with_vector": with_vector})
+    });
+    let scroll = (filter(), 1..30u64, prop::option::of(0..40u64), any::<(bool, bool)>());
+    let scroll = scroll.prop_map(|(filter, limit, after, (by_value, descending))| {
+        let mut body = json!({"filter": filter, "limit": limit, "with_vector": true});
+        if by_value {
+            body["order_by"] = json!({"key": "n", "direction": if descending { "desc" } else { "asc" }});
+        } else if let Some(after) = after {
+            body["after"] = json!(after);
+        }
+        body
+    });
+    (search, scroll, filter()).prop_map(|(search, scroll, count)| {
+        [("Search", "search", search), ("Scroll", "scroll", scroll), ("Count", "count", json!({ "filter": count }))]
+    })
+}
+
+#[test]
+fn search_scroll_and_count_answer_as_rest_does() {
+    let runtime = Runtime::new().unwrap();
+    let server = Server::new(Config::default());
+    let calls = runtime.block_on(async {
+        let made = json!({"dimension": DIMENSION, "metric": "cosine"});
+        assert!(server.ask(Method::PUT, "/v1/collections/docs", made).await.0.is_success());
+        let record = |id: u64| {
+            let vector = [1.0, id as f64 / 40.0, (id % 7) as f64 / 7.0, -0.5];
+            let payload = json!({"n": id % 6, "x": id as f64 / 3.0, "big": u64::MAX - id, "tags": ["a", "b", "c"][..(id % 4) as usize],
+                "deep": {"null": null, "minus": -(id as i64), "é": true}});
+            json!({"id": id, "entity": format!("user:{}", id % 5), "vector": vector, "payload": payload})
+        };
+        let records: Vec<_> = (0..40).map(record).collect();
+        let uuid = json!({"id": "67e55044-10b1-426f-9247-bb680e5fe0c8", "vector": [0.5, 0.25, 1, 0], "payload": "text"});
+        let body = json!({"records": [records, vec![uuid]].concat()});
+        assert!(server.ask(Method::PUT, "/v1/collections/docs/records", body).await.0.is_success());
+        Calls::of(&server)
+    });
+    let mut runner = TestRunner::new(Runs::with_cases(64));
+    runner
+        .run(&questions(), |questions| {
+            for (name, path, body) in questions {
+                let (rest, call) = runtime.block_on(async {
+                    let path = format!("/v1/collections/docs/{path}");
+                    let rest = server.ask(Method::POST, &path, body.clone()).await;
+                    let mut message = json!({ "search": body });
+                    if name != "Search" {
+                        message = body;
+                    }
+                    message["collection"] = json!("docs");
+                    (rest, calls.call(calls.rpc(name), &message, &[]).await)
+                });
+                prop_assert!(rest.0.is_success() && call.code() == Code::Ok, "{rest:?} {}", call.text());
+                // Both through the message, whose floats are as narrow as the vectors'.
+                let output = &calls.rpc(name).output;
+                let normal = |mut answer: Value| {
+                    answer["as_of"]["time"] = json!("then");
+                    calls.schema.json(&calls.schema.message(output, answer).unwrap()).unwrap()
+                };
+                prop_assert_eq!(normal(call.messages[0].clone()), normal(rest.1));
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn pages_of_a_stream_are_all_records_and_batches_are_answered_one_by_one() {
+    let server = Server::new(Config::default());
+    let calls = Calls::of(&server);
+    let made = json!({"collection": "docs", "dimension": 2, "metric": "dot"});
+    assert_eq!(calls.call(calls.rpc("PutCollection"), &made, &[]).await.code(), Code::Ok);
+    let rpc = calls.rpc("UpsertStream");
+    let batch = |from: u64| {
+        let records: Vec<_> = (from..from + 10).map(|id| json!({"id": id, "vector": [id, 1], "payload": {"n": id / 3}})).collect();
+        frame(&calls.message(rpc, &json!({"collection": "docs", "records": records})).encode_to_vec())
+    };
+    let bad = frame(&calls.message(rpc, &json!({"collection": "docs", "records": [{"id": 99, "vector": [1]}]})).encode_to_vec());
+    let answer = calls.send(&rpc.path, [batch(0), batch(10), bad, batch(30)].concat(), &[]).await;
+    assert_eq!((answer.messages.len(), answer.code(), answer.reason().as_str()), (2, Code::InvalidArgument, "invalid"));
+    assert!(answer.messages.iter().all(|message| message["upserted"] == 10), "{}", answer.text());
+    for order in [json!(null), json!({"key": "n", "direction": "desc"})] {
+        let mut body = json!({"collection": "docs", "limit": 7});
+        if !order.is_null() {
+            body["order_by"] = order;
+        }
+        let pages = calls.call(calls.rpc("ScrollStream"), &body, &[]).await;
+        assert_eq!((pages.messages.len(), pages.code()), (3, Code::Ok), "{}", pages.text());
+        let ids: BTreeSet<_> = pages.messages.iter().flat_map(|page| page["records"].as_array().unwrap()).map(|record| record["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids, (0..20).collect());
+    }
+}

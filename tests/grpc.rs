@@ -1,0 +1,200 @@
+//! The real server over gRPC, on a loopback socket and with a client that another made: what is acknowledged is durable, what
+//! is asked for is answered, and who dawdles is let go.
+//!
+//! A test target of the server's package, so that cargo builds the binary for it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "starts the real server and talks to it over loopback")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tests::server::{COLLECTION, Installation, Server, signal};
+use tokio::sync::mpsc;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_types::StatusExt;
+
+use proto::records_client::RecordsClient;
+use proto::{CountRequest, NewRecord, Query, RecordId, ScrollRequest, SearchRequest, UpsertRequest, record_id};
+
+/// What a client in Rust is made of the `.proto` files.
+#[allow(missing_docs, unused_qualifications, clippy::all, reason = "generated")]
+mod proto {
+    include!(concat!(env!("OUT_DIR"), "/client/lethedb.v1.rs"));
+}
+
+fn start(dir: &Path, settings: &[(&str, &str)]) -> Server {
+    let installation = Installation::new(Path::new(env!("CARGO_BIN_EXE_lethedb")), dir.join("data"), dir.join("log"));
+    let mut command = installation.unwrap().command().unwrap();
+    for (name, value) in settings {
+        command.env(format!("LETHEDB__{name}"), value);
+    }
+    let server = Server::start(&mut command).unwrap();
+    server.ok("PUT", COLLECTION, &json!({ "dimension": 2, "metric": "cosine" })).unwrap();
+    server
+}
+
+async fn channel(server: &Server) -> Channel {
+    Channel::from_shared(format!("http://{}", server.grpc_address())).unwrap().connect().await.unwrap()
+}
+
+fn batch(ids: std::ops::Range<u64>) -> UpsertRequest {
+    let record = |id| NewRecord {
+        id: Some(RecordId { id: Some(record_id::Id::Number(id)) }),
+        vector: vec![1.0, id as f32],
+        ..NewRecord::default()
+    };
+    UpsertRequest { collection: "docs".into(), records: ids.map(record).collect(), all_or_nothing: None }
+}
+
+fn count() -> CountRequest {
+    CountRequest { collection: "docs".into(), filter: None }
+}
+
+#[tokio::test]
+async fn a_client_stores_finds_and_asks_what_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), &[]);
+    let channel = channel(&server).await;
+    let mut records = RecordsClient::new(channel.clone());
+    assert_eq!(records.upsert(batch(0..100)).await.unwrap().into_inner().upserted, 100);
+    let query = Query { vector: vec![0.0, 1.0], limit: Some(3), ..Query::default() };
+    let search = SearchRequest { collection: "docs".into(), search: Some(query) };
+    let found = records.search(search).await.unwrap();
+    assert!(found.metadata().contains_key("x-request-id"));
+    assert_eq!(found.get_ref().hits[0].id, Some(RecordId { id: Some(record_id::Id::Number(99)) }));
+    let mut pages = records
+        .scroll_stream(ScrollRequest { collection: "docs".into(), limit: Some(30), ..ScrollRequest::default() })
+        .await
+        .unwrap()
+        .into_inner();
+    let mut ids = Vec::new();
+    while let Some(page) = pages.message().await.unwrap() {
+        ids.extend(page.records.into_iter().map(|record| record.id));
+    }
+    assert_eq!(ids.len(), 100);
+    let mut other = count();
+    other.collection = "absent".into();
+    let status = records.count(other).await.unwrap_err();
+    assert_eq!((status.code(), status.get_error_details().error_info().unwrap().reason.as_str()), (Code::NotFound, "not_found"));
+    let mut late = Request::new(count());
+    late.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
+    assert_eq!(records.count(late).await.unwrap_err().code(), Code::DeadlineExceeded);
+
+    let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(health.into_inner().status, 1);
+    let (sender, receiver) = mpsc::channel(1);
+    let list = MessageRequest::ListServices(String::new());
+    sender.send(ServerReflectionRequest { host: String::new(), message_request: Some(list) }).await.unwrap();
+    let mut told = ServerReflectionClient::new(channel)
+        .server_reflection_info(ReceiverStream::new(receiver))
+        .await
+        .unwrap()
+        .into_inner();
+    let Some(MessageResponse::ListServicesResponse(services)) = told.message().await.unwrap().unwrap().message_response else {
+        panic!("no list of services");
+    };
+    let services: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
+    for service in ["Access", "Admin", "Analysis", "Collections", "Records"] {
+        assert!(services.contains(&format!("lethedb.v1.{service}")), "{services:?}");
+    }
+    assert!(services.contains("grpc.health.v1.Health"), "{services:?}");
+    let counts = server.send("GET", "/metrics", "", b"").unwrap().2;
+    assert!(counts.contains("route=\"/lethedb.v1.Records/Search\""), "{counts}");
+}
+
+#[tokio::test]
+async fn what_a_stream_acknowledged_is_there_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0;
+    for round in 0..3 {
+        let server = start(dir.path(), &[]);
+        let mut records = RecordsClient::new(channel(&server).await);
+        let (sender, receiver) = mpsc::channel(4);
+        let mut answers = records.upsert_stream(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        let from = round * 1000;
+        let sending = tokio::spawn(async move {
+            for at in 0..100 {
+                if sender.send(batch(from + at * 10..from + at * 10 + 10)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut here = 0;
+        while here < 20 + round && answers.message().await.is_ok_and(|answer| answer.is_some_and(|answer| answer.upserted == 10)) {
+            here += 1;
+        }
+        signal(&server.child, Signal::KILL).unwrap();
+        drop(server);
+        // What is under way when the server dies may be stored or not.
+        while let Ok(Some(answer)) = answers.message().await {
+            assert_eq!(answer.upserted, 10);
+            here += 1;
+        }
+        sending.abort();
+        assert!(here >= 20, "{here}");
+        let server = start(dir.path(), &[]);
+        let ids = server.ids().unwrap();
+        acknowledged += here * 10;
+        for id in from..from + here * 10 {
+            assert!(ids.contains(&id), "record {id} of {here} batches was acknowledged in round {round}");
+        }
+        assert!(ids.len() as u64 >= acknowledged);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_goes_ends_its_streams_and_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = start(dir.path(), &[]);
+    let mut records = RecordsClient::new(channel(&server).await);
+    let (sender, receiver) = mpsc::channel(4);
+    let mut answers = records.upsert_stream(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+    sender.send(batch(0..10)).await.unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().upserted, 10);
+    signal(&server.child, Signal::TERM).unwrap();
+    let status = answers.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    let ended = tokio::task::spawn_blocking(move || server.child.wait().unwrap());
+    assert!(ended.await.unwrap().success(), "the drain ended by itself");
+}
+
+#[test]
+fn who_dawdles_is_let_go_and_others_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path(), &[("SERVER__HEAD_SECONDS", "1"), ("SERVER__BODY_SECONDS", "1")]);
+    let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // A head of a request whose end never comes: HEADERS without END_HEADERS.
+    let endless: &[u8] = &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
+    for (what, sent) in [
+        ("nothing", Vec::new()),
+        ("half a preface", preface[..9].to_vec()),
+        ("no request", [preface, settings].concat()),
+        ("half a head", [preface, settings, endless].concat()),
+        ("HTTP/1", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+    ] {
+        let mut stream = TcpStream::connect(server.grpc_address()).unwrap();
+        stream.write_all(&sent).unwrap();
+        let mut answer = Vec::new();
+        // Until the server closes: a hang is a failure.
+        _ = stream.read_to_end(&mut answer);
+        assert!(!answer.windows(3).any(|window| window == b"200"), "{what}");
+    }
+    assert_eq!(server.send("GET", "/livez", "", b"").unwrap().0, 200);
+    let log = fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(!log.contains("panicked"), "{log}");
+}
