@@ -7,7 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use engine::{Builder, Clock, Error, ErrorKind, Passphrase, RootKey, Settings, Step};
+use engine::{
+    Approval, Builder, Clock, Database, Error, ErrorKind, Operation, Passphrase, RootKey, Settings, Step,
+    new_voter_key, quorum_of,
+};
 use lethedb_tests::case::tell;
 use lethedb_tests::lies::{Lie, Lying};
 use lethedb_tests::vaults::{
@@ -238,6 +241,38 @@ fn a_root_key_under_a_passphrase_is_rotated_with_it() {
         drop(db);
         assert_eq!(wrappings(&disk.medium()), 1, "image {at}");
     }
+}
+
+/// Those who approve see the fingerprint of a key that nobody could name before it was made; it is that one and no other.
+#[test]
+fn a_root_key_under_a_passphrase_that_others_approve_is_the_one_they_saw() {
+    let medium = wrapped("correct horse");
+    let (disk, whole) = whole(&medium);
+    let given = || RootKey::passphrase(Passphrase::new("correct horse").unwrap());
+    let open = |seed| under("correct horse")(builder(&whole, seed)).open().unwrap();
+    let voters: Vec<_> = (0..2).map(|_| new_voter_key().unwrap()).collect();
+    let keys: Vec<String> = voters.iter().map(|key| key.public().to_string()).collect();
+    let db = open(2);
+    db.access().set_database_approvers(Some(&quorum_of(2, &keys).unwrap())).unwrap();
+    let before = db.key_status().unwrap().root_key;
+    let refused = |db: &Database| db.rotate_root_key(&given()).unwrap_err();
+    let does = |error: &Error| error.approval_needed().unwrap().statement.split_once("Z: ").unwrap().1.to_owned();
+    let asked = refused(&db);
+    drop(db);
+    let db = open(3);
+    let again = refused(&db);
+    assert_eq!(does(&again), does(&asked), "the same key after a restart");
+    assert_eq!(db.key_status().unwrap().root_key, before);
+    let needed = asked.approval_needed().unwrap();
+    let operation: Operation = needed.operation.parse().unwrap();
+    let votes = voters.iter().map(|key| key.vote(&operation, &needed.statement).unwrap()).collect();
+    db.rotate_root_key_approved(&given(), Some(&Approval { operation, votes })).unwrap();
+    let after = db.key_status().unwrap().root_key;
+    assert_eq!(does(&asked), format!("replace the root key {before} by the root key {after}"));
+    drop(db);
+    let left = files(&disk.medium(), "data").into_keys().filter(|path| path.starts_with("bootstrap-")).count();
+    assert_eq!((left, wrappings(&disk.medium())), (1, 1), "nothing of the proposal is left");
+    assert_eq!(open(4).key_status().unwrap().root_key, after);
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! ADMIT: permit → scope → told, if it is refused. What every walk begins with.
 //!
-//! Invariant: a refusal for want of a permission is told in the audit log before it is answered. What is merely outside of
+//! Invariant: a refusal for want of a permission is told in the audit log before it is answered, but for more of the same
+//! within a minute, which are counted and told after it. What is merely outside of
 //! the scope is not: it is answered as what is not there, and who asks for what is not there is not told either.
 
 use std::borrow::Cow;
 
 use privacy::EntityId;
 use privacy::access::{Asked, Permission};
-use privacy::audit::{Act, Name, Outcome};
+use privacy::audit::{Act, Entry, Name, Outcome};
 
+use crate::denials::Counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::permit::Permit;
@@ -64,21 +66,17 @@ impl EnvironmentState {
         asks: Asked,
         asked: Option<&'a Filter>,
     ) -> Result<Option<Cow<'a, Filter>>> {
-        let ruled = permit.end_user().map(|end_user| end_user.shown(asks, &state.name)).transpose();
+        let ruled = permit.end_user().map(|end_user| end_user.shown(asks, &state.name, state.id)).transpose();
         let ruled = ruled.map_err(|error| {
             let error = Error::new(ErrorKind::Denied, error.to_string());
             self.tell_denied(permit, &format!("rule.{}", asks.as_str()));
             error
         })?;
-        let mut all: Vec<Filter> = permit.subjects().map(Filter::subjects).into_iter().chain(ruled).collect();
-        Ok(match (all.pop(), asked) {
-            (None, asked) => asked.map(Cow::Borrowed),
-            (Some(shown), None) if all.is_empty() => Some(Cow::Owned(shown)),
-            (Some(shown), asked) => {
-                all.push(shown);
-                all.extend(asked.cloned());
-                Some(Cow::Owned(Filter::all(all)))
-            }
+        let mut shown: Vec<Filter> = permit.subjects().map(Filter::subjects).into_iter().chain(ruled).collect();
+        let shown = if shown.len() > 1 { Some(Filter::all(shown)) } else { shown.pop() };
+        Ok(match shown {
+            None => asked.map(Cow::Borrowed),
+            Some(shown) => Some(Cow::Owned(Filter::within(shown, asked))),
         })
     }
 
@@ -90,11 +88,34 @@ impl EnvironmentState {
         })
     }
 
+    /// Tells the first of a minute at once; whoever goes on asking for what they may not is counted, since each event waits
+    /// for the disk and stays on it.
     fn tell_denied(&self, permit: &Permit, permission: &str) {
         let Ok(permission) = Name::new(permission) else { return };
-        let denied = self.entry(permit, Act::AccessDenied { permission }, Outcome::Denied);
-        if let Err(error) = self.append(vec![denied]) {
-            tracing::warn!(%error, "the audit log does not tell that a request was refused");
+        let by = permit.by();
+        let (is_first, before) = self.denials.lock().count(&by, &permission, self.shared.clock.now_ms());
+        let before = before.map(|before| self.counted(before));
+        let denied = is_first.then(|| self.entry(permit, Act::AccessDenied { permission }, Outcome::Denied));
+        self.append_denials(before.into_iter().chain(denied).collect());
+    }
+
+    /// Tells what was counted of refusals.
+    pub fn tell_denials(&self) {
+        let counted = self.denials.lock().take(self.shared.clock.now_ms());
+        self.append_denials(counted.into_iter().map(|counted| self.counted(counted)).collect());
+    }
+
+    fn counted(&self, counted: Counted) -> Entry {
+        let Counted { by: (actor, source), act } = counted;
+        Entry { actor, source, ..self.entry(&Permit::engine(), act, Outcome::Denied) }
+    }
+
+    fn append_denials(&self, entries: Vec<Entry>) {
+        if entries.is_empty() {
+            return;
+        }
+        if let Err(error) = self.append(entries) {
+            tracing::warn!(%error, "the audit log does not tell that requests were refused");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::example::{Example, Near};
 use crate::filter::Filter;
 use crate::permit::Permit;
 use crate::query::SearchQuery;
-use crate::read::{find, is_shown, vector_of};
+use crate::read::vector_of;
 use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -109,14 +109,8 @@ fn read(
     let vector = match example {
         Example::Vector(vector) => Zeroizing::new(vector.clone()),
         // How near others are to a record tells of it: one that the permit does not show is not there.
-        Example::Id(id) => match shown {
-            Some(_) => match find(env, view, hidden, id)? {
-                Some(record) if is_shown(shown, &record)? => Some(Zeroizing::new(record.vector)),
-                _ => None,
-            },
-            None => vector_of(env, view, hidden, id)?,
-        }
-        .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{name} is no record here")))?,
+        Example::Id(id) => vector_of(env, view, hidden, id, shown)?
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{name} is no record here")))?,
     };
     let unusable = |e| Error::with(ErrorKind::Invalid, format!("{name}: the vector is not usable"), e);
     state.metric.check(&vector, state.space.dimension()).map_err(unusable)?;

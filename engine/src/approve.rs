@@ -2,13 +2,14 @@
 //!
 //! Invariant: an approval is spent before what it is for is done, so that a crash between costs the votes and never lets the
 //! operation be done twice. Where nobody was named to approve, nothing is asked for and nothing is spent. The statement is
-//! what the votes are about: the walk makes it of what it is about to do, never of what the caller says it is.
+//! what the votes are about: the walk makes it of what it is about to do, never of what the caller says it is, and
+//! whatever somebody chose stands in quotes in it. What is of the whole database is approved by approvers of the whole
+//! database: no environment can hold it up, and none can let it be done.
 
 use std::fmt;
-use std::sync::Arc;
 
 use privacy::access::approval::OPEN_MS_MAX;
-use privacy::access::{Approval, Critical, Operation, Unapproved, VoterKey};
+use privacy::access::{Approval, Book, Critical, Operation, Quorum, VoterKey};
 use privacy::audit::{Act, Name};
 
 use crate::database::Database;
@@ -16,7 +17,7 @@ use crate::entropy::{OsEntropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::permit::Permit;
 use crate::state::EnvironmentState;
-use crate::system::System;
+use crate::system::SYSTEM;
 
 /// How long votes may be gathered for an operation, in milliseconds: a day.
 const OPEN_MS: u64 = OPEN_MS_MAX / 7;
@@ -26,9 +27,9 @@ const OPEN_MS: u64 = OPEN_MS_MAX / 7;
 pub struct ApprovalNeeded {
     /// The canonical operation, in hexadecimal digits.
     pub operation: String,
-    /// What it does. Votes are about this text.
+    /// What kind of operation it is, where, until when, and what it does. Votes are about this text.
     pub statement: String,
-    /// How many must vote; the most, where several environments are concerned.
+    /// How many must vote.
     pub votes: usize,
 }
 
@@ -49,48 +50,61 @@ impl Error {
 }
 
 impl EnvironmentState {
-    /// Fails with `Unapproved` unless enough of those who approve in the environment have voted for what the statement
-    /// says. The votes are spent then.
-    pub fn approved(&self, permit: &Permit, critical: Critical, statement: &str) -> Result<()> {
+    /// Fails with `Unapproved` unless enough of those who approve in the environment have voted for what the operation
+    /// does. The votes are spent then.
+    pub fn approved(&self, permit: &Permit, critical: Critical, does: &str) -> Result<()> {
         match self.shared.approver.get() {
-            Some(approver) => approver(permit, &self.name, critical, statement),
+            Some(approver) => approver(permit, &self.name, critical, does),
             None => Ok(()),
         }
     }
 }
 
 impl Database {
-    /// As [`EnvironmentState::approved`], by those who approve in any of these environments.
-    pub(crate) fn approve(
-        &self,
-        permit: &Permit,
-        environments: &[&str],
-        critical: Critical,
-        statement: &str,
-    ) -> Result<()> {
+    /// As [`EnvironmentState::approved`], by those who approve in this environment, or by those of the whole database in
+    /// the [system's room](SYSTEM).
+    pub(crate) fn approve(&self, permit: &Permit, environment: &str, critical: Critical, does: &str) -> Result<()> {
         let Some(system) = self.system(false)? else { return Ok(()) };
-        let needed = |book: &privacy::access::Book| {
-            environments.iter().filter_map(|name| book.quorum(name)).map(|quorum| quorum.threshold()).max()
-        };
-        let Some(votes) = system.look(needed) else { return Ok(()) };
+        if system.look(|book| book.quorum(environment).is_none()) {
+            return Ok(());
+        }
+        system.change_if(permit, |book| self.spend(book, permit, environment, (critical, does)))
+    }
+
+    /// Spends the votes for an operation in the book, which is to be kept; nothing, where nobody approves. What is to be
+    /// told comes back.
+    ///
+    /// # Errors
+    /// `Unapproved`.
+    pub(crate) fn spend(
+        &self,
+        book: &mut Book,
+        permit: &Permit,
+        environment: &str,
+        (critical, does): (Critical, &str),
+    ) -> Result<Option<Act>> {
+        let Some(needed) = book.quorum(environment).map(Quorum::threshold) else { return Ok(None) };
         let (database, now_ms) = (self.store().into_bytes(), self.inner.shared.clock.now_ms());
         let Some(Approval { operation, votes }) = permit.approval() else {
             let rng = &mut generator(&*self.inner.shared.entropy)?;
             let until = now_ms.saturating_add(OPEN_MS);
-            let operation = Operation::new(critical, database, statement.as_bytes(), until, rng).to_string();
-            let needed = ApprovalNeeded { operation, statement: statement.to_owned(), votes };
+            let operation = Operation::new(critical, database, does.as_bytes(), until, rng);
+            let (operation, statement) = (operation.to_string(), operation.statement(does));
+            let needed = ApprovalNeeded { operation, statement, votes: needed };
             return Err(Error::with(ErrorKind::Unapproved, "this needs the approval of others", needed));
         };
-        if !operation.is(critical, statement.as_bytes()) {
-            let doing = format!("the approval is for something else than this: {statement}");
+        if !operation.is(critical, does.as_bytes()) {
+            let doing = format!("the approval is for something else than this: {does}");
             return Err(Error::new(ErrorKind::Unapproved, doing));
         }
-        spend(&system, permit, critical, |book| {
-            book.approve(environments, (operation, votes.as_slice()), database, now_ms)
-        })
+        let unapproved = |e| Error::with(ErrorKind::Unapproved, "this is not approved", e);
+        let votes = book.approve(environment, (operation, votes.as_slice()), database, now_ms).map_err(unapproved)?;
+        let operation =
+            Name::new(critical.as_str()).map_err(|_| Error::corrupt("an operation has an impossible name"))?;
+        Ok(Some(Act::ApprovalSpent { operation, votes: votes as u64 }))
     }
 
-    /// Replaces the root key, as [`Database::rotate_root_key`], with the votes of those who approve in any environment.
+    /// Replaces the root key, as [`Database::rotate_root_key`], with the votes of those who approve in the whole database.
     ///
     /// # Errors
     /// `Unapproved`, if there is anybody to approve and it is not approved; else those of that.
@@ -101,13 +115,16 @@ impl Database {
     ) -> Result<u64> {
         let permit = Permit::trusted_host();
         let permit = approval.map_or_else(|| permit.clone(), |approval| permit.approved_by(approval));
-        self.replace_root_key(source, |present| {
-            let Some(system) = self.system(false)? else { return Ok(()) };
-            let all: Vec<String> = system.look(|book| book.quorums().map(|(name, _)| name.to_owned()).collect());
-            let all: Vec<&str> = all.iter().map(String::as_str).collect();
-            self.approve(&permit, &all, Critical::RotateRoot, &format!("replace the root key {present} by another"))
+        self.replace_root_key(source, |present, next| {
+            let does = format!("replace the root key {present} by the root key {next}");
+            self.approve(&permit, SYSTEM, Critical::RotateRoot, &does)
         })
     }
+}
+
+/// What somebody chose, as statements have it: quoted, and in letters that can be told apart.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_default())
 }
 
 /// A fresh key for somebody who votes.
@@ -116,18 +133,4 @@ impl Database {
 /// `Io` if the system gives no randomness.
 pub fn new_voter_key() -> Result<VoterKey> {
     Ok(VoterKey::generate(&mut generator(&OsEntropy)?))
-}
-
-fn spend(
-    system: &Arc<System>,
-    permit: &Permit,
-    critical: Critical,
-    approve: impl Fn(&mut privacy::access::Book) -> Result<usize, Unapproved>,
-) -> Result<()> {
-    let unapproved = |e| Error::with(ErrorKind::Unapproved, "this is not approved", e);
-    // Counted on a copy, so that what is told is how many they were; it is checked again as the book is changed.
-    let votes = system.look(|book| approve(&mut book.clone())).map_err(unapproved)?;
-    let name = Name::new(critical.as_str()).map_err(|_| Error::corrupt("an operation has an impossible name"))?;
-    let act = Act::ApprovalSpent { operation: name, votes: votes as u64 };
-    system.change(permit, act, |book| approve(book).map(drop).map_err(unapproved))
 }

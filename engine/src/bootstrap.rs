@@ -15,6 +15,8 @@ use uuid::Uuid;
 use crate::error::{Error, ErrorKind, Result};
 
 const PREFIX: &str = "bootstrap-";
+/// A root key that is to be approved before it is one: no number, so it is never the newest.
+const PROPOSED: &str = "bootstrap-proposed";
 
 /// A wrapped root key. One whose destruction was interrupted has no header.
 pub(crate) struct Wrapped {
@@ -52,10 +54,38 @@ impl Wrapped {
         self.header.map(|header| header.root_key)
     }
 
+    /// The file it is in.
+    pub fn into_file(self) -> Vec<u8> {
+        self.file
+    }
+
     /// The key, out of its wrapping.
     pub fn open(&self, store: Uuid, passphrase: &Passphrase) -> Result<RootKey> {
         unwrap_root_key(&self.file, store.into_bytes(), passphrase).map_err(|e| failed(&name(self.number), e))
     }
+}
+
+/// The root key that is proposed, if one is whose file is whole.
+pub(crate) fn proposed(dir: &Dir) -> Result<Option<Wrapped>> {
+    let unread = |e| Error::io("the root key that is proposed cannot be read", e);
+    if !dir.exists(PROPOSED).map_err(unread)? {
+        return Ok(None);
+    }
+    let file = dir.read(PROPOSED).map_err(unread)?;
+    let header = inspect_bootstrap(&file).ok();
+    Ok(header.map(|header| Wrapped { number: 0, file, header: Some(header) }))
+}
+
+/// Proposes a wrapped root key, instead of another one if there is one.
+pub(crate) fn propose(dir: &Dir, file: &[u8]) -> Result<()> {
+    withdraw(dir)?;
+    dir.write_new(PROPOSED, file).map_err(|e| Error::io("the wrapped root key cannot be written", e))
+}
+
+/// Destroys the proposal, if there is one.
+pub(crate) fn withdraw(dir: &Dir) -> Result<()> {
+    let left = |e| Error::io("the root key that was proposed cannot be destroyed", e);
+    if dir.exists(PROPOSED).map_err(left)? { dir.wipe(PROPOSED).map_err(left) } else { Ok(()) }
 }
 
 /// Wraps `key`.

@@ -8,6 +8,7 @@ use privacy::audit::Act;
 use privacy::dp::ledger::{Account, Balance, Cap, Ledger, Principal};
 use serde::Serialize;
 
+use crate::approve::quoted;
 use crate::balance::{BudgetStanding, standing, units_of};
 use crate::debit;
 use crate::environment::Environment;
@@ -180,6 +181,7 @@ fn statement(environment: &str, account: Account, cap: Option<Cap>) -> String {
             format!("epsilon {epsilon} and delta {delta:e}")
         }
     };
+    let environment = quoted(environment);
     format!("in the environment {environment}, raise the privacy budget {whose} to {budget}")
 }
 

@@ -232,10 +232,10 @@ impl Database {
     /// Has environments ask here whether others approved. A handle that outlives its database is not answered.
     fn approve_critical_operations(&self) {
         let inner = Arc::downgrade(&self.inner);
-        let approver: Approver = Box::new(move |permit, environment, critical, statement| {
+        let approver: Approver = Box::new(move |permit, environment, critical, does| {
             let closed = || Error::new(ErrorKind::Closed, "the database was closed: nobody can say who has to approve");
             let inner = inner.upgrade().ok_or_else(closed)?;
-            Database { inner }.approve(permit, &[environment], critical, statement)
+            Database { inner }.approve(permit, environment, critical, does)
         });
         // It is set once, here.
         _ = self.inner.shared.approver.set(approver);

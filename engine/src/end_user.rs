@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use privacy::EntityId;
-use privacy::access::{Asked, Claim, Claims, Condition, Denied, Entities, Permission, Permissions, Rules};
+use privacy::access::{
+    Asked, Claim, Claims, CollectionRules, Condition, Denied, Entities, Permission, Permissions, Rules,
+};
+use storage::id::CollectionId;
 
 use crate::filter::{Filter, Operand};
 
@@ -15,7 +18,7 @@ use crate::filter::{Filter, Operand};
 #[derive(Clone, Debug)]
 pub(crate) struct EndUser {
     pub claims: Claims,
-    pub rules: BTreeMap<String, Rules>,
+    pub rules: Arc<BTreeMap<String, CollectionRules>>,
 }
 
 impl EndUser {
@@ -25,13 +28,22 @@ impl EndUser {
         [RecordRead, RecordReadVector, SearchQuery, SearchSimilar, SearchScan].into_iter().collect()
     }
 
-    /// Which records of a collection they are shown who ask for this.
-    pub fn shown(&self, asked: Asked, collection: &str) -> Result<Filter, Denied> {
-        let rules = self.rules.get(collection).ok_or(Denied)?;
+    /// Whether the rules show them anything of the collection of this name and id, whatever they ask for.
+    pub fn knows(&self, collection: &str, id: CollectionId) -> bool {
+        self.of(collection, id).is_some()
+    }
+
+    /// Which of its records they are shown who ask for this.
+    pub fn shown(&self, asked: Asked, collection: &str, id: CollectionId) -> Result<Filter, Denied> {
+        let rules = self.of(collection, id).ok_or(Denied)?;
         let conditions = rules.conditions(asked, &self.claims)?;
         let filter = Filter::all(conditions.iter().map(filter).collect::<Result<Vec<_>, _>>()?);
         // What nothing compares with shows nothing.
         if filter.fault().is_some() { Err(Denied) } else { Ok(filter) }
+    }
+
+    fn of(&self, collection: &str, id: CollectionId) -> Option<&Rules> {
+        self.rules.get(collection)?.of(&id.0)
     }
 }
 

@@ -67,7 +67,7 @@ impl Environment {
     pub fn open_collection(&self, name: &str) -> Result<Collection> {
         name::check(name, "collection")?;
         let state = self.state.catalog.read().find(name).cloned();
-        let state = state.filter(|state| self.permit.sees(&state.name));
+        let state = state.filter(|state| self.permit.shows(&state.name, state.id));
         state.map(|state| self.handle(state)).ok_or_else(name::no_collection)
     }
 
@@ -97,7 +97,7 @@ impl Environment {
     /// Facts about every collection, in name order.
     pub fn collections(&self) -> Vec<CollectionInfo> {
         let all = self.state.all();
-        let shown = all.iter().filter(|state| self.permit.sees(&state.name));
+        let shown = all.iter().filter(|state| self.permit.shows(&state.name, state.id));
         shown.map(|state| info::collection(&self.state, state)).collect()
     }
 
@@ -283,7 +283,7 @@ impl CollectionBuilder {
         let existing = self.env.state.catalog.read().find(&self.name).cloned();
         match existing {
             None => self.make(true),
-            Some(state) if !self.env.permit.sees(&state.name) => Err(name::no_collection()),
+            Some(state) if !self.env.permit.shows(&state.name, state.id) => Err(name::no_collection()),
             Some(state) => self.check_same(&state).map(|()| self.env.handle(state)),
         }
     }
@@ -333,7 +333,7 @@ impl CollectionBuilder {
         env.check_open()?;
         let existing = env.catalog.read().find(&self.name).cloned();
         if let Some(state) = existing {
-            if or_open && self.env.permit.sees(&state.name) {
+            if or_open && self.env.permit.shows(&state.name, state.id) {
                 return self.check_same(&state).map(|()| self.env.handle(state));
             }
             return Err(Error::new(ErrorKind::Conflict, "a collection or alias of this name exists"));

@@ -47,6 +47,7 @@ mod database;
 mod debit;
 mod declare;
 mod declared;
+mod denials;
 mod door;
 mod doubt;
 mod draft;

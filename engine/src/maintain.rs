@@ -70,7 +70,7 @@ fn rotate_due(env: &EnvironmentState) -> Result<bool> {
 /// Tells the batches of the last minute, and signs for what was told.
 fn sign_due(env: &EnvironmentState) -> Result<()> {
     let now = env.shared.clock.now_ms();
-    let is_due = env.tally.lock().is_due(now);
+    let is_due = env.tally.lock().is_due(now) || env.denials.lock().is_due(now);
     if is_due {
         env.tell_batches()?;
     }

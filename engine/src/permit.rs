@@ -13,6 +13,7 @@ use privacy::EntityId;
 use privacy::access::{Approval, Entities, Permission, Permissions, Scope};
 use privacy::audit::{Actor, Name, Source};
 use privacy::dp::ledger::Principal;
+use storage::id::CollectionId;
 
 use crate::end_user::EndUser;
 use crate::error::{Error, ErrorKind, Result};
@@ -134,6 +135,11 @@ impl Permit {
     /// Whether the collection of this name, its own, is in its scope.
     pub(crate) fn sees(&self, collection: &str) -> bool {
         self.caller().is_none_or(|caller| caller.scope.has_collection(collection))
+    }
+
+    /// Whether the collection of this name and id is there for the holder: to end users, one without rules is not.
+    pub(crate) fn shows(&self, collection: &str, id: CollectionId) -> bool {
+        self.sees(collection) && self.end_user().is_none_or(|end_user| end_user.knows(collection, id))
     }
 
     /// Fails with `Denied` where the holder may not do this in all of the environment.

@@ -2,19 +2,26 @@
 //! decided of end users, and who approves critical operations.
 //!
 //! Invariant: whoever could widen what end users see, or do away with those who approve, is asked for approval first, once
-//! there is anybody to ask; to take a rule away narrows, and so does a rule beside none.
+//! there is anybody to ask. What was decided before is looked at, the votes are spent and the book is changed under one
+//! lock and in one frame: two who come at once cannot both go by what neither has changed yet. Rules widen unless each has
+//! all conditions of the one that it stands in for; to take one away narrows, and so does believing nobody. Rules are a
+//! collection's by its id: they end with it, in the commit that drops it, and are not those of one of the same name.
 
 use std::collections::BTreeMap;
 
 use privacy::VerifyingKey;
 use privacy::access::{
-    Algorithm, Approval, Asked, Critical, KeySource, Permission, Quorum, QuorumError, Rule, Rules, Trust, TrustError,
+    Algorithm, Approval, Asked, Book, CollectionRules, Critical, KeySource, Permission, Quorum, QuorumError, Rule,
+    Rules, Trust, TrustError,
 };
-use privacy::audit::{Act, Name};
+use privacy::audit::Act;
 
 use crate::access::{Access, audit_name};
+use crate::approve::quoted;
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name;
+use crate::system::{SYSTEM, System};
 
 impl Access {
     /// The same, with votes for the critical operation that is asked for.
@@ -28,25 +35,47 @@ impl Access {
     /// # Errors
     /// `Denied`; `NotFound` for an environment that is not there.
     pub fn rules(&self, environment: &str) -> Result<BTreeMap<String, Rules>> {
-        self.environment(environment)?.state.admit(&self.permit, Permission::RuleRead)?;
+        let env = self.environment(environment)?;
+        env.state.admit(&self.permit, Permission::RuleRead)?;
         let Some(system) = self.db.system(false)? else { return Ok(BTreeMap::new()) };
-        let one = |(collection, rules): (&str, &Rules)| (collection.to_owned(), rules.clone());
-        Ok(system.look(|book| book.all_rules(environment).map(one).collect()))
+        let all = system.look(|book| book.rules(environment));
+        let catalog = env.state.catalog.read();
+        let of = |name: &str| all.get(name)?.of(&catalog.named(name)?.id.0).cloned();
+        Ok(all.keys().filter_map(|name| Some((name.clone(), of(name)?))).collect())
     }
 
     /// Gives a collection, by its own name, these rules instead of those it has. What has no rule is shown to no end user.
     /// Whoever may set rules in a collection may set what all end users see of it.
     ///
     /// # Errors
-    /// `Denied`; `NotFound` for a collection that is not there.
+    /// `Denied`; `NotFound` for a collection that is not there; `Unapproved` where approval is needed, unless these show
+    /// nobody more than those before.
     pub fn set_rules(&self, environment: &str, collection: &str, rules: &Rules) -> Result<()> {
         let env = self.environment(environment)?;
         env.state.admit_in(&self.permit, Permission::RuleWrite, collection)?;
-        if !rules.is_empty() && env.state.catalog.read().named(collection).is_none() {
+        let state = env.state.catalog.read().named(collection).cloned();
+        if state.is_none() && !rules.is_empty() {
             return Err(name::no_collection());
         }
+        let id = state.map(|state| state.id.0).unwrap_or_default();
         let act = Act::RulesChanged { collection: audit_name(collection)? };
-        self.decide(environment, act, |book| book.set_rules(environment, collection, rules.clone()))
+        let widens = |book: &Book| {
+            let all = book.rules(environment);
+            let before = all.get(collection).and_then(|all| all.of(&id)).cloned().unwrap_or_default();
+            (!rules.narrows(&before)).then(|| showing(environment, (collection, id), rules))
+        };
+        let catalog = &env.state.catalog;
+        self.decide(&env, act, widens, |book| {
+            // Rules of collections that are gone go, too.
+            let all = book.rules(environment);
+            let is_gone = |(name, rules): &(&String, &CollectionRules)| {
+                let there = catalog.read().named(name).map(|state| state.id.0);
+                there.is_none_or(|there| rules.of(&there).is_none())
+            };
+            all.iter().filter(is_gone).for_each(|(name, _)| book.set_rules(environment, name, None));
+            let rules = (!rules.is_empty()).then(|| CollectionRules::new(id, rules.clone()));
+            book.set_rules(environment, collection, rules);
+        })
     }
 
     /// Whose tokens of end users are believed; nobody's, if none.
@@ -66,11 +95,9 @@ impl Access {
     pub fn set_trust(&self, environment: &str, trust: Option<&Trust>) -> Result<()> {
         let env = self.environment(environment)?;
         env.state.admit(&self.permit, Permission::TokenWrite)?;
-        if let Some(trust) = trust {
-            env.state.approved(&self.permit, Critical::WeakenSecurity, &believed(environment, trust))?;
-        }
-        let act = Act::SettingsChanged { setting: setting("end-users")? };
-        self.decide(environment, act, |book| book.set_trust(environment, trust.cloned()))
+        let act = Act::SettingsChanged { setting: audit_name("end-users")? };
+        let widens = |_: &Book| trust.map(|trust| believed(environment, trust));
+        self.decide(&env, act, widens, |book| book.set_trust(environment, trust.cloned()))
     }
 
     /// Who approves critical operations; nobody has to, if none.
@@ -83,26 +110,76 @@ impl Access {
         Ok(system.and_then(|system| system.look(|book| book.quorum(environment).cloned())))
     }
 
-    /// Says who approves critical operations: replacing the root key, raising a privacy budget, believing other tokens,
-    /// and any other change of this.
+    /// Says who approves critical operations of the environment: raising a privacy budget, believing other tokens, rules
+    /// that do not merely narrow what end users are shown, and any other change of this.
     ///
     /// # Errors
     /// `Denied`; `NotFound` for an environment that is not there; `Unapproved` where somebody approves already.
     pub fn set_approvers(&self, environment: &str, quorum: Option<&Quorum>) -> Result<()> {
         let env = self.environment(environment)?;
         env.state.admit(&self.permit, Permission::ApprovalWrite)?;
-        env.state.approved(&self.permit, Critical::WeakenSecurity, &approving(environment, quorum))?;
-        let act = Act::SettingsChanged { setting: setting("approvers")? };
-        self.decide(environment, act, |book| book.set_quorum(environment, quorum.cloned()))
+        let act = Act::SettingsChanged { setting: audit_name("approvers")? };
+        let place = format!("in the environment {}", quoted(environment));
+        let widens = |_: &Book| Some(approving(&place, quorum));
+        self.decide(&env, act, widens, |book| book.set_quorum(environment, quorum.cloned()))
     }
 
-    /// Changes the book; both the environment and the system tell it.
-    fn decide(&self, environment: &str, act: Act, change: impl FnOnce(&mut privacy::access::Book)) -> Result<()> {
-        let env = self.environment(environment)?;
-        self.system()?.change(&self.permit, act.clone(), |book| {
+    /// Who approves what is critical for the whole database: replacing the root key. Nobody has to, if none.
+    ///
+    /// # Errors
+    /// `Denied` to whoever is not the program that has the database open.
+    pub fn database_approvers(&self) -> Result<Option<Quorum>> {
+        self.check_host()?;
+        let system = self.db.system(false)?;
+        Ok(system.and_then(|system| system.look(|book| book.quorum(SYSTEM).cloned())))
+    }
+
+    /// Says who approves what is critical for the whole database: replacing the root key, and any other change of this.
+    ///
+    /// # Errors
+    /// `Denied` to whoever is not the program that has the database open; `Unapproved` where somebody approves already.
+    pub fn set_database_approvers(&self, quorum: Option<&Quorum>) -> Result<()> {
+        self.check_host()?;
+        let system = self.system()?;
+        let act = Act::SettingsChanged { setting: audit_name("database-approvers")? };
+        let does = approving("in the whole database", quorum);
+        system.change(&self.permit, act, |book| {
+            self.approved(&system, book, SYSTEM, &does)?;
+            book.set_quorum(SYSTEM, quorum.cloned());
+            Ok(())
+        })
+    }
+
+    fn check_host(&self) -> Result<()> {
+        let doing =
+            "who approves for the whole database is decided where it lies, with the root key, and by no API key";
+        if self.permit.caller().is_none() { Ok(()) } else { Err(Error::new(ErrorKind::Denied, doing)) }
+    }
+
+    /// Changes the book, once it is approved if the change `widens` something; both the environment and the system tell it.
+    fn decide(
+        &self,
+        env: &Environment,
+        act: Act,
+        widens: impl FnOnce(&Book) -> Option<String>,
+        change: impl FnOnce(&mut Book),
+    ) -> Result<()> {
+        let system = self.system()?;
+        system.change(&self.permit, act.clone(), |book| {
+            if let Some(does) = widens(book) {
+                self.approved(&system, book, &env.state.name, &does)?;
+            }
             change(book);
             env.state.tell(&self.permit, act).map(drop)
         })
+    }
+
+    /// Spends the votes for a change of the book in the book itself, if anybody has to approve it.
+    fn approved(&self, system: &System, book: &mut Book, environment: &str, does: &str) -> Result<()> {
+        match self.db.spend(book, &self.permit, environment, (Critical::WeakenSecurity, does))? {
+            Some(spent) => system.env.tell(&self.permit, spent).map(drop),
+            None => Ok(()),
+        }
     }
 }
 
@@ -142,30 +219,34 @@ pub fn quorum_of(threshold: usize, voters: &[String]) -> Result<Quorum> {
     Quorum::new(threshold, voters).map_err(wrong)
 }
 
-/// The statement that is approved.
+/// What is approved, in statements that can be read in one way alone.
+fn showing(environment: &str, (collection, id): (&str, [u8; 16]), rules: &Rules) -> String {
+    let rules: Vec<String> = rules.iter().map(|(asked, rule)| format!("{}: {rule}", asked.as_str())).collect();
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (environment, collection, rules) = (quoted(environment), quoted(collection), rules.join("; "));
+    format!(
+        "in the environment {environment}, show end users of the collection {collection} ({id}) by these rules: {rules}"
+    )
+}
+
 fn believed(environment: &str, trust: &Trust) -> String {
     let algorithms: Vec<&str> = trust.algorithms().iter().map(|algorithm| algorithm.as_str()).collect();
     let keys = match trust.keys() {
-        KeySource::Inline(set) => format!("with the keys {set}"),
-        KeySource::Url { url, allows_private } => {
-            format!("with the keys at {url} (private addresses: {allows_private})")
-        }
+        KeySource::Inline(set) => format!("with the keys {}", quoted(set)),
+        KeySource::Url(url) => format!("with the keys at {}", quoted(url)),
     };
-    let (issuer, audience, algorithms) = (trust.issuer(), trust.audience(), algorithms.join(", "));
+    let [environment, issuer, audience] = [environment, trust.issuer(), trust.audience()].map(quoted);
+    let algorithms = algorithms.join(", ");
     format!("in the environment {environment}, believe tokens of {issuer} for {audience} by {algorithms}, {keys}")
 }
 
-fn approving(environment: &str, quorum: Option<&Quorum>) -> String {
+fn approving(place: &str, quorum: Option<&Quorum>) -> String {
     match quorum {
-        None => format!("in the environment {environment}, nobody approves critical operations any more"),
+        None => format!("{place}, nobody approves critical operations any more"),
         Some(quorum) => {
             let voters: Vec<String> = quorum.voters().map(|voter| voter.to_string()).collect();
             let (threshold, voters) = (quorum.threshold(), voters.join(" "));
-            format!("in the environment {environment}, critical operations are approved by {threshold} of {voters}")
+            format!("{place}, critical operations are approved by {threshold} of {voters}")
         }
     }
-}
-
-fn setting(name: &str) -> Result<Name> {
-    audit_name(name)
 }

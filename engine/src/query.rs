@@ -101,10 +101,17 @@ pub struct Hits {
     pub partial: bool,
     /// The segments that are damaged, as paths inside the environment; none of their records is among the hits.
     pub damaged: Vec<String>,
-    /// What the search cost.
+    /// What the search cost; nothing to whoever is not shown every record.
     pub counters: Counters,
-    /// How long it took, if that was asked for.
+    /// How long it took, if that was asked for by who is shown every record.
     pub phases: Option<Phases>,
+}
+
+impl Hits {
+    /// The same, for whoever is or is not shown all records: what a search did tells of those that it passed over.
+    pub(crate) fn told_to(self, is_shown_all: bool) -> Self {
+        if is_shown_all { self } else { Self { counters: Counters::default(), phases: None, ..self } }
+    }
 }
 
 impl Deref for Hits {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use privacy::EntityId;
 use privacy::access::{Asked, Permission};
 use roaring::RoaringBitmap;
 use storage::id::RecordId;
@@ -17,7 +16,7 @@ use crate::permit::Permit;
 use crate::query::{AsOf, Counted, Page, ScrollQuery, With};
 use crate::record::{Expected, Record};
 use crate::segment::Segment;
-use crate::select::Selection;
+use crate::select::{Selection, shows};
 use crate::snapshot::{SegmentView, View, paths};
 use crate::state::{CollectionState, EnvironmentState};
 
@@ -75,12 +74,9 @@ pub(crate) fn get(
 ) -> Result<Option<Record>> {
     env.admit_read(permit, Permission::RecordRead, state)?;
     let shown = env.narrowed(permit, state, Asked::Query, None)?;
-    let found = on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id))?;
+    let found = on_stable_view(env, state, |view, hidden| find(env, view, hidden, &id, shown.as_deref()))?;
     let shows_vectors = permit.permissions().contains(Permission::RecordReadVector);
     let Some(mut record) = found else { return Ok(None) };
-    if !is_shown(shown.as_deref(), &record)? {
-        return Ok(None);
-    }
     if !shows_vectors {
         // Wiped as it goes: who may read records may not be given what can be turned back into them.
         drop(Zeroizing::new(std::mem::take(&mut record.vector)));
@@ -88,16 +84,8 @@ pub(crate) fn get(
     Ok(Some(record))
 }
 
-/// Whether a permit that narrows what is asked to this shows the record.
-pub(crate) fn is_shown(shown: Option<&Filter>, record: &Record) -> Result<bool> {
-    let Some(shown) = shown else { return Ok(true) };
-    let entity = record.entity.clone().and_then(|entity| EntityId::new(entity).ok());
-    let payload = record.payload.as_ref().map(|payload| Zeroizing::new(payload.to_string()));
-    let payload = payload.as_ref().map(|text| text.as_bytes());
-    shown.matches(&Subject::new(record.id, entity.as_ref(), payload))
-}
-
-/// The record `id` in a view, with vector and payload.
+/// The record `id` in a view, with vector and payload, if `shown` shows it or there is none. Of one that is not shown, no
+/// vector is opened, and nothing at all where an index tells.
 ///
 /// # Errors
 /// As [`get`].
@@ -106,15 +94,23 @@ pub(crate) fn find(
     view: &View,
     hidden: &[SegmentView],
     id: &RecordId,
+    shown: Option<&Filter>,
 ) -> Result<Option<Record>> {
     match place_of(env, view, hidden, id)? {
-        Some(Place::Memtable(record)) => from_stored(&record, With::ALL).map(Some),
-        Some(Place::Segment(segment, position)) => from_segment(env, &segment, position, With::ALL),
-        None => Ok(None),
+        Some(place) if is_shown(env, &place, shown)? => record_at(env, &place, With::ALL),
+        _ => Ok(None),
     }
 }
 
-/// The vector of the record `id` in a view.
+fn is_shown(env: &EnvironmentState, place: &Place, shown: Option<&Filter>) -> Result<bool> {
+    match (shown, place) {
+        (None, _) => Ok(true),
+        (Some(shown), Place::Memtable(record)) => shown.matches(&Subject::of(record)),
+        (Some(shown), Place::Segment(segment, position)) => shows(env, segment, *position, shown),
+    }
+}
+
+/// The vector of the record `id` in a view, if it is shown.
 ///
 /// # Errors
 /// As [`get`].
@@ -123,8 +119,11 @@ pub(crate) fn vector_of(
     view: &View,
     hidden: &[SegmentView],
     id: &RecordId,
+    shown: Option<&Filter>,
 ) -> Result<Option<Zeroizing<Vec<f32>>>> {
-    match place_of(env, view, hidden, id)? {
+    let place = place_of(env, view, hidden, id)?;
+    match place {
+        Some(place) if !is_shown(env, &place, shown)? => Ok(None),
         Some(Place::Memtable(record)) => Ok(Some(Zeroizing::new(record.vector.clone()))),
         Some(Place::Segment(segment, position)) => {
             let (mut opened, mut vector) = (Zeroizing::default(), Zeroizing::default());

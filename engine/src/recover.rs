@@ -186,6 +186,7 @@ pub(crate) fn assemble(
         shared: Arc::clone(shared),
         trail,
         tally: Mutex::default(),
+        denials: Mutex::default(),
         catalog: RwLock::new(catalog),
         building: Mutex::new(()),
         site: Site::default(),

@@ -49,26 +49,27 @@ impl Database {
         self.rotate_root_key_approved(source, None)
     }
 
-    /// Replaces the root key once `may` lets the one of this fingerprint be replaced. A rotation that was begun was let,
-    /// and goes on.
+    /// Replaces the root key once `may` lets the one of the first fingerprint be replaced by that of the second. A rotation
+    /// that was begun was let, and goes on.
     pub(crate) fn replace_root_key(
         &self,
         source: &RootKey,
-        may: impl FnOnce(Fingerprint) -> Result<()>,
+        may: impl Fn(Fingerprint, Fingerprint) -> Result<()>,
     ) -> Result<u64> {
         let seat = &self.inner;
         let _one = seat.rotation.lock();
-        if let (present, None) = seat.roots.names() {
-            may(present)?;
-        }
-        let wrapped = bootstrap::list(&seat.dir)?;
-        if let Some(made) = source.with_passphrase(|passphrase| self.make_wrapped(passphrase)) {
+        let (present, before) = seat.roots.names();
+        let may = |next| if before.is_none() && next != present { may(present, next) } else { Ok(()) };
+        let is_wrapped = !bootstrap::list(&seat.dir)?.is_empty();
+        if let Some(made) = source.with_passphrase(|passphrase| self.make_wrapped(passphrase, may)) {
             made?;
-        } else if wrapped.is_empty() {
-            seat.roots.turn(&self.load(source)?)?;
-        } else {
+        } else if is_wrapped {
             let doing = "the root key of this store is wrapped under a passphrase, and the next one must be too";
             return Err(Error::new(ErrorKind::Conflict, doing));
+        } else {
+            let next = self.load(source)?;
+            may(next.fingerprint())?;
+            seat.roots.turn(&next)?;
         }
         self.finish()
     }
@@ -116,8 +117,9 @@ impl Database {
         bootstrap::wrap(key, seat.store, passphrase, seat.shared.settings.passphrase_cost()?, rng)
     }
 
-    /// A new root key, wrapped before anything is sealed with it; none if a rotation that was begun goes on.
-    fn make_wrapped(&self, passphrase: &Passphrase) -> Result<()> {
+    /// A new root key, wrapped before anything is sealed with it; none if a rotation that was begun goes on. While others
+    /// are to approve it, it lies wrapped as a proposal: they vote for its fingerprint, and it is that key and no other.
+    fn make_wrapped(&self, passphrase: &Passphrase, may: impl Fn(Fingerprint) -> Result<()>) -> Result<()> {
         let seat = &self.inner;
         if let Some(newest) = bootstrap::list(&seat.dir)?.first() {
             newest.open(seat.store, passphrase)?;
@@ -125,10 +127,26 @@ impl Database {
         if seat.roots.names().1.is_some() {
             return Ok(());
         }
-        let key = privacy::RootKey::generate(&mut generator(&*seat.shared.entropy)?);
-        let file = self.wrap(&key, passphrase)?;
+        let proposed = bootstrap::proposed(&seat.dir)?;
+        // One that was wrapped under another passphrase is nobody's any more.
+        let opened = proposed.and_then(|proposed| Some((proposed.open(seat.store, passphrase).ok()?, proposed)));
+        let (key, file, is_proposed) = match opened {
+            Some((key, proposed)) => (key, proposed.into_file(), true),
+            None => {
+                let key = privacy::RootKey::generate(&mut generator(&*seat.shared.entropy)?);
+                let file = self.wrap(&key, passphrase)?;
+                (key, file, false)
+            }
+        };
+        if let Err(error) = may(key.fingerprint()) {
+            if !is_proposed && error.kind() == ErrorKind::Unapproved {
+                bootstrap::propose(&seat.dir, &file)?;
+            }
+            return Err(error);
+        }
         bootstrap::add(&seat.dir, &file)?;
-        seat.roots.turn(&key)
+        seat.roots.turn(&key)?;
+        bootstrap::withdraw(&seat.dir)
     }
 
     /// Seals with the present root key what is sealed with the one before, and forgets that.

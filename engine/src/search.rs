@@ -43,6 +43,7 @@ pub(crate) fn search(
         let vector = aim(env, state, (permit, &query.near), view, hidden)?;
         answer(env, state, &Aimed { query, vector: &vector, filter: filter.as_deref() }, view, hidden)
     })
+    .map(|hits| hits.told_to(permit.shows_all()))
 }
 
 /// Runs searches side by side, on one view.
@@ -64,7 +65,8 @@ pub(crate) fn search_batch<'a>(
         let aims: Vec<Aim<'a>> = queries.iter().enumerate().map(aim).collect::<Result<_>>()?;
         let one = |(at, (query, vector)): (usize, (&SearchQuery<'_>, &Aim<'_>))| {
             let filter = env.narrowed(permit, state, asked(query), query.filter.as_ref())?;
-            answer(env, state, &Aimed { query, vector, filter: filter.as_deref() }, view, hidden).map_err(of_search(at))
+            let hits = answer(env, state, &Aimed { query, vector, filter: filter.as_deref() }, view, hidden);
+            hits.map(|hits| hits.told_to(permit.shows_all())).map_err(of_search(at))
         };
         env.shared.pool.install(|| queries.par_iter().zip(&aims).enumerate().map(one).collect())
     })

@@ -2,7 +2,8 @@
 //!
 //! Invariant: an answer is what [`Filter::matches`] says of every record, whichever conditions indexes answered. One
 //! read opens at most [`Settings::unindexed_filter_limit`](crate::Settings::unindexed_filter_limit) rows for its
-//! filter; a filter that needs more is refused, so that nobody reads a whole collection unawares.
+//! filter; a filter that needs more is refused, so that nobody reads a whole collection unawares. Of whoever is not shown
+//! every record only those count that they are shown: a refusal would tell how many others there are.
 
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ use crate::resolve::resolve;
 use crate::segment::{Index, Segment};
 use crate::snapshot::{SegmentView, View};
 use crate::state::EnvironmentState;
+
+/// How many doubtful rows are opened before those are counted that are shown.
+const AT_ONCE: usize = 4096;
 
 /// A filter that one read applies.
 pub(crate) struct Selection<'a> {
@@ -66,12 +70,20 @@ impl<'a> Selection<'a> {
     pub fn rows(&mut self, view: &SegmentView) -> Result<RoaringBitmap> {
         let Bounds { certain, possible } = self.bounds(view)?;
         let doubtful: Vec<u32> = (possible - &certain).into_iter().collect();
-        self.spend(doubtful.len() as u64)?;
-        let (segment, filter) = (&*view.segment, self.filter);
-        let opened = |position: &u32| Ok(opens(self.env, segment, *position, filter)?.then_some(*position));
-        let one_by_one = || doubtful.par_iter().map(opened).collect::<Result<Vec<Option<u32>>>>();
-        let found = if doubtful.is_empty() { Vec::new() } else { self.env.shared.pool.install(one_by_one)? };
-        let rows = certain | RoaringBitmap::from_iter(found.into_iter().flatten());
+        let (env, segment, filter) = (self.env, &*view.segment, self.filter);
+        let mut rows = certain;
+        if filter.shown().is_none() {
+            self.spend(doubtful.len() as u64)?;
+        }
+        for some in doubtful.chunks(if filter.shown().is_some() { AT_ONCE } else { usize::MAX }) {
+            let open = |position: &u32| Ok((*position, look(env, segment, *position, filter)?));
+            let one_by_one = || some.par_iter().map(open).collect::<Result<Vec<_>>>();
+            let looked: Vec<(u32, Looked)> = env.shared.pool.install(one_by_one)?;
+            if filter.shown().is_some() {
+                self.spend(looked.iter().filter(|(_, looked)| *looked != Looked::NotShown).count() as u64)?;
+            }
+            rows.extend(looked.iter().filter(|(_, looked)| *looked == Looked::Matches).map(|(position, _)| *position));
+        }
         self.cost.matched += rows.len();
         Ok(rows)
     }
@@ -92,8 +104,13 @@ impl<'a> Selection<'a> {
     /// # Errors
     /// `Invalid` if that is one too many; those of opening it.
     pub fn opens(&mut self, segment: &Segment, position: u32) -> Result<bool> {
-        self.spend(1)?;
-        opens(self.env, segment, position, self.filter)
+        if self.filter.shown().is_none() {
+            self.spend(1)?;
+            return Ok(look(self.env, segment, position, self.filter)? == Looked::Matches);
+        }
+        let looked = look(self.env, segment, position, self.filter)?;
+        self.spend(u64::from(looked != Looked::NotShown))?;
+        Ok(looked == Looked::Matches)
     }
 
     fn spend(&mut self, rows: u64) -> Result<()> {
@@ -143,8 +160,32 @@ fn live(view: &SegmentView, index: &Index) -> RoaringBitmap {
     live
 }
 
-fn opens(env: &EnvironmentState, segment: &Segment, position: u32, filter: &Filter) -> Result<bool> {
+/// What came of opening a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    Matches,
+    Differs,
+    /// Whoever asks is not shown it, or it is gone.
+    NotShown,
+}
+
+fn look(env: &EnvironmentState, segment: &Segment, position: u32, filter: &Filter) -> Result<Looked> {
     // The row of an erased entity is gone.
-    let Some(body) = segment.body(position, &env.keys)? else { return Ok(false) };
-    filter.matches(&Subject::new(body.id, body.entity.as_ref(), body.payload.as_deref()))
+    let Some(body) = segment.body(position, &env.keys)? else { return Ok(Looked::NotShown) };
+    let subject = Subject::new(body.id, body.entity.as_ref(), body.payload.as_deref());
+    if !filter.shown().map_or(Ok(true), |shown| shown.matches(&subject))? {
+        return Ok(Looked::NotShown);
+    }
+    Ok(if filter.matches(&subject)? { Looked::Matches } else { Looked::Differs })
+}
+
+/// Whether a filter that says which records are shown shows the row at `position`; the row is opened only where no index
+/// can tell.
+pub(crate) fn shows(env: &EnvironmentState, segment: &Segment, position: u32, shown: &Filter) -> Result<bool> {
+    let one = RoaringBitmap::from_iter([position]);
+    let (Bounds { certain, possible }, _) = resolve(shown, segment.index(&env.keys)?.known(), &one);
+    if certain.contains(position) || !possible.contains(position) {
+        return Ok(certain.contains(position));
+    }
+    Ok(look(env, segment, position, shown)? == Looked::Matches)
 }

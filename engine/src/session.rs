@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use privacy::access::{ApiKey, Approval, Book, Bound, Claims, Class, Entities, Grant, Permission, Trust};
+use privacy::access::{ApiKey, Approval, Bound, Claims, Class, Entities, Grant, Permission, Trust};
 use privacy::audit::{Name, Source};
 
 use crate::access::Access;
@@ -95,6 +95,11 @@ impl Session {
         &self.environment
     }
 
+    /// The public part of the key: the same while its secret changes.
+    pub fn key_id(&self) -> &str {
+        self.permit.caller().map_or("", |caller| caller.key.as_str())
+    }
+
     /// The same, for requests that come by another way than calls of this library: the audit log tells it.
     #[must_use]
     pub fn by_way_of(&self, source: Source) -> Self {
@@ -108,13 +113,7 @@ impl Session {
     /// Those of reading the rules.
     pub fn for_end_user(&self, claims: Claims) -> Result<Session> {
         let Some(caller) = self.permit.caller() else { return Ok(self.clone()) };
-        let rules = self.db.system(false)?.map(|system| {
-            let its = |book: &Book| {
-                let rules = book.all_rules(&self.environment);
-                rules.map(|(collection, rules)| (collection.to_owned(), rules.clone())).collect()
-            };
-            system.look(its)
-        });
+        let rules = self.db.system(false)?.map(|system| system.look(|book| book.rules(&self.environment)));
         let end_user = EndUser { claims, rules: rules.unwrap_or_default() };
         let caller = Caller {
             permissions: caller.permissions.and(EndUser::ceiling()),

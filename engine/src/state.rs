@@ -1,8 +1,8 @@
 //! What the walks of one environment share: directory, keys, log, manifest, views, and the locks that order them.
 //!
-//! Lock order, outermost first: a budget book's `releasing` (one private answer is made at a time), `building` (one piece of upkeep is built aside at a time), `maintenance` (one flush,
-//! erasure, drop or commit of what was built at a time), `structure`, a journal's, `apply` (writes become visible in
-//! sequence order), `queue` (sequences are given out), `manifest`, a collection's view. `tally` and the trail's own lock are
+//! Lock order, outermost first: a budget book's `releasing` (one private answer is made at a time), `building` (one piece of
+//! upkeep is built aside at a time), `maintenance` (one flush, erasure, drop or commit at a time), `structure`, a journal's, `apply` (writes become visible in
+//! sequence order), `queue` (sequences are given out), `manifest`, a collection's view. `tally`, `denials` and the trail's own lock are
 //! taken last.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +29,7 @@ use crate::budget_book::BudgetBook;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::consents::Consents;
+use crate::denials::Denials;
 use crate::entropy::{Entropy, generator};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
@@ -117,8 +118,9 @@ pub(crate) struct EnvironmentState {
     pub shared: Arc<Shared>,
     /// The audit log; acts are told by [`EnvironmentState::tell`].
     pub trail: Trail,
-    /// Batches that were written and are not told yet.
+    /// Batches that were written, and refusals, that are not told yet.
     pub tally: Mutex<Tally>,
+    pub denials: Mutex<Denials>,
     pub catalog: RwLock<Catalog>,
     pub building: Mutex<()>,
     /// What is being built while others go on.
@@ -185,13 +187,14 @@ impl EnvironmentState {
 
     /// Tells the batches that were counted. To be called before any of the log of writes that holds them goes.
     pub fn tell_batches(&self) -> Result<()> {
+        self.tell_denials();
         let mut tally = self.tally.lock();
         let acts = tally.take();
         let by = Permit::trusted_host();
-        let entries: Vec<_> = acts.iter().map(|act| self.entry(&by, act.clone(), Outcome::Done)).collect();
-        if entries.is_empty() {
+        if acts.is_empty() {
             return Ok(());
         }
+        let entries = acts.iter().map(|act| self.entry(&by, act.clone(), Outcome::Done)).collect();
         self.append(entries).map(drop).inspect_err(|_| tally.put_back(&acts, self.shared.clock.now_ms()))
     }
 

@@ -105,14 +105,24 @@ impl System {
 
     /// Changes the book: told, synced, and then so.
     pub fn change<T>(&self, permit: &Permit, act: Act, change: impl FnOnce(&mut Book) -> Result<T>) -> Result<T> {
+        let mut changed = None;
+        self.change_if(permit, |book| {
+            changed = Some(change(book)?);
+            Ok(Some(act))
+        })?;
+        changed.ok_or_else(|| Error::corrupt("a change of the book of API keys came to nothing"))
+    }
+
+    /// The same, where what is told comes of the change; nothing changes if that is nothing.
+    pub fn change_if(&self, permit: &Permit, change: impl FnOnce(&mut Book) -> Result<Option<Act>>) -> Result<()> {
         let mut journal = self.journal.lock();
         self.env.check_open()?;
         let mut book = self.book.read().clone();
-        let changed = change(&mut book)?;
+        let Some(act) = change(&mut book)? else { return Ok(()) };
         let bytes = book.encode();
         self.env.told(permit, act, || self.env.write_down((&mut journal, Subject::Access), &bytes, &bytes))?;
         *self.book.write() = book;
-        Ok(changed)
+        Ok(())
     }
 
     /// Notes that a key was used today, the first time on a day. That it could not be noted keeps nobody out.

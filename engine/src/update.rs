@@ -106,7 +106,7 @@ fn changed(
     on_stable_view(env, state, |view, hidden| {
         let mut records = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(mut record) = find(env, view, hidden, id)? {
+            if let Some(mut record) = find(env, view, hidden, id, None)? {
                 changes.iter().for_each(|change| change.make(&mut record));
                 let version = record.sequence();
                 records.push(record.if_version(version));

@@ -83,6 +83,9 @@ pub struct Server {
     pub grpc_reflection: Option<bool>,
     /// Names by which clients may call the server in `Host`, beside `localhost` and loopback addresses.
     pub hosts: Vec<String>,
+    /// Issuers of end users' tokens whose keys may be fetched from private addresses, without TLS or from another port
+    /// than 443: `host:port` of each. All others must be reached over HTTPS from everywhere alike.
+    pub private_issuers: Vec<String>,
     /// Largest request body in bytes.
     pub body_bytes_max: usize,
     /// Open connections; further ones wait unaccepted.
@@ -114,6 +117,7 @@ impl Default for Server {
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 6334)),
             grpc_reflection: None,
             hosts: Vec::new(),
+            private_issuers: Vec::new(),
             body_bytes_max: 64 << 20,
             connections_max: 1024,
             requests_max: 64,

@@ -117,6 +117,7 @@ mod tests {
             assert_eq!(of("engine.ef_max").0, json!(77));
             assert_eq!(of("server.listen"), said(json!("127.0.0.1:6333"), "default"));
             assert_eq!(of("store.anchor_dirs"), said(json!([]), "default"));
+            assert_eq!(of("server.private_issuers"), said(json!([]), "default"));
             assert!(found.len() > 50, "all of them: {}", found.len());
             Ok(())
         });

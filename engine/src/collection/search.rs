@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
     }
 
     /// Time the phases of the search, for [`Hits::phases`]; off unless said otherwise. What it cost beside time is
-    /// always in [`Hits::counters`].
+    /// always in [`Hits::counters`]. Neither is told to whoever is not shown every record.
     pub fn explain(mut self, explain: bool) -> Self {
         self.query.explain = explain;
         self

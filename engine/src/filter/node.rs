@@ -27,6 +27,8 @@ pub struct Filter {
     node: Node,
     depth: usize,
     clauses: usize,
+    /// What of it says which records whoever asks is shown at all; none where they are shown every record.
+    shown: Option<Arc<Filter>>,
 }
 
 /// One condition or combination.
@@ -88,14 +90,25 @@ impl Filter {
         let children = || node.children().into_iter().flat_map(|(_, filters)| filters);
         let depth = 1 + children().map(|child| child.depth).max().unwrap_or_default();
         let clauses = children().fold(1_usize, |sum, child| sum.saturating_add(child.clauses));
-        let wrong = |what| Self { node: Node::Wrong(what), depth: 1, clauses: 1 };
+        let wrong = |what| Self { node: Node::Wrong(what), depth: 1, clauses: 1, shown: None };
         if depth > DEPTH_MAX {
             return wrong("filters may be nested at most 16 deep");
         }
         if clauses > CLAUSES_MAX {
             return wrong("a filter may have at most 1024 clauses");
         }
-        Self { node, depth, clauses }
+        Self { node, depth, clauses, shown: None }
+    }
+
+    /// What was asked for, of the records that are shown.
+    pub(crate) fn within(shown: Self, asked: Option<&Self>) -> Self {
+        let both = asked.map_or_else(|| shown.clone(), |asked| Self::all([shown.clone(), asked.clone()]));
+        Self { shown: Some(Arc::new(shown)), ..both }
+    }
+
+    /// Which records whoever asks is shown, if not all of them.
+    pub(crate) fn shown(&self) -> Option<&Self> {
+        self.shown.as_deref()
     }
 
     /// What it says.

@@ -21,6 +21,8 @@ use crate::signature::{SIGNATURE, VerifyingKey};
 pub const OPEN_MS_MAX: u64 = 7 * 86_400_000;
 /// How many voters a quorum has at most.
 const VOTERS_MAX: usize = 32;
+/// How many operations that were used are remembered.
+const SPENT_MAX: usize = 512;
 /// What everything signed here begins with.
 const LABEL: &[u8; 20] = b"lethedb approval v1\0";
 
@@ -69,7 +71,11 @@ pub struct Quorum {
 #[error("a quorum needs at least two votes, and as many different keys, at most {VOTERS_MAX}")]
 pub struct QuorumError;
 
-/// The operations that were approved and used, as long as they could be shown again.
+/// The operations that were approved and used: those that expire last, by their nonces.
+///
+/// No clock says which are forgotten, since one that is set back would let an operation be done again. Once
+/// [`SPENT_MAX`] are remembered, the one that expires first gives way, and what expires no later than all that are
+/// left is refused, used or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spent(BTreeMap<[u8; 16], u64>);
 
@@ -140,6 +146,11 @@ impl Operation {
         let (nonce, expires_ms) = rest.split_first_chunk()?;
         let expires_ms = u64::from_be_bytes(expires_ms.try_into().ok()?);
         Some(Operation { kind, database: *database, parameters: *parameters, nonce: *nonce, expires_ms })
+    }
+
+    /// The name of the database that it is for.
+    pub fn database(&self) -> &[u8; 16] {
+        &self.database
     }
 
     /// What is to be done.
@@ -261,17 +272,22 @@ impl Spent {
     /// Spends an operation that was approved. The caller makes that durable before it is done.
     ///
     /// # Errors
-    /// [`Unapproved::Used`].
-    pub fn spend(&mut self, approved: &Approved, now_ms: u64) -> Result<(), Unapproved> {
+    /// [`Unapproved::Used`]; [`Unapproved::Expired`] for one that expires before so many others that nobody remembers
+    /// whether it was used.
+    pub fn spend(&mut self, approved: &Approved) -> Result<(), Unapproved> {
         let Operation { nonce, expires_ms, .. } = approved.operation;
-        self.0.retain(|_, expires_ms| *expires_ms > now_ms);
-        match self.0.insert(nonce, expires_ms) {
-            None => Ok(()),
-            Some(before) => {
-                self.0.insert(nonce, before.max(expires_ms));
-                Err(Unapproved::Used)
-            }
+        if self.0.contains_key(&nonce) {
+            return Err(Unapproved::Used);
         }
+        let first = self.0.iter().min_by_key(|(_, expires_ms)| **expires_ms).map(|(nonce, until)| (*nonce, *until));
+        if let Some((first, until)) = first.filter(|_| self.0.len() >= SPENT_MAX) {
+            if expires_ms <= until {
+                return Err(Unapproved::Expired);
+            }
+            self.0.remove(&first);
+        }
+        self.0.insert(nonce, expires_ms);
+        Ok(())
     }
 
     /// Whether none is kept.
@@ -341,7 +357,7 @@ mod tests {
         let (operation, mut spent) = (operation(1), Spent::default());
         let approve = |spent: &mut Spent| {
             let approved = quorum(2).check(&operation, &votes(&operation, &[0, 2]), DATABASE, 0)?;
-            spent.spend(&approved, 0).map(|()| approved)
+            spent.spend(&approved).map(|()| approved)
         };
         let approved = approve(&mut spent).unwrap();
         assert!(approved.operation().is(Critical::RotateRoot, b"to key 7"));
@@ -400,6 +416,27 @@ mod tests {
         assert_eq!(Quorum::new(2, twice), Err(QuorumError), "one key named twice is one voter");
     }
 
+    /// Whatever the clock says later, and however many others were used since.
+    #[test]
+    fn what_was_used_stays_used_when_the_clock_is_set_back() {
+        let (mut spent, rng) = (Spent::default(), &mut StdRng::seed_from_u64(3));
+        let mut use_it = |operation: &Operation, now_ms| {
+            let approved = quorum(2).check(operation, &votes(operation, &[0, 1]), DATABASE, now_ms)?;
+            spent.spend(&approved)
+        };
+        let mut until = |expires_ms| Operation::new(Critical::PruneAudit, DATABASE, b"x", expires_ms, rng);
+        let first = until(1000);
+        assert_eq!(use_it(&first, 0), Ok(()));
+        assert_eq!(use_it(&until(9000), 5000), Ok(()), "another, long after the first expired");
+        assert_eq!(use_it(&first, 0), Err(Unapproved::Used), "the clock is set back");
+        for at in 0..2 * SPENT_MAX as u64 {
+            assert_eq!(use_it(&until(10_000 + at), 9500), Ok(()));
+        }
+        assert_eq!(use_it(&first, 0), Err(Unapproved::Expired), "forgotten, and refused for it");
+        assert_eq!(use_it(&until(1000), 0), Err(Unapproved::Expired), "as is what nobody could tell from it");
+        assert_eq!(use_it(&until(20_000), 0), Ok(()));
+    }
+
     proptest! {
         /// Whoever votes, an operation is done at most once, and only by as many as are needed.
         #[test]
@@ -414,7 +451,7 @@ mod tests {
                 let different = who.iter().collect::<BTreeSet<_>>().len();
                 let approved = quorum(threshold)
                     .check(&operation, &votes(&operation, &who), DATABASE, clock)
-                    .and_then(|approved| spent.spend(&approved, clock));
+                    .and_then(|approved| spent.spend(&approved));
                 let is_due = different >= threshold && clock < 1000;
                 prop_assert_eq!(approved.is_ok(), is_due && done.insert(which));
             }

@@ -4,8 +4,9 @@
 //! Invariant: a grant that was entered stays, revoked ones too, so that a database that ever had a key never takes one who
 //! shows none for its owner; and nobody grants what they lack, in a key or in a role. Roles belong to one environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use minicbor::{Decoder, Encoder};
 use thiserror::Error;
@@ -16,7 +17,7 @@ use super::approval::{Operation, Quorum, Spent, Unapproved, Vote};
 use super::grant::{Grant, Refused, names, set};
 use super::permission::{Permission, Permissions};
 use super::role::{BuiltIn, RoleName};
-use super::rule::Rules;
+use super::rule::CollectionRules;
 use super::trust::Trust;
 use crate::cbor::{Malformed, Sink, Written, decoded, fixed, length, rising, written};
 use crate::secret::Pepper;
@@ -31,9 +32,8 @@ const FORMAT: u64 = 2;
 pub struct Book {
     grants: BTreeMap<ApiKeyId, Grant>,
     roles: BTreeMap<(String, RoleName), Permissions>,
-    /// By environment and collection.
-    rules: BTreeMap<(String, String), Rules>,
-    /// By environment, as all below.
+    /// By environment, as all below, and collection: those of one are handed out whole, to every request of an end user.
+    rules: BTreeMap<String, Arc<BTreeMap<String, CollectionRules>>>,
     trusts: BTreeMap<String, Trust>,
     quorums: BTreeMap<String, Quorum>,
     spent: Spent,
@@ -204,25 +204,19 @@ impl Book {
         self.roles.remove(&(environment.to_owned(), name.clone())).map(drop).ok_or(ChangeError::NoRole)
     }
 
-    /// The rules of a collection for end users; none if it has none.
-    pub fn rules(&self, environment: &str, collection: &str) -> Option<&Rules> {
-        self.rules.get(&(environment.to_owned(), collection.to_owned()))
+    /// The rules for end users of each collection of an environment that has any, by the collection's name.
+    pub fn rules(&self, environment: &str) -> Arc<BTreeMap<String, CollectionRules>> {
+        self.rules.get(environment).cloned().unwrap_or_default()
     }
 
-    /// The rules of each collection of an environment that has any.
-    pub fn all_rules(&self, environment: &str) -> impl Iterator<Item = (&str, &Rules)> {
-        let its = self.rules.iter().filter(move |((of, _), _)| of == environment);
-        its.map(|((_, collection), rules)| (collection.as_str(), rules))
-    }
-
-    /// Gives a collection these rules instead of those it has; without any, end users are shown nothing of it.
-    pub fn set_rules(&mut self, environment: &str, collection: &str, rules: Rules) {
-        let place = (environment.to_owned(), collection.to_owned());
-        if rules.is_empty() {
-            self.rules.remove(&place);
-        } else {
-            self.rules.insert(place, rules);
-        }
+    /// Gives the collection of this name these rules instead of those it has; without any, end users are shown nothing of it.
+    pub fn set_rules(&mut self, environment: &str, collection: &str, rules: Option<CollectionRules>) {
+        let all = Arc::make_mut(self.rules.entry(environment.to_owned()).or_default());
+        match rules {
+            Some(rules) => all.insert(collection.to_owned(), rules),
+            None => all.remove(collection),
+        };
+        self.rules.retain(|_, all| !all.is_empty());
     }
 
     /// Whose tokens of end users are believed in an environment; nobody's, if none.
@@ -243,11 +237,6 @@ impl Book {
         self.quorums.get(environment)
     }
 
-    /// The environments in which critical operations are approved, with those who do.
-    pub fn quorums(&self) -> impl Iterator<Item = (&str, &Quorum)> {
-        self.quorums.iter().map(|(environment, quorum)| (environment.as_str(), quorum))
-    }
-
     /// Says who approves critical operations.
     pub fn set_quorum(&mut self, environment: &str, quorum: Option<Quorum>) {
         match quorum {
@@ -256,31 +245,23 @@ impl Book {
         };
     }
 
-    /// Spends an operation if enough of those voted for it who approve in each of these environments. Returns how many
-    /// different votes there were.
+    /// Spends an operation if enough of those voted for it who approve in this environment. Returns how many different
+    /// votes there were.
     ///
     /// # Errors
     /// [`Unapproved`]; nothing is spent.
     pub fn approve(
         &mut self,
-        environments: &[&str],
+        environment: &str,
         (operation, votes): (&Operation, &[Vote]),
         database: [u8; 16],
         now_ms: u64,
     ) -> Result<usize, Unapproved> {
-        let quorums: Vec<&Quorum> = environments.iter().filter_map(|name| self.quorums.get(*name)).collect();
-        if votes.iter().any(|vote| !quorums.iter().any(|quorum| quorum.has(&vote.voter))) {
-            return Err(Unapproved::Vote);
-        }
-        let mut approved = None;
-        for quorum in quorums {
-            let its: Vec<Vote> = votes.iter().filter(|vote| quorum.has(&vote.voter)).cloned().collect();
-            approved = Some(quorum.check(operation, &its, database, now_ms)?);
-        }
         // Where nobody has to approve, nothing is spent.
-        let Some(approved) = approved else { return Ok(0) };
-        self.spent.spend(&approved, now_ms)?;
-        Ok(votes.iter().map(|vote| vote.voter.0).collect::<BTreeSet<_>>().len())
+        let Some(quorum) = self.quorums.get(environment) else { return Ok(0) };
+        let approved = quorum.check(operation, votes, database, now_ms)?;
+        self.spent.spend(&approved)?;
+        Ok(approved.voters().len())
     }
 
     fn is_plain(&self) -> bool {
@@ -304,11 +285,12 @@ impl Book {
     }
 
     fn write_rest(&self, e: &mut Encoder<Sink>) -> Written {
-        e.array(self.rules.len() as u64)?;
-        self.rules.iter().try_for_each(|((environment, collection), rules)| {
-            e.array(3)?.str(environment)?.str(collection)?;
-            rules.write(e)
-        })?;
+        e.array(self.rules.values().map(|all| all.len() as u64).sum())?;
+        let all = self.rules.iter().flat_map(|(environment, all)| all.iter().map(move |one| (environment, one)));
+        for (environment, (collection, rules)) in all {
+            e.array(2 + rules.members())?.str(environment)?.str(collection)?;
+            rules.write(e)?;
+        }
         e.array(self.trusts.len() as u64)?;
         self.trusts.iter().try_for_each(|(environment, trust)| {
             e.array(2)?.str(environment)?;
@@ -356,11 +338,13 @@ impl Book {
     }
 
     fn read_rest(&mut self, d: &mut Decoder<'_>) -> Result<(), Malformed> {
+        let mut last = None;
         for _ in 0..length(d)? {
-            fixed(d, 3)?;
+            let members = length(d)?;
             let place = (d.str()?.to_owned(), d.str()?.to_owned());
-            rising(self.rules.last_key_value().map(|(place, _)| place), &place)?;
-            self.rules.insert(place, Rules::read(d)?);
+            rising(last.as_ref(), &place)?;
+            self.set_rules(&place.0, &place.1, Some(CollectionRules::read(d, members.saturating_sub(2))?));
+            last = Some(place);
         }
         self.trusts = by_environment(d, Trust::read)?;
         self.quorums = by_environment(d, Quorum::read)?;

@@ -33,6 +33,6 @@ pub use grant::{Bound, Grant, Refused, SealedId};
 pub use network::{Network, NetworkError};
 pub use permission::{Permission, Permissions};
 pub use role::{BuiltIn, RoleName, RoleNameError};
-pub use rule::{Asked, Condition, Denied, Rule, RuleError, Ruled, Rules};
+pub use rule::{Asked, CollectionRules, Condition, Denied, Rule, RuleError, Ruled, Rules};
 pub use scope::{Entities, Scope, ScopeError};
 pub use trust::{Algorithm, KeySource, Trust, TrustError};

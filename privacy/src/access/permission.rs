@@ -137,6 +137,8 @@ permissions! {
     "egress.write" EgressWrite,
     /// Change settings of the whole system.
     "system.config" SystemConfig,
+    /// See what the server counts, of all environments.
+    "metrics.read" MetricsRead,
 }
 
 impl Permission {
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn names_are_unique_and_lead_back() {
         let names: BTreeSet<&str> = Permission::ALL.iter().map(|permission| permission.as_str()).collect();
-        assert_eq!((names.len(), Permission::ALL.len()), (54, 54), "one bit each, in 64");
+        assert_eq!((names.len(), Permission::ALL.len()), (55, 55), "one bit each, in 64");
         for permission in Permission::ALL {
             assert_eq!(Permission::parse(permission.as_str()), Some(*permission));
             let (room, act) = permission.as_str().split_once('.').unwrap_or_default();

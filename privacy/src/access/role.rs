@@ -125,7 +125,8 @@ impl BuiltIn {
 }
 
 /// What reaches beyond one environment, or ends it, or spends what cannot be earned again.
-const ABOVE_ENVIRONMENT: [Permission; 6] = [EnvCreate, EnvDelete, KeyRoot, DpGrant, SystemConfig, ApprovalWrite];
+const ABOVE_ENVIRONMENT: [Permission; 7] =
+    [EnvCreate, EnvDelete, KeyRoot, DpGrant, SystemConfig, ApprovalWrite, MetricsRead];
 
 fn of(permissions: &[Permission]) -> Permissions {
     permissions.iter().copied().collect()
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(lacks(BuiltIn::Owner), "key.unseal approval.vote");
         assert_eq!(
             lacks(BuiltIn::Admin),
-            "env.create env.delete key.root key.unseal approval.write dp.grant approval.vote system.config"
+            "env.create env.delete key.root key.unseal approval.write dp.grant approval.vote system.config metrics.read"
         );
     }
 

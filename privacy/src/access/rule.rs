@@ -17,7 +17,7 @@ use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 
 use super::claims::{Claim, Claims};
-use crate::cbor::{Malformed, Sink, Written, fixed, length, rising};
+use crate::cbor::{Malformed, Sink, Written, array, fixed, length, rising};
 
 /// How many conditions a rule has at most.
 const CONDITIONS_MAX: usize = 16;
@@ -74,6 +74,15 @@ struct Comparison {
 /// The rules of an environment, one for each operation that end users may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Rules(BTreeMap<Asked, Rule>);
+
+/// The rules of one collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionRules {
+    /// The collection's id, so that rules end with it and are not those of another that is called the same later; none in
+    /// what was written before ids were kept.
+    collection: Option<[u8; 16]>,
+    rules: Rules,
+}
 
 /// What a record must have. All conditions of a rule must hold.
 #[derive(Clone, PartialEq, Eq)]
@@ -166,12 +175,12 @@ impl Rules {
         self.0.iter().map(|(asked, rule)| (*asked, rule))
     }
 
-    pub(super) fn write(&self, e: &mut Encoder<Sink>) -> Written {
+    fn write(&self, e: &mut Encoder<Sink>) -> Written {
         e.array(self.0.len() as u64)?;
         self.0.iter().try_for_each(|(asked, rule)| e.array(2)?.u8(*asked as u8)?.str(&rule.to_string()).map(drop))
     }
 
-    pub(super) fn read(d: &mut Decoder<'_>) -> Result<Rules, Malformed> {
+    fn read(d: &mut Decoder<'_>) -> Result<Rules, Malformed> {
         let mut rules = Rules::default();
         for _ in 0..length(d)? {
             fixed(d, 2)?;
@@ -188,6 +197,15 @@ impl Rules {
         self.0.is_empty()
     }
 
+    /// Whether these show nobody more than `before` did, for all claims and records: each rule has all conditions of
+    /// the one that it stands in for, and maybe more.
+    pub fn narrows(&self, before: &Rules) -> bool {
+        self.0.iter().all(|(asked, rule)| {
+            let stricter = |before: &Rule| before.0.iter().all(|condition| rule.0.contains(condition));
+            before.0.get(asked).is_some_and(stricter)
+        })
+    }
+
     /// What records must have that somebody with these claims is shown.
     ///
     /// # Errors
@@ -195,6 +213,40 @@ impl Rules {
     pub fn conditions(&self, asked: Asked, claims: &Claims) -> Ruled {
         let rule = self.0.get(&asked).ok_or(Denied)?;
         rule.0.iter().map(|comparison| comparison.of(claims)).collect()
+    }
+}
+
+impl CollectionRules {
+    /// Rules of the collection with this id.
+    pub fn new(collection: [u8; 16], rules: Rules) -> CollectionRules {
+        CollectionRules { collection: Some(collection), rules }
+    }
+
+    /// The rules, if they are those of the collection with this id.
+    pub fn of(&self, collection: &[u8; 16]) -> Option<&Rules> {
+        self.collection.is_none_or(|of| of == *collection).then_some(&self.rules)
+    }
+
+    /// Writes them as the members of what they stand in that come after their place.
+    pub(super) fn write(&self, e: &mut Encoder<Sink>) -> Written {
+        self.rules.write(e)?;
+        self.collection.iter().try_for_each(|collection| e.bytes(collection).map(drop))
+    }
+
+    /// How many members that is.
+    pub(super) fn members(&self) -> u64 {
+        1 + u64::from(self.collection.is_some())
+    }
+
+    /// Reads so many.
+    pub(super) fn read(d: &mut Decoder<'_>, members: u64) -> Result<CollectionRules, Malformed> {
+        let rules = Rules::read(d)?;
+        let collection = match members {
+            1 => None,
+            2 => Some(array(d)?),
+            _ => return Err(Malformed),
+        };
+        if rules.is_empty() { Err(Malformed) } else { Ok(CollectionRules { collection, rules }) }
     }
 }
 
@@ -324,6 +376,59 @@ mod tests {
         fn any_text_is_a_rule_or_an_error(text in "(payload|entity|claims|and|==|in|[.a ]){0,12}") {
             if let Ok(rule) = text.parse::<Rule>() {
                 prop_assert_eq!(rule.to_string(), text, "a rule has one text");
+            }
+        }
+
+        /// Rules that narrow show nobody what those before did not, whatever they claim and whatever a record has.
+        #[test]
+        fn what_narrows_shows_nobody_more(
+            (before, after) in {
+                let one = || prop::option::of(prop::collection::vec(
+                    (prop::option::of("[ab]"), any::<bool>(), "[xy]"), 1..3));
+                let all = || prop::collection::vec(one(), 2);
+                (all(), all(), any::<bool>()).prop_map(|(before, more, extends)| {
+                    // Half of the time, what was there is extended.
+                    let after = before.iter().zip(&more).map(|(before, more)| match (before, more, extends) {
+                        (Some(before), Some(more), true) => Some([before.clone(), more.clone()].concat()),
+                        (_, more, _) => more.clone(),
+                    });
+                    let after: Vec<_> = after.collect();
+                    (before, after)
+                })
+            },
+            values in prop::collection::vec(prop::collection::vec("[01]", 0..3), 2),
+            (entity, at_a, at_b) in (prop::option::of("[01]"), prop::option::of("[01]"), prop::option::of("[01]")),
+        ) {
+            type Parts = Option<Vec<(Option<String>, bool, String)>>;
+            let rules = |all: &[Parts]| {
+                let some = Asked::ALL.into_iter().zip(all).filter_map(|(asked, parts)| Some((asked, parts.as_ref()?)));
+                some.fold(Rules::default(), |rules, (asked, parts)| {
+                    let comparison = |(path, is_list, claim): &(Option<String>, bool, String)| {
+                        Comparison { path: path.clone(), is_list: *is_list, claim: claim.clone() }
+                    };
+                    rules.with(asked, Rule(parts.iter().map(comparison).collect()))
+                })
+            };
+            let (before, after) = (rules(&before), rules(&after));
+            prop_assert!(before.narrows(&before) && Rules::default().narrows(&before));
+            let named = ["x", "y"].into_iter().zip(&values);
+            let claims = named.fold(Claims::default(), |claims, (name, values)| {
+                claims.with(name, values.iter().map(|value| text(value)))
+            });
+            let shows = |rules: &Rules, asked| {
+                let holds = |condition: &Condition| match condition {
+                    Condition::Entity(ids) => entity.as_ref().is_some_and(|entity| ids.contains(entity)),
+                    Condition::Payload(path, values) => {
+                        let value = if path == "a" { &at_a } else { &at_b };
+                        value.as_ref().is_some_and(|value| values.contains(&text(value)))
+                    }
+                };
+                rules.conditions(asked, &claims).is_ok_and(|all| all.iter().all(holds))
+            };
+            if after.narrows(&before) {
+                for asked in Asked::ALL {
+                    prop_assert!(!shows(&after, asked) || shows(&before, asked));
+                }
             }
         }
 

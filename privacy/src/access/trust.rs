@@ -34,13 +34,8 @@ pub enum Algorithm {
 pub enum KeySource {
     /// Here: a JSON Web Key Set (RFC 7517) of public keys.
     Inline(String),
-    /// There.
-    Url {
-        /// `https://…`; with private addresses allowed, `http://…`, too.
-        url: String,
-        /// Whether it may be on this machine or a private network.
-        allows_private: bool,
-    },
+    /// There. Which places anything is fetched from is not for an environment to say, but for whoever runs the server.
+    Url(String),
 }
 
 /// Whose tokens are believed.
@@ -50,6 +45,8 @@ pub struct Trust {
     audience: String,
     algorithms: BTreeSet<Algorithm>,
     keys: KeySource,
+    /// What environments once said about private addresses. It is written as it was read, and heeded by nobody.
+    said_private: bool,
 }
 
 /// Why nobody's tokens can be believed so.
@@ -68,7 +65,7 @@ pub enum TrustError {
     Keys,
     /// The URL is none that is fetched.
     #[error(
-        "the URL of the keys must read https://host/path, without user, fragment or spaces; with private addresses allowed, http:// is taken, too"
+        "the URL of the keys must read https://host/path, or http://… where the server's settings allow it, without user, fragment or spaces"
     )]
     Url,
 }
@@ -115,10 +112,10 @@ impl Trust {
         }
         match &keys {
             KeySource::Inline(set) if set.len() > KEYS_BYTES_MAX => return Err(TrustError::Keys),
-            KeySource::Url { url, allows_private } if !is_url(url, *allows_private) => return Err(TrustError::Url),
+            KeySource::Url(url) if !is_url(url) => return Err(TrustError::Url),
             _ => {}
         }
-        Ok(Trust { issuer: issuer.to_owned(), audience: audience.to_owned(), algorithms, keys })
+        Ok(Trust { issuer: issuer.to_owned(), audience: audience.to_owned(), algorithms, keys, said_private: false })
     }
 
     /// Who must have made a token: its claim `iss`.
@@ -146,7 +143,7 @@ impl Trust {
         names(e, self.algorithms.iter().map(|algorithm| algorithm.as_str()))?;
         match &self.keys {
             KeySource::Inline(set) => e.array(1)?.str(set)?,
-            KeySource::Url { url, allows_private } => e.array(2)?.str(url)?.bool(*allows_private)?,
+            KeySource::Url(url) => e.array(2)?.str(url)?.bool(self.said_private)?,
         };
         Ok(())
     }
@@ -155,12 +152,13 @@ impl Trust {
         fixed(d, 4)?;
         let (issuer, audience) = (d.str()?.to_owned(), d.str()?.to_owned());
         let algorithms = set(d, |d| d.str()?.parse::<Algorithm>().map_err(|_| Malformed))?;
-        let keys = match d.array()? {
-            Some(1) => KeySource::Inline(d.str()?.to_owned()),
-            Some(2) => KeySource::Url { url: d.str()?.to_owned(), allows_private: d.bool()? },
+        let (keys, said_private) = match d.array()? {
+            Some(1) => (KeySource::Inline(d.str()?.to_owned()), false),
+            Some(2) => (KeySource::Url(d.str()?.to_owned()), d.bool()?),
             _ => return Err(Malformed),
         };
-        Trust::new(&issuer, &audience, algorithms, keys).map_err(|_| Malformed)
+        let trust = Trust::new(&issuer, &audience, algorithms, keys).map_err(|_| Malformed)?;
+        Ok(Trust { said_private, ..trust })
     }
 }
 
@@ -168,8 +166,8 @@ fn is_text(text: &str) -> bool {
     (1..=TEXT_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
 }
 
-fn is_url(url: &str, allows_private: bool) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://").filter(|_| allows_private));
+fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let host = |rest: &str| !rest.split('/').next().unwrap_or_default().is_empty();
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains(['@', '#', '\\', '"', '<', '>']);
     url.len() <= TEXT_BYTES_MAX && is_plain && rest.is_some_and(host)
@@ -178,21 +176,33 @@ fn is_url(url: &str, allows_private: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cbor::written;
 
     fn trust(issuer: &str, keys: KeySource) -> Result<Trust, TrustError> {
         Trust::new(issuer, "lethedb", [Algorithm::EdDsa], keys)
     }
 
+    /// What was written when environments chose their own places is read, written back as it was, and means nothing.
+    #[test]
+    fn what_environments_said_of_private_addresses_is_kept_and_not_heeded() {
+        let trust = trust("https://id", KeySource::Url("https://10.0.0.1/keys".to_owned())).map_err(|_| Malformed);
+        let mut bytes = trust.and_then(|trust| Ok(written(|e| trust.write(e)).to_vec())).unwrap_or_default();
+        assert_eq!(bytes.last(), Some(&0xf4));
+        bytes.iter_mut().rev().take(1).for_each(|last| *last = 0xf5);
+        let read = Trust::read(&mut Decoder::new(&bytes));
+        assert!(read.is_ok_and(|read| written(|e| read.write(e)).to_vec() == bytes));
+    }
+
     #[test]
     fn only_what_can_be_believed_is_taken() {
-        let url = |url: &str, allows_private| KeySource::Url { url: url.to_owned(), allows_private };
+        let url = |url: &str| KeySource::Url(url.to_owned());
         assert!(trust("https://id", KeySource::Inline("{}".to_owned())).is_ok());
-        assert!(trust("https://id", url("https://id.example/keys?v=1", false)).is_ok());
-        assert!(trust("https://id", url("http://127.0.0.1:8080/keys", true)).is_ok());
+        assert!(trust("https://id", url("https://id.example/keys?v=1")).is_ok());
+        assert!(trust("https://id", url("http://127.0.0.1:8080/keys")).is_ok());
         for bad in
-            ["http://id.example/keys", "https://", "https:///keys", "https://a@b/", "https://b/#k", "ftp://b/", ""]
+            ["HTTPS://id.example/keys", "https://", "https:///keys", "https://a@b/", "https://b/#k", "ftp://b/", ""]
         {
-            assert_eq!(trust("https://id", url(bad, false)), Err(TrustError::Url), "{bad}");
+            assert_eq!(trust("https://id", url(bad)), Err(TrustError::Url), "{bad}");
         }
         let large = KeySource::Inline(" ".repeat(KEYS_BYTES_MAX + 1));
         assert_eq!(trust("https://id", large), Err(TrustError::Keys));

@@ -389,4 +389,13 @@ acts! {
         /// How many different people voted for it.
         votes: u64,
     }
+    /// More requests of one minute that were refused one actor for want of a permission; the first was told by itself.
+    56 "access.denied.counted" AccessDeniedCounted {
+        /// The permission.
+        permission: Name,
+        /// The minute, counted from the Unix epoch.
+        minute: u64,
+        /// How many.
+        count: u64,
+    }
 }

@@ -9,14 +9,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use engine::{Approval, BallotError, Operation, Source, VoterKey, new_voter_key, quorum_of, rules_of};
+use engine::{
+    Approval, BallotError, Operation, Quorum, Source, TokenKeys, VoterKey, new_voter_key, quorum_of, rules_of,
+};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::failure::Failure;
 use crate::json::{ApproversAnswer, EndUsersBody, RulesAnswer};
-use crate::tokens::check_inline;
+use crate::tokens::{Reach, check_inline};
 
 #[derive(Subcommand)]
 pub enum Rules {
@@ -33,6 +35,8 @@ pub enum Rules {
         /// shown nothing.
         #[arg(long = "rule", value_name = "OPERATION: RULE")]
         rules: Vec<String>,
+        #[command(flatten)]
+        approval: ApprovalArgs,
     },
 }
 
@@ -64,12 +68,10 @@ pub struct TrustArgs {
     /// The file with their public keys: a JSON Web Key Set.
     #[arg(long, value_name = "FILE", required_unless_present = "keys_url")]
     keys: Option<PathBuf>,
-    /// Where the key set is.
+    /// Where the key set is: over HTTPS, at port 443 and of no private address, unless the setting
+    /// server.private_issuers has its host and port.
     #[arg(long, value_name = "URL", conflicts_with = "keys")]
     keys_url: Option<String>,
-    /// Whether that may be on this machine or a private network, and without TLS.
-    #[arg(long, requires = "keys_url")]
-    allow_private: bool,
     #[command(flatten)]
     approval: ApprovalArgs,
 }
@@ -77,13 +79,18 @@ pub struct TrustArgs {
 #[derive(Subcommand)]
 pub enum Approvers {
     /// Show who approves critical operations.
-    Show,
+    Show {
+        /// Those of the whole database.
+        #[arg(long)]
+        database: bool,
+    },
     /// Make a key for somebody who approves, and show its public half.
     NewKey {
         /// The file for the key; it must not be there yet.
         file: PathBuf,
     },
-    /// Say who approves: replacing the root key, raising a privacy budget, believing other tokens, and changing this.
+    /// Say who approves: raising a privacy budget, believing other tokens, rules that show end users more, and changing
+    /// this; or, for the whole database, replacing the root key.
     #[command(after_help = "Example:\n  lethedb approvers set --threshold 2 --key 5f3a… --key 91c0… --key d24b…")]
     Set {
         /// How many of them must, two at least.
@@ -92,11 +99,20 @@ pub enum Approvers {
         /// The public half of a key. Given again, each.
         #[arg(long = "key", required = true, value_name = "PUBLIC KEY")]
         keys: Vec<String>,
+        /// For the whole database, instead of the environment.
+        #[arg(long)]
+        database: bool,
         #[command(flatten)]
         approval: ApprovalArgs,
     },
     /// Have nobody approve anything any more.
-    Remove(ApprovalArgs),
+    Remove {
+        /// For the whole database, instead of the environment.
+        #[arg(long)]
+        database: bool,
+        #[command(flatten)]
+        approval: ApprovalArgs,
+    },
 }
 
 /// The votes for a critical operation.
@@ -132,11 +148,11 @@ pub fn rules(context: &Context, command: Rules) -> Result<(), Failure> {
     let database = context.database(false)?;
     let access = database.access().by_way_of(Source::CommandLine);
     let environment = context.config.store.environment.as_str();
-    if let Rules::Set { collection, rules } = command {
+    if let Rules::Set { collection, rules, approval } = command {
         let wrong = || Failure::Usage("--rule: an operation, a colon and a rule are expected".to_owned());
         let parts = rules.iter().map(|text| text.split_once(": ").ok_or_else(wrong));
         let rules = rules_of(parts.collect::<Result<Vec<_>, _>>()?)?;
-        access.set_rules(environment, &collection, &rules)?;
+        approved(&access, approval.read()?.as_ref()).set_rules(environment, &collection, &rules)?;
     }
     let told = RulesAnswer::from(&access.rules(environment)?);
     context.terminal.show(&told, &told)?;
@@ -153,6 +169,10 @@ pub fn end_users(context: &Context, command: EndUsers) -> Result<(), Failure> {
         EndUsers::Trust(args) => {
             let approval = args.approval.read()?;
             let trust = args.body()?.trust().map_err(Failure::Usage)?;
+            if let TokenKeys::Url(url) = trust.keys() {
+                let reach = Reach::new(&context.config.server.private_issuers);
+                reach.check(url).map_err(|error| Failure::Usage(error.to_string()))?;
+            }
             approved(&access, approval.as_ref()).set_trust(environment, Some(&trust))?;
         }
         EndUsers::Distrust(args) => approved(&access, args.read()?.as_ref()).set_trust(environment, None)?,
@@ -178,15 +198,24 @@ pub fn approvers(context: &Context, command: Approvers) -> Result<(), Failure> {
     let database = context.database(false)?;
     let access = database.access().by_way_of(Source::CommandLine);
     let environment = context.config.store.environment.as_str();
-    match command {
-        Approvers::Show | Approvers::NewKey { .. } => {}
-        Approvers::Set { threshold, keys, approval } => {
-            let quorum = quorum_of(threshold, &keys)?;
-            approved(&access, approval.read()?.as_ref()).set_approvers(environment, Some(&quorum))?;
+    let change = |is_of_all: bool, quorum: Option<&Quorum>, approval: &ApprovalArgs| {
+        let access = approved(&access, approval.read()?.as_ref());
+        match is_of_all {
+            true => access.set_database_approvers(quorum)?,
+            false => access.set_approvers(environment, quorum)?,
         }
-        Approvers::Remove(args) => approved(&access, args.read()?.as_ref()).set_approvers(environment, None)?,
-    }
-    let told = ApproversAnswer::from(access.approvers(environment)?.as_ref());
+        Ok::<_, Failure>(is_of_all)
+    };
+    let is_of_all = match command {
+        Approvers::Show { database } => database,
+        Approvers::NewKey { .. } => false,
+        Approvers::Set { threshold, keys, database, approval } => {
+            change(database, Some(&quorum_of(threshold, &keys)?), &approval)?
+        }
+        Approvers::Remove { database, approval } => change(database, None, &approval)?,
+    };
+    let quorum = if is_of_all { access.database_approvers()? } else { access.approvers(environment)? };
+    let told = ApproversAnswer::from(quorum.as_ref());
     context.terminal.show(&told, &told)?;
     Ok(database.close()?)
 }
@@ -213,7 +242,6 @@ impl TrustArgs {
             algorithms: if self.algorithms.is_empty() { algorithms.collect() } else { self.algorithms },
             keys: keys.transpose()?,
             keys_url: self.keys_url,
-            allow_private: self.allow_private,
         })
     }
 }

@@ -23,12 +23,10 @@ pub struct EndUsersBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub keys: Option<Value>,
-    /// The URL of the key set, with HTTPS.
+    /// The URL of the key set: over HTTPS, at port 443 and of no private address, unless the server's settings have its
+    /// host and port in `server.private_issuers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_url: Option<String>,
-    /// Whether that may be on this machine or a private network, and without TLS; false if absent.
-    #[serde(default)]
-    pub allow_private: bool,
 }
 
 /// Rules for end users, one for each operation.
@@ -83,9 +81,9 @@ impl EndUsersBody {
     /// What it says; why it cannot be so, otherwise.
     pub fn trust(&self) -> Result<Trust, String> {
         let keys = match (&self.keys, &self.keys_url) {
-            (Some(keys), None) if !self.allow_private => TokenKeys::Inline(keys.to_string()),
-            (None, Some(url)) => TokenKeys::Url { url: url.clone(), allows_private: self.allow_private },
-            _ => return Err("give keys, or keys_url, which alone goes with allow_private".to_owned()),
+            (Some(keys), None) => TokenKeys::Inline(keys.to_string()),
+            (None, Some(url)) => TokenKeys::Url(url.clone()),
+            _ => return Err("give either keys or keys_url".to_owned()),
         };
         trust_of(&self.issuer, &self.audience, &self.algorithms, keys).map_err(|error| error.to_string())
     }
@@ -93,9 +91,9 @@ impl EndUsersBody {
 
 impl From<&Trust> for EndUsersBody {
     fn from(trust: &Trust) -> Self {
-        let (keys, keys_url, allow_private) = match trust.keys() {
-            TokenKeys::Inline(set) => (from_str(set).ok(), None, false),
-            TokenKeys::Url { url, allows_private } => (None, Some(url.clone()), *allows_private),
+        let (keys, keys_url) = match trust.keys() {
+            TokenKeys::Inline(set) => (from_str(set).ok(), None),
+            TokenKeys::Url(url) => (None, Some(url.clone())),
         };
         Self {
             issuer: trust.issuer().to_owned(),
@@ -103,7 +101,6 @@ impl From<&Trust> for EndUsersBody {
             algorithms: trust.algorithms().iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
             keys,
             keys_url,
-            allow_private,
         }
     }
 }

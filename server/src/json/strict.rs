@@ -22,7 +22,6 @@ const MEMBERS: &[&str] = &[
     "aggregate",
     "algorithms",
     "all_or_nothing",
-    "allow_private",
     "approvers",
     "audience",
     "clear",

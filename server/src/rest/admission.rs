@@ -69,11 +69,11 @@ fn visit(app: &App, request: &Request) -> Option<Visit> {
     }
     let caller = request.extensions().get::<Caller>()?;
     let named = || request.headers().get(tenant::HEADER).and_then(|name| name.to_str().ok());
-    let environment = match caller {
-        Caller(Some(session)) => session.environment_name(),
-        Caller(None) => named().unwrap_or(app.config().store.environment.as_str()),
+    let (environment, key_id) = match caller {
+        Caller(Some(session)) => (session.environment_name(), Some(session.key_id())),
+        Caller(None) => (named().unwrap_or(app.config().store.environment.as_str()), None),
     };
-    Some(Visit::new(environment, request.headers()))
+    Some(Visit::new(environment, key_id))
 }
 
 /// What a request costs, as far as its head tells.

@@ -25,7 +25,10 @@ pub fn token_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Proble
     }
 }
 
-/// The session, for the end user that the token names. May wait for the issuer's keys.
+/// How soon whoever came while the issuer was asked is told to come back.
+const SOON_S: u64 = 1;
+
+/// The session, for the end user that the token names. One waits for the issuer's keys; nobody else does.
 pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<Session, Problem> {
     let trust = session.trust()?.ok_or_else(not_good)?;
     let claims = verify(token, &trust, keys).map_err(|refused| {
@@ -34,6 +37,10 @@ pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<Session, 
             Refused::Unavailable => {
                 let detail = "the issuer of tokens does not give its keys; try again later";
                 Problem::new(Refusal::KeysUnavailable, detail).retry_after(PAUSE_MS / 1000)
+            }
+            Refused::Asked => {
+                let detail = "the issuer of tokens is being asked for its keys; try again at once";
+                Problem::new(Refusal::KeysUnavailable, detail).retry_after(SOON_S)
             }
             _ => not_good(),
         }

@@ -4,14 +4,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use engine::{quorum_of, rules_of};
+use engine::{TokenKeys, quorum_of, rules_of};
 
 use super::body::{Body, answer};
 use super::error::{Problem, Refusal, Refused};
 use super::state::App;
 use super::tenant::{Header, Tenant};
 use crate::json::{ApproversAnswer, ApproversBody, EndUsersBody, RulesAnswer, RulesBody};
-use crate::tokens::check_inline;
+use crate::tokens::{Reach, check_inline};
 
 /// Tells whose tokens of end users are believed.
 #[utoipa::path(get, operation_id = "get_end_users", path = "/v1/admin/end-users", tag = "access", params(Header),
@@ -26,7 +26,7 @@ pub async fn end_users(State(app): State<App>, tenant: Tenant) -> Result<Respons
 }
 
 /// Says whose tokens of end users are believed, in the header `X-User-Token` beside a key. Keys at a URL are fetched when a
-/// token needs them: from no private address unless that is allowed, without following redirects.
+/// token needs them: from no private address unless the server's settings name it, without following redirects.
 #[utoipa::path(put, operation_id = "put_end_users", path = "/v1/admin/end-users", tag = "access", params(Header),
     request_body = EndUsersBody, responses((status = 200, description = "whose", body = EndUsersBody), Refused))]
 pub async fn put_end_users(
@@ -36,8 +36,12 @@ pub async fn put_end_users(
 ) -> Result<Response, Problem> {
     let unusable = |error: String| Problem::new(Refusal::InvalidBody, error);
     let trust = body.trust().map_err(unusable)?;
-    if let engine::TokenKeys::Inline(set) = trust.keys() {
-        check_inline(set).map_err(|error| unusable(error.to_string()))?;
+    match trust.keys() {
+        TokenKeys::Inline(set) => check_inline(set).map_err(|error| unusable(error.to_string()))?,
+        TokenKeys::Url(url) => {
+            let reach = Reach::new(&app.config().server.private_issuers);
+            reach.check(url).map_err(|error| unusable(error.to_string()))?;
+        }
     }
     app.run(move |database| {
         tenant.access(database).set_trust(tenant.name(), Some(&trust))?;
@@ -100,8 +104,8 @@ pub async fn approvers(State(app): State<App>, tenant: Tenant) -> Result<Respons
     .await
 }
 
-/// Says who approves critical operations from now on: replacing the root key, raising a privacy budget, believing other
-/// tokens of end users, and changing this. Such a request is answered 403 with the operation that they are to sign; it is
+/// Says who approves critical operations of this environment from now on: raising a privacy budget, believing other
+/// tokens of end users, rules that do not merely narrow what those are shown, and changing this. Such a request is answered 403 with the operation that they are to sign; it is
 /// done once it comes again with enough votes in the header `Lethe-Approval`.
 #[utoipa::path(put, operation_id = "put_approvers", path = "/v1/admin/approvers", tag = "access", params(Header),
     request_body = ApproversBody, responses((status = 200, description = "who", body = ApproversAnswer), Refused))]

@@ -54,7 +54,7 @@ pub struct SearchBody {
     pub with_payload: Option<bool>,
     /// Whether hits carry their vector; false if absent.
     pub with_vector: Option<bool>,
-    /// Whether the answer tells what the search did; false if absent.
+    /// Whether the answer tells what the search did; false if absent. It is told to nobody who is not shown every record.
     #[serde(default)]
     pub explain: bool,
 }

@@ -24,7 +24,7 @@ use super::seal::Seal;
 use super::turns::{Turn, Turns};
 use super::visit::Visit;
 use crate::config::Config;
-use crate::tokens::Keys;
+use crate::tokens::{Https, Keys, Reach};
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -52,7 +52,8 @@ struct Quotas {
 impl App {
     /// State for serving `database` within the limits of `config`.
     pub fn new(database: Database, config: Config) -> Self {
-        Self::behind(Seal::broken(database), config, Keys::default())
+        let token_keys = over_https(&config);
+        Self::behind(Seal::broken(database), config, token_keys)
     }
 
     /// The same, with the keys of tokens from elsewhere than the network.
@@ -63,8 +64,8 @@ impl App {
 
     /// State for a server that has no root key yet; `open` opens the database once shares gave one.
     pub fn sealed(open: impl Fn(RootKey) -> engine::Result<Database> + Send + Sync + 'static, config: Config) -> Self {
-        let environment = config.store.environment.clone();
-        Self::behind(Seal::new(open, environment), config, Keys::default())
+        let (environment, token_keys) = (config.store.environment.clone(), over_https(&config));
+        Self::behind(Seal::new(open, environment), config, token_keys)
     }
 
     fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
@@ -210,6 +211,11 @@ impl App {
             Err(_) => Err(overloaded("no turn came within the waiting time; try again later")),
         }
     }
+}
+
+/// Keys from the network, as far as the settings reach.
+fn over_https(config: &Config) -> Keys {
+    Keys::new(Box::new(Https(Reach::new(&config.server.private_issuers))), Arc::new(SystemClock))
 }
 
 fn beyond(whose: &str, wait: Duration) -> Problem {

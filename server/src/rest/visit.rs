@@ -6,9 +6,6 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
-
 use super::turns::Lane;
 
 tokio::task_local! {
@@ -25,13 +22,10 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Of who works in this environment and showed what these headers hold.
-    pub fn new(environment: &str, headers: &HeaderMap) -> Self {
+    /// Of who works in this environment with the key of this id, whichever of its secrets they showed.
+    pub fn new(environment: &str, key_id: Option<&str>) -> Self {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let shown = headers.get(AUTHORIZATION).or_else(|| headers.get("X-API-Key"));
-        // The key alone: another way to write what stands around it must not be another bucket.
-        let key = shown.and_then(|shown| shown.to_str().ok()?.split_whitespace().next_back());
-        Self { lane: Arc::from(environment), key: key.map(|key| HASHER.hash_one(key)) }
+        Self { lane: Arc::from(environment), key: key_id.map(|id| HASHER.hash_one(id)) }
     }
 
     /// Runs `work` as a request of this caller.

@@ -1,10 +1,13 @@
 //! The one connection that is opened outwards: a key set, from the URL that an administrator set.
 //!
-//! Invariant: bounded in size and time, follows no redirect, asks no proxy, and connects only to addresses that were looked at
-//! after the name was resolved, so that a name which resolves to something else later gains nothing (DNS rebinding). The
-//! networks that are not of the whole world are refused unless the administrator allowed them.
+//! Invariant: bounded in size and time, follows no redirect, asks no proxy. A URL is one over TLS, at port 443 and of an
+//! address that is reached the same way from everywhere; or its host and port are in the server's own settings. The name is
+//! resolved once, every address it has is looked at, and the connection goes to those very addresses, so that a name which
+//! resolves to something else later gains nothing (DNS rebinding). What an environment says changes none of this: whoever
+//! administers one could otherwise have the server look into networks that are not theirs (SSRF).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -25,7 +28,7 @@ pub trait Fetch: Send + Sync {
     ///
     /// # Errors
     /// [`FetchError`].
-    fn fetch(&self, url: &str, allows_private: bool) -> Result<Vec<u8>, FetchError>;
+    fn fetch(&self, url: &str) -> Result<Vec<u8>, FetchError>;
 }
 
 /// Why there is no key set.
@@ -33,20 +36,62 @@ pub trait Fetch: Send + Sync {
 #[error("the keys of the issuer could not be fetched")]
 pub struct FetchError;
 
+/// Why nothing is fetched from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "keys are fetched over https:// from port 443 alone; whoever runs the server can allow another host:port in server.private_issuers"
+)]
+pub struct OutOfReach;
+
+/// Where key sets may be fetched from.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// `host:port` of those that may be anywhere, and without TLS.
+    private: BTreeSet<String>,
+}
+
 /// From the network.
-pub struct Https;
+pub struct Https(pub Reach);
+
+impl Reach {
+    /// Any place of the whole world, and these, each `host:port`.
+    pub fn new(private: &[String]) -> Self {
+        Self { private: private.iter().map(|place| place.to_ascii_lowercase()).collect() }
+    }
+
+    /// Whether the server's settings let this one be anywhere, and without TLS.
+    ///
+    /// # Errors
+    /// [`OutOfReach`].
+    pub fn check(&self, url: &str) -> Result<bool, OutOfReach> {
+        let uri: Uri = url.parse().map_err(|_| OutOfReach)?;
+        let has_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(OutOfReach),
+        };
+        let host = uri.host().ok_or(OutOfReach)?.to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(if has_tls { 443 } else { 80 });
+        let is_private = self.private.contains(&format!("{host}:{port}"));
+        if is_private || (has_tls && port == 443) { Ok(is_private) } else { Err(OutOfReach) }
+    }
+}
 
 impl Fetch for Https {
-    fn fetch(&self, url: &str, allows_private: bool) -> Result<Vec<u8>, FetchError> {
+    fn fetch(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let is_private = self.0.check(url).map_err(|OutOfReach| {
+            tracing::warn!("the keys of an issuer of tokens are not where the settings let them be fetched from");
+            FetchError
+        })?;
         let config = Agent::config_builder()
-            .https_only(!allows_private)
+            .https_only(!is_private)
             .max_redirects(0)
             .proxy(None)
             .timeout_global(Some(PATIENCE))
             .max_response_header_size(16 << 10)
             .max_idle_connections(0)
             .build();
-        let resolver = Outside { allows_private, system: DefaultResolver::default() };
+        let resolver = Outside { is_private, system: DefaultResolver::default() };
         let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         let failed = |error: ureq::Error| {
             tracing::warn!(%error, "the keys of an issuer of tokens could not be fetched");
@@ -64,18 +109,23 @@ impl Fetch for Https {
 /// Resolves names, and refuses what is not of the whole world.
 #[derive(Debug)]
 struct Outside {
-    allows_private: bool,
+    is_private: bool,
     system: DefaultResolver,
 }
 
 impl Resolver for Outside {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.system.resolve(uri, config, timeout)?;
-        if self.allows_private || found.iter().all(|address| is_worldwide(address.ip())) {
+        if may_connect(self.is_private, &found) {
             return Ok(found);
         }
         Err(ureq::Error::HostNotFound)
     }
+}
+
+/// Whether a connection may be opened to a name that has these addresses: all of them, since any may be taken.
+pub fn may_connect(is_private: bool, addresses: &[SocketAddr]) -> bool {
+    is_private || addresses.iter().all(|address| is_worldwide(address.ip()))
 }
 
 /// Whether an address is reached the same way from everywhere (IANA's registries of special-purpose addresses).

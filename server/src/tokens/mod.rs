@@ -16,5 +16,6 @@ pub mod tests;
 mod verify;
 
 pub use cache::{Keys, PAUSE_MS};
+pub use fetch::{Https, Reach};
 pub use key_set::check_inline;
 pub use verify::{Refused, verify};

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use engine::{Clock, TokenAlgorithm, TokenKeys, Trust};
@@ -14,8 +16,8 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use super::cache::{FRESH_MS, Keys, PAUSE_MS};
-use super::fetch::{BYTES_MAX, Fetch, FetchError, Https, is_worldwide};
+use super::cache::{FETCHES_MAX, FRESH_MS, GOOD_MS, Keys, PAUSE_MS, PLACES_MAX};
+use super::fetch::{BYTES_MAX, Fetch, FetchError, Https, OutOfReach, Reach, is_worldwide, may_connect};
 use super::key_set::{KeySet, KeySetError};
 use super::{Refused, signature, verify};
 
@@ -53,7 +55,11 @@ impl Issuer {
 
     /// A token with this header and claims, signed as the header says, or with nothing where that cannot be.
     pub fn token(&self, header: &Value, claims: &Value) -> String {
-        let message = format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()));
+        self.sign(header, &claims.to_string())
+    }
+
+    fn sign(&self, header: &Value, claims: &str) -> String {
+        let message = format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.as_bytes()));
         let signature = match header["alg"].as_str() {
             Some("ES256") => self.ec.sign(&SystemRandom::new(), message.as_bytes()).unwrap().as_ref().to_vec(),
             Some("HS256") => {
@@ -84,7 +90,7 @@ fn trust(keys: TokenKeys) -> Trust {
 }
 
 fn by_url() -> Trust {
-    trust(TokenKeys::Url { url: URL.to_owned(), allows_private: false })
+    trust(TokenKeys::Url(URL.to_owned()))
 }
 
 /// What is fetched, and how often that was asked for.
@@ -105,8 +111,8 @@ impl Counted {
 }
 
 impl Fetch for Counted {
-    fn fetch(&self, url: &str, allows_private: bool) -> Result<Vec<u8>, FetchError> {
-        assert_eq!((url, allows_private), (URL, false), "nothing but what an administrator set is fetched");
+    fn fetch(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        assert_eq!(url, URL, "nothing but what an administrator set is fetched");
         self.count.fetch_add(1, Ordering::Relaxed);
         self.answer.lock().unwrap().clone()
     }
@@ -116,28 +122,41 @@ impl Fetch for Counted {
 pub struct Nowhere;
 
 impl Fetch for Nowhere {
-    fn fetch(&self, _: &str, _: bool) -> Result<Vec<u8>, FetchError> {
+    fn fetch(&self, _: &str) -> Result<Vec<u8>, FetchError> {
         Err(FetchError)
     }
 }
 
-/// A clock that tests turn.
+/// A clock that tests turn, and set.
 #[derive(Clone)]
-pub struct Hand(Arc<AtomicU64>);
+pub struct Hand {
+    wall: Arc<AtomicU64>,
+    steady: Arc<AtomicU64>,
+}
 
 impl Hand {
     pub fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(NOW_S * 1000)))
+        Self { wall: Arc::new(AtomicU64::new(NOW_S * 1000)), steady: Arc::new(AtomicU64::new(7)) }
     }
 
     fn turn(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::Relaxed);
+        self.wall.fetch_add(ms, Ordering::Relaxed);
+        self.steady.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Somebody sets the wall clock.
+    fn set(&self, ms: u64) {
+        self.wall.store(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for Hand {
     fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.wall.load(Ordering::Relaxed)
+    }
+
+    fn steady_ms(&self) -> u64 {
+        self.steady.load(Ordering::Relaxed)
     }
 }
 
@@ -189,6 +208,8 @@ fn what_is_not_good_is_refused_and_nothing_is_fetched_for_it() {
     for token in ["", "a.b", "a.b.c", "..", &issuer.token(&header, &large)] {
         assert_eq!(refused(token), Some(Refused::Form));
     }
+    let twice = good.to_string().replacen('{', r#"{"org":"acme","org":"evil","#, 1);
+    assert_eq!(refused(&issuer.sign(&header, &twice)), Some(Refused::Form), "which organisation is it?");
     assert_eq!(fetched.count(), 0, "a token that is refused without its signature causes no request");
 
     assert!(refused(&issuer.token(&header, &good)).is_none(), "and a good one is believed");
@@ -283,19 +304,128 @@ fn keys_are_asked_for_at_most_once_a_minute() {
             .into_bytes());
     hand.turn(FRESH_MS);
     assert_eq!((ask("ed"), fetched.count()), (Some(Refused::Key), 4));
-    // Nor are old keys good for ever because new ones cannot be had.
+    // Old keys are good for a while if new ones cannot be had, and not for ever.
     for broken in [Err(FetchError), Ok(b"{".to_vec()), Ok(json!({"keys": []}).to_string().into_bytes())] {
         *fetched.answer.lock().unwrap() = Ok(issuer.key_set().to_string().into_bytes());
-        hand.turn(FRESH_MS);
+        hand.turn(GOOD_MS);
         assert_eq!(ask("ed"), None);
         *fetched.answer.lock().unwrap() = broken;
         let before = fetched.count();
-        hand.turn(FRESH_MS);
-        assert_eq!(
-            (ask("ed"), ask("ed"), fetched.count()),
-            (Some(Refused::Unavailable), Some(Refused::Unavailable), before + 1)
-        );
+        hand.turn(GOOD_MS - 1);
+        assert_eq!((ask("ed"), ask("ed"), fetched.count()), (None, None, before + 1));
+        hand.turn(1);
+        let gone = Some(Refused::Unavailable);
+        assert_eq!((ask("ed"), ask("ed"), fetched.count()), (gone, gone, before + 1), "and asked once a minute still");
     }
+}
+
+#[test]
+fn whoever_sets_the_clock_has_nobody_asked_more_often() {
+    let issuer = Issuer::new();
+    let (fetched, hand) = (Counted::new(&issuer.key_set()), Hand::new());
+    let keys = Keys::new(Box::new(fetched.clone()), Arc::new(hand.clone()));
+    let claims = claims(json!({"exp": NOW_S * 4}));
+    let ask = |id: &str| verify(&issuer.token(&json!({"alg": "EdDSA", "kid": id}), &claims), &by_url(), &keys).err();
+    assert_eq!((ask("ed"), fetched.count()), (None, 1));
+    for set in [NOW_S * 2000, NOW_S * 1000, NOW_S * 3000, 0] {
+        hand.set(set);
+        assert_eq!((ask("ed"), ask("unknown"), fetched.count()), (None, Some(Refused::Key), 1), "set to {set}");
+    }
+    hand.turn(PAUSE_MS);
+    assert_eq!((ask("unknown"), fetched.count()), (Some(Refused::Key), 2), "a clock that runs back stops nothing");
+}
+
+#[test]
+fn many_places_make_nobody_be_asked_again() {
+    let issuer = Issuer::new();
+    #[derive(Clone)]
+    struct Anywhere(Arc<Mutex<Vec<String>>>, Vec<u8>);
+    impl Fetch for Anywhere {
+        fn fetch(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+            self.0.lock().unwrap().push(url.to_owned());
+            Ok(self.1.clone())
+        }
+    }
+    let (hand, fetched) = (Hand::new(), Anywhere(Arc::default(), issuer.key_set().to_string().into_bytes()));
+    let keys = Keys::new(Box::new(fetched.clone()), Arc::new(hand.clone()));
+    let ask = |at: usize| {
+        let trust = trust(TokenKeys::Url(format!("https://id.example/{at}")));
+        keys.key(&trust, "ed", TokenAlgorithm::EdDsa).err()
+    };
+    let asked = |at: usize| fetched.0.lock().unwrap().iter().filter(|url| url.ends_with(&format!("/{at}"))).count();
+    for at in 0..PLACES_MAX {
+        assert_eq!(ask(at), None);
+    }
+    assert_eq!(ask(PLACES_MAX), Some(super::cache::NoKey::Asked), "there is no room before a minute is over");
+    assert_eq!((ask(0), asked(0)), (None, 1));
+    hand.turn(PAUSE_MS);
+    assert_eq!(ask(0), None, "needed since");
+    assert_eq!((ask(PLACES_MAX), asked(PLACES_MAX)), (None, 1));
+    assert_eq!((ask(0), asked(0)), (None, 1), "it was not the one that made room");
+}
+
+/// Hangs until it is let go, one call at a time.
+#[derive(Clone)]
+struct Hanging {
+    begun: Sender<String>,
+    go: Arc<Mutex<Receiver<()>>>,
+    answer: Vec<u8>,
+}
+
+impl Fetch for Hanging {
+    fn fetch(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        self.begun.send(url.to_owned()).unwrap();
+        self.go.lock().unwrap().recv().map_err(|_| FetchError)?;
+        Ok(self.answer.clone())
+    }
+}
+
+/// One waits for an issuer that hangs; all others are answered at once, of this issuer and of every other one.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "many who ask at once")]
+fn an_issuer_that_hangs_holds_up_one_request() {
+    let issuer = Arc::new(Issuer::new());
+    let ((begun, begins), (goes, go)) = (channel(), channel());
+    let answer = issuer.key_set().to_string().into_bytes();
+    let hanging = Hanging { begun, go: Arc::new(Mutex::new(go)), answer };
+    let hand = Hand::new();
+    let keys = Arc::new(Keys::new(Box::new(hanging), Arc::new(hand.clone())));
+    let ask = {
+        let (issuer, keys) = (Arc::clone(&issuer), Arc::clone(&keys));
+        move |place: usize| {
+            let token = issuer.token(&json!({"alg": "EdDSA", "kid": "ed"}), &claims(json!({"exp": NOW_S * 2})));
+            let trust = trust(TokenKeys::Url(format!("https://id-{place}.example/keys")));
+            verify(&token, &trust, &keys).err()
+        }
+    };
+    // Whoever is held up says nothing: a minute is a failure, not a measure.
+    let soon = |place: usize| {
+        let (told, tells) = channel();
+        let ask = ask.clone();
+        std::thread::spawn(move || told.send(ask(place)));
+        tells.recv_timeout(Duration::from_secs(60)).expect("whoever asks is answered while an issuer hangs")
+    };
+    let waits = |place: usize| {
+        let ask = ask.clone();
+        let waiting = std::thread::spawn(move || ask(place));
+        assert_eq!(begins.recv_timeout(Duration::from_secs(60)).unwrap(), format!("https://id-{place}.example/keys"));
+        waiting
+    };
+    let first = waits(0);
+    assert_eq!((soon(0), soon(0)), (Some(Refused::Asked), Some(Refused::Asked)), "nothing is known of it yet");
+    let others: Vec<_> = (1..FETCHES_MAX).map(waits).collect();
+    assert_eq!(soon(FETCHES_MAX), Some(Refused::Asked), "so many wait and no more");
+    assert!(begins.try_recv().is_err(), "nobody was asked twice, nor one too many");
+    (0..FETCHES_MAX).for_each(|_| goes.send(()).unwrap());
+    assert_eq!(first.join().unwrap(), None);
+    assert!(others.into_iter().all(|other| other.join().unwrap().is_none()));
+    // Once there is a set, it serves all others while a newer one is awaited.
+    hand.turn(FRESH_MS);
+    let again = waits(0);
+    assert_eq!((soon(0), soon(0), soon(0)), (None, None, None));
+    drop(goes);
+    assert_eq!(again.join().unwrap(), None, "nor does it matter that there is no newer one yet");
+    assert_eq!(soon(0), None);
 }
 
 #[test]
@@ -344,29 +474,68 @@ fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_fetch_is_bounded_goes_nowhere_else_and_not_home() {
-    let (port, _) = listener(response("200 OK", "", b"{}"));
     let at = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}/keys");
-    assert_eq!(Https.fetch(&at("http", port), true), Ok(b"{}".to_vec()), "allowed by an administrator");
+    let fetch = |port: u16| Https(Reach::new(&[format!("127.0.0.1:{port}")])).fetch(&at("http", port));
+    let (port, _) = listener(response("200 OK", "", b"{}"));
+    assert_eq!(fetch(port), Ok(b"{}".to_vec()), "allowed by whoever runs the server");
 
     let (target, reached) = listener(response("200 OK", "", b"{}"));
     let (redirecting, asked) = listener(response("302 Found", &format!("Location: {}\r\n", at("http", target)), b""));
-    assert_eq!(Https.fetch(&at("http", redirecting), true), Err(FetchError));
+    assert_eq!(fetch(redirecting), Err(FetchError));
     assert_eq!((asked.load(Ordering::Relaxed), reached.load(Ordering::Relaxed)), (1, 0), "a redirect is not followed");
 
     let (huge, _) = listener(response("200 OK", "", &vec![b' '; BYTES_MAX as usize + 1]));
-    assert_eq!(Https.fetch(&at("http", huge), true), Err(FetchError));
+    assert_eq!(fetch(huge), Err(FetchError));
     let (endless, _) = listener([b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b' '; 1 << 20]].concat());
-    assert_eq!(Https.fetch(&at("http", endless), true), Err(FetchError));
+    assert_eq!(fetch(endless), Err(FetchError));
     let (absent, _) = listener(response("404 Not Found", "", b"{}"));
-    assert_eq!(Https.fetch(&at("http", absent), true), Err(FetchError));
+    assert_eq!(fetch(absent), Err(FetchError));
 
     let (home, reached) = listener(response("200 OK", "", b"{}"));
-    for url in
-        [at("http", home), at("https", home), format!("https://localhost:{home}/"), format!("https://[::1]:{home}/")]
-    {
-        assert_eq!(Https.fetch(&url, false), Err(FetchError), "{url}");
+    let elsewhere = Https(Reach::new(&[format!("127.0.0.1:{port}"), format!("localhost:{}", home ^ 1)]));
+    let urls =
+        [at("http", home), at("https", home), format!("https://localhost:{home}/"), format!("https://[::1]:{home}/")];
+    for url in &urls {
+        assert_eq!(Https(Reach::default()).fetch(url), Err(FetchError), "{url}");
+        assert_eq!(elsewhere.fetch(url), Err(FetchError), "{url}: the settings name others");
     }
     assert_eq!(reached.load(Ordering::Relaxed), 0, "no connection to a private address");
+}
+
+/// The text of a URL says nothing of where it leads: every address of the name does.
+#[test]
+fn a_name_that_leads_home_is_refused_by_its_addresses() {
+    for (url, name) in [("https://localhost/keys", "localhost"), ("https://127.0.0.1/keys", "127.0.0.1")] {
+        assert_eq!(Reach::default().check(url), Ok(false));
+        let found: Vec<_> = (name, 443).to_socket_addrs().unwrap().collect();
+        assert!(!may_connect(false, &found) && may_connect(true, &found), "{name}");
+    }
+    let [world, home] = ["8.8.8.8:443", "10.0.0.1:443"].map(|address| address.parse().unwrap());
+    assert!(may_connect(false, &[world, world]));
+    assert!(!may_connect(false, &[world, home]) && !may_connect(false, &[home, world]), "one is enough");
+}
+
+#[test]
+fn only_the_settings_say_what_is_fetched_without_tls_or_from_other_ports() {
+    let reach = Reach::new(&["id.internal:8443".to_owned(), "ID.Lan:80".to_owned(), "[::1]:9000".to_owned()]);
+    for (url, expected) in [
+        ("https://id.example/keys", Ok(false)),
+        ("https://id.example:443/keys", Ok(false)),
+        ("https://id.internal:8443/keys", Ok(true)),
+        ("http://id.internal:8443/keys", Ok(true)),
+        ("http://id.lan/keys", Ok(true)),
+        ("https://[::1]:9000/keys", Ok(true)),
+        ("https://id.internal/keys", Ok(false)),
+        ("http://id.example/keys", Err(OutOfReach)),
+        ("https://id.example:22/keys", Err(OutOfReach)),
+        ("https://id.internal:8444/keys", Err(OutOfReach)),
+        ("https://evil.id.internal:8443/keys", Err(OutOfReach)),
+        ("http://id.internal/keys", Err(OutOfReach)),
+        ("ftp://id.example/keys", Err(OutOfReach)),
+        ("/keys", Err(OutOfReach)),
+    ] {
+        assert_eq!(reach.check(url), expected, "{url}");
+    }
 }
 
 #[test]

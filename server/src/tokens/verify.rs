@@ -4,11 +4,13 @@
 //! signature was verified. What is wrong with a token is for the log, whoever showed it learns only that it is not good.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use engine::{Claim, Claims, TokenAlgorithm, Trust};
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::cache::{Keys, NoKey};
@@ -38,6 +40,8 @@ pub enum Refused {
     Signature,
     /// The keys of the issuer cannot be had now.
     Unavailable,
+    /// They are being asked for.
+    Asked,
 }
 
 /// What is checked of a token before its signature, and again after it.
@@ -47,6 +51,33 @@ struct Said {
     aud: Option<Value>,
     exp: Option<f64>,
     nbf: Option<f64>,
+}
+
+/// Every claim of a token, each named once: of two, readers take one or the other (RFC 7519 §4).
+struct Signed(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Signed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Signed;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("claims, each named once")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Signed, A::Error> {
+                let mut claims = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    if claims.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a claim is named twice"));
+                    }
+                }
+                Ok(Signed(claims))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
 }
 
 /// What a token claims that somebody trusted has signed.
@@ -61,10 +92,12 @@ pub fn verify(token: &str, trust: &Trust, keys: &Keys) -> Result<Claims, Refused
     let header = decode_header(token).map_err(|_| Refused::Form)?;
     let algorithm = algorithm(&header, trust)?;
     let id = header.kid.as_deref().ok_or(Refused::Key)?;
+    insecure_decode_claims::<Signed>(token).map_err(|_| Refused::Form)?;
     check(&insecure_decode_claims(token).map_err(|_| Refused::Form)?, trust, keys.now_ms())?;
     let key = keys.key(trust, id, algorithm).map_err(|error| match error {
         NoKey::Unknown => Refused::Key,
         NoKey::Unavailable => Refused::Unavailable,
+        NoKey::Asked => Refused::Asked,
     })?;
     claims(token, (header.alg, &key), trust, keys.now_ms())
 }
@@ -114,7 +147,7 @@ fn claims(
     validation.set_required_spec_claims(&["iss", "aud", "exp"]);
     // By our own clock, below: the crate asks the system for the time.
     validation.validate_exp = false;
-    let signed = decode::<BTreeMap<String, Value>>(token, key, &validation).map_err(|_| Refused::Signature)?.claims;
+    let Signed(signed) = decode(token, key, &validation).map_err(|_| Refused::Signature)?.claims;
     let said = Said {
         iss: signed.get("iss").cloned(),
         aud: signed.get("aud").cloned(),

@@ -27,6 +27,7 @@ mod records;
 mod retention;
 mod seal;
 mod searches;
+mod shown;
 mod tallies;
 
 /// A server without connections.

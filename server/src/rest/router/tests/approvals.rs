@@ -120,27 +120,130 @@ async fn who_approves_says_who_approves() {
 }
 
 #[tokio::test]
-async fn the_root_key_is_replaced_with_the_votes_of_every_environment() {
+async fn what_shows_end_users_more_is_approved_and_what_shows_less_is_free() {
     let council = Council::new().await;
-    let database = &council.server.database;
-    database.environment("other").unwrap();
-    let others: Vec<VoterKey> = (0..2).map(|_| new_voter_key().unwrap()).collect();
-    let keys: Vec<String> = others.iter().map(|key| key.public().to_string()).collect();
-    database.access().set_approvers("other", Some(&quorum_of(2, &keys).unwrap())).unwrap();
-    let next = || RootKey::bytes([8; 32]);
-    let before = database.key_status().unwrap().root_key;
-    let refused = database.rotate_root_key(&next()).unwrap_err();
+    let path = "/v1/collections/docs/rules";
+    let rules = |search: &str| json!({ "search": search });
+    let (org, both) = ("payload.org == claims.org", "payload.org == claims.org and entity == claims.sub");
+    let (status, refusal) = council.send(Method::PUT, path, rules(org), "").await;
+    is_problem(&(StatusCode::from_u16(status).unwrap(), refusal.clone()), 403, "unapproved");
+    let statement = refusal["statement"].as_str().unwrap();
+    assert!(statement.contains("collection \"docs\" (") && statement.ends_with(&format!("rules: search: {org}")));
+    let votes = council.votes(&refusal, &[0, 1]);
+    assert_eq!(council.send(Method::PUT, path, rules(both), &votes).await.0, 403, "votes for other rules");
+    assert_eq!(council.send(Method::PUT, path, rules(org), &votes).await.0, 200);
+    assert_eq!(council.send(Method::PUT, path, rules(org), "").await.0, 200, "the same once more");
+    assert_eq!(council.send(Method::PUT, path, rules(both), "").await.0, 200, "less");
+    let others = [
+        rules(org),
+        rules("payload.org in claims.org and entity == claims.sub"),
+        rules("payload.org == claims.org and entity in claims.sub"),
+        rules("payload.team == claims.org"),
+        json!({"search": both, "query": both}),
+        json!({"query": both}),
+    ];
+    for wider in &others {
+        let (status, refusal) = council.send(Method::PUT, path, wider.clone(), "").await;
+        assert_eq!((status, refusal["code"].as_str()), (403, Some("unapproved")), "{wider}");
+    }
+    assert_eq!(council.send(Method::PUT, path, rules(org), &votes).await.0, 403, "votes are for once");
+    assert_eq!(council.send(Method::PUT, path, json!({}), "").await.0, 200, "nothing");
+    assert_eq!(council.send(Method::PUT, path, rules(both), "").await.0, 403, "and so anything is more");
+    let now = council.server.ask(Method::GET, "/v1/admin/rules", Value::Null).await.1;
+    assert_eq!(now, json!({"rules": {}}));
+}
+
+/// What a statement says can be read in one way alone, whatever an administrator calls their issuer.
+#[tokio::test]
+async fn a_statement_cannot_be_made_to_say_something_else() {
+    let council = Council::new().await;
+    let says = async |issuer: &str, audience: &str| {
+        let body = json!({"issuer": issuer, "audience": audience, "keys_url": "https://id.example/keys"});
+        let (status, refusal) = council.send(Method::PUT, "/v1/admin/end-users", body, "").await;
+        assert_eq!(status, 403, "{refusal}");
+        refusal["statement"].as_str().unwrap().split_once("Z: ").unwrap().1.to_owned()
+    };
+    assert_ne!(says("a", "b for c").await, says("a for b", "c").await);
+    assert_ne!(says("a\" for \"b", "c").await, says("a", "b\" for \"c").await);
+    assert!(says("a\u{202e}b", "c").await.is_ascii(), "no letter that turns the others around");
+}
+
+/// Several who all find nobody there who approves: one of them is the first.
+#[tokio::test]
+async fn the_first_approvers_are_named_once() {
+    for _ in 0..8 {
+        let server = Server::new(Config::default());
+        let named: usize = std::thread::scope(|scope| {
+            let set = |_| {
+                let keys: Vec<String> = (0..2).map(|_| new_voter_key().unwrap().public().to_string()).collect();
+                let (access, quorum) = (server.database.access(), quorum_of(2, &keys).unwrap());
+                scope.spawn(move || access.set_approvers("default", Some(&quorum)))
+            };
+            let all: Vec<_> = (0..8).map(set).collect();
+            all.into_iter().map(|one| usize::from(one.join().unwrap().is_ok())).sum()
+        });
+        assert_eq!(named, 1, "whoever comes after the first needs their votes");
+    }
+}
+
+fn keys_of(voters: &[VoterKey]) -> Vec<String> {
+    voters.iter().map(|key| key.public().to_string()).collect()
+}
+
+/// The votes of all of these for what a refusal asks.
+fn approval(refused: &engine::Error, voters: &[VoterKey]) -> Approval {
     assert_eq!(refused.kind(), ErrorKind::Unapproved);
     let needed = refused.approval_needed().unwrap();
     let operation: Operation = needed.operation.parse().unwrap();
-    let vote = |key: &VoterKey| key.vote(&operation, &needed.statement).unwrap();
-    let mut approval = Approval { operation: operation.clone(), votes: council.voters[..2].iter().map(vote).collect() };
-    let refused = database.rotate_root_key_approved(&next(), Some(&approval)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Unapproved, "one environment of two");
+    let votes = voters.iter().map(|key| key.vote(&operation, &needed.statement).unwrap()).collect();
+    Approval { operation, votes }
+}
+
+#[tokio::test]
+async fn the_root_key_is_replaced_by_the_key_that_was_voted_for() {
+    // The approvers of an environment have no say in it, and cannot hold it up.
+    let council = Council::new().await;
+    let database = &council.server.database;
+    assert!(database.rotate_root_key(&RootKey::bytes([8; 32])).is_ok());
+    let voters: Vec<VoterKey> = (0..2).map(|_| new_voter_key().unwrap()).collect();
+    let quorum = quorum_of(2, &keys_of(&voters)).unwrap();
+    database.access().set_database_approvers(Some(&quorum)).unwrap();
+    assert_eq!(database.access().database_approvers().unwrap(), Some(quorum));
+    let (ninth, tenth) = (|| RootKey::bytes([9; 32]), || RootKey::bytes([10; 32]));
+    let before = database.key_status().unwrap().root_key;
+    let of_ninth = approval(&database.rotate_root_key(&ninth()).unwrap_err(), &voters);
+    let refused = database.rotate_root_key_approved(&tenth(), Some(&of_ninth)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unapproved, "another key than they saw");
+    let few = Approval { votes: of_ninth.votes[..1].to_vec(), ..of_ninth.clone() };
+    assert_eq!(database.rotate_root_key_approved(&ninth(), Some(&few)).unwrap_err().kind(), ErrorKind::Unapproved);
+    let of_tenants = approval(&database.rotate_root_key(&ninth()).unwrap_err(), &council.voters[..2]);
+    assert_eq!(
+        database.rotate_root_key_approved(&ninth(), Some(&of_tenants)).unwrap_err().kind(),
+        ErrorKind::Unapproved,
+        "approvers of an environment are nobody here"
+    );
     assert_eq!(database.key_status().unwrap().root_key, before);
-    approval.votes.extend(others.iter().map(vote));
-    assert!(database.rotate_root_key_approved(&next(), Some(&approval)).is_ok());
-    assert_ne!(database.key_status().unwrap().root_key, before);
-    let again = database.rotate_root_key_approved(&RootKey::bytes([9; 32]), Some(&approval)).unwrap_err();
+    assert!(database.rotate_root_key_approved(&ninth(), Some(&of_ninth)).is_ok());
+    let named = database.key_status().unwrap().root_key;
+    assert_ne!(named, before);
+    let again = database.rotate_root_key_approved(&tenth(), Some(&of_ninth)).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Unapproved, "votes are for one key, and once");
+    // The fingerprint that was voted for is that of the key.
+    let refused = database.rotate_root_key(&tenth()).unwrap_err();
+    assert!(refused.approval_needed().unwrap().statement.contains(&format!("replace the root key {named} by ")));
+    let removed = database.access().set_database_approvers(None).unwrap_err();
+    let votes = approval(&removed, &voters);
+    database.access().approved_by(&votes).set_database_approvers(None).unwrap();
+    assert!(database.rotate_root_key(&tenth()).is_ok(), "nobody approves any more");
+}
+
+#[tokio::test]
+async fn no_api_key_names_who_approves_for_the_whole_database() {
+    let server = Server::new(Config::default());
+    let mut request = engine::ApiKeyRequest::new(engine::ApiKeyClass::Admin, "default");
+    request.roles = vec!["Owner".to_owned()];
+    let text = server.database.access().create(&request).unwrap().text;
+    let owner = server.database.authorize(&engine::Credentials::api_key(&text)).unwrap().access();
+    assert_eq!(owner.set_database_approvers(None).unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(owner.database_approvers().unwrap_err().kind(), ErrorKind::Denied);
 }

@@ -22,7 +22,7 @@ const APPROVERS: &str = r#"{"threshold": 2, "approvers": [
 pub const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("get /livez", &[], "", 200),
     ("get /readyz", &[], "", 200),
-    ("get /metrics", &["system.config"], "", 200),
+    ("get /metrics", &["metrics.read"], "", 200),
     ("get /openapi.json", &[], "", 200),
     ("get /docs", &[], "", 200),
     ("post /v1/admin/keys/unseal", &[], "{}", 200),
