@@ -19,7 +19,9 @@ use utoipa::OpenApi;
 use super::admission::{only_in_measure, only_within_means};
 use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
+use super::filter::MinShould;
 use super::observe::{observed, span};
+use super::repeats::only_once;
 use super::state::App;
 use super::{
     access, admin, aliases, audit, backups, collections, consent, docs, health, hold, indexes, keys, policy, portable,
@@ -97,7 +99,9 @@ use super::{
         policy::approvers,
         policy::put_approvers,
         policy::delete_approvers,
-    )
+    ),
+    // What only a default answer and a filter in a filter point at is not found by itself.
+    components(schemas(Problem, MinShould))
 )]
 struct Description;
 
@@ -170,6 +174,7 @@ fn routes() -> Router<App> {
 /// All routes, with limits, log and problems around them.
 pub fn router(app: App) -> Router {
     routes()
+        .layer(from_fn_with_state(app.clone(), only_once))
         .layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max))
         .layer(from_fn(only_problems))
         .layer(from_fn_with_state(app.clone(), only_in_measure))

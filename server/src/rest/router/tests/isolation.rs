@@ -9,7 +9,7 @@ use engine::{ApiKeyClass, ApiKeyRequest, BuiltInRole, Permission, Permissions, R
 
 use super::*;
 
-const OURS: &str = "canaryours";
+pub(super) const OURS: &str = "canaryours";
 const THEIRS: &str = "canarytheirs";
 
 const END_USERS: &str = r#"{"issuer": "https://id", "audience": "docs", "keys": {"keys": [
@@ -19,7 +19,7 @@ const APPROVERS: &str = r#"{"threshold": 2, "approvers": [
     "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"]}"#;
 
 /// What a route needs, a body with which it works, and what it answers then. Nothing is needed where a key is not.
-const ROUTES: &[(&str, &[&str], &str, u16)] = &[
+pub(super) const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("get /livez", &[], "", 200),
     ("get /readyz", &[], "", 200),
     ("get /metrics", &["system.config"], "", 200),
@@ -115,13 +115,13 @@ const ROUTES: &[(&str, &[&str], &str, u16)] = &[
 ];
 
 /// Two tenants, and keys of every kind for the first.
-struct World {
-    server: Server,
+pub(super) struct World {
+    pub(super) server: Server,
     _archive: TempDir,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let archive = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.store.archive = Some(archive.path().join("backups"));
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Puts back what a cell may have taken away.
-    fn furnish(&self, tenant: &str, canary: &str) {
+    pub(super) fn furnish(&self, tenant: &str, canary: &str) {
         let env = self.server.database.environment(tenant).unwrap();
         let docs = env.collection("docs").dimension(2).open_or_create().unwrap();
         let mine = Record::new(1, vec![1.0, 0.0]).entity(format!("{canary}:1")).payload(json!({"who": canary, "n": 1}));
@@ -158,7 +158,13 @@ impl World {
         }
     }
 
-    fn key(&self, tenant: &str, class: ApiKeyClass, roles: &[&str], with: impl FnOnce(&mut ApiKeyRequest)) -> Key {
+    pub(super) fn key(
+        &self,
+        tenant: &str,
+        class: ApiKeyClass,
+        roles: &[&str],
+        with: impl FnOnce(&mut ApiKeyRequest),
+    ) -> Key {
         let mut request = ApiKeyRequest::new(class, tenant);
         request.roles = roles.iter().map(|role| (*role).to_owned()).collect();
         with(&mut request);
@@ -167,7 +173,7 @@ impl World {
     }
 
     /// The id of a key that a route may end, if it names one.
-    fn spare(&self, route: &str) -> String {
+    pub(super) fn spare(&self, route: &str) -> String {
         if !route.contains("{key}") {
             return "-".to_owned();
         }
@@ -175,7 +181,12 @@ impl World {
     }
 
     /// Sends a route with a key, if one is to be shown, to a tenant, if one is to be named.
-    async fn ask(&self, (route, body): (&str, &str), key: Option<&str>, tenant: Option<&str>) -> (u16, String) {
+    pub(super) async fn ask(
+        &self,
+        (route, body): (&str, &str),
+        key: Option<&str>,
+        tenant: Option<&str>,
+    ) -> (u16, String) {
         let (method, path) = route.split_once(' ').unwrap();
         let mut request = request(Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path);
         if let Some(key) = key {
@@ -190,13 +201,13 @@ impl World {
     }
 }
 
-struct Key {
-    id: String,
-    text: String,
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) text: String,
 }
 
 /// The route with what its path names, in `collection`.
-fn filled(route: &str, collection: &str, key: &str) -> String {
+pub(super) fn filled(route: &str, collection: &str, key: &str) -> String {
     let id = if route.contains("/records/") { "1" } else { "nobody" };
     let parts = [
         ("{collection}", collection),
