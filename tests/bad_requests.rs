@@ -14,6 +14,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tests::server::{Installation, Server};
+use tests::tree::tree;
 
 /// In everything that is sent.
 const SECRET: &str = "s3cr3t";
@@ -120,19 +121,19 @@ fn numbers() -> Vec<Row> {
         ("infinity", vector("[-Infinity, 0]"), 400, "invalid_json"),
         ("a number beyond f64", vector("[1e400, 0]"), 400, "invalid_json"),
         ("a number beyond f32", upsert("[1e39, 0]"), 400, "invalid_json"),
-        ("a zero vector under cosine", vector("[0, 0]"), 400, "invalid"),
-        ("a zero vector under cosine, stored", upsert("[0, 0]"), 400, "invalid"),
-        ("another dimension", vector("[1, 0, 0]"), 400, "invalid"),
-        ("another dimension, stored", upsert("[1]"), 400, "invalid"),
-        ("an empty vector", vector("[]"), 400, "invalid"),
+        ("a zero vector under cosine", vector("[0, 0]"), 400, "invalid_vector"),
+        ("a zero vector under cosine, stored", upsert("[0, 0]"), 400, "invalid_vector"),
+        ("another dimension", vector("[1, 0, 0]"), 400, "invalid_vector"),
+        ("another dimension, stored", upsert("[1]"), 400, "invalid_vector"),
+        ("an empty vector", vector("[]"), 400, "invalid_vector"),
         ("words for numbers", vector("[\"s3cr3t\", 0]"), 400, "invalid_body"),
-        ("limit 0", with(r#""limit": 0"#), 400, "invalid"),
-        ("limit over its maximum", with(r#""limit": 10001"#), 400, "invalid"),
+        ("limit 0", with(r#""limit": 0"#), 400, "out_of_range"),
+        ("limit over its maximum", with(r#""limit": 10001"#), 400, "out_of_range"),
         ("limit over u64", with(r#""limit": 18446744073709551616"#), 400, "invalid_body"),
         ("limit below zero", with(r#""limit": -1"#), 400, "invalid_body"),
-        ("offset 2^64 - 1", with(r#""offset": 18446744073709551615"#), 400, "invalid"),
-        ("ef 0", with(r#""ef": 0"#), 400, "invalid"),
-        ("ef over its maximum", with(r#""ef": 10001"#), 400, "invalid"),
+        ("offset 2^64 - 1", with(r#""offset": 18446744073709551615"#), 400, "out_of_range"),
+        ("ef 0", with(r#""ef": 0"#), 400, "out_of_range"),
+        ("ef over its maximum", with(r#""ef": 10001"#), 400, "out_of_range"),
         ("ε of 0", private("0"), 400, "invalid"),
         ("ε below 0", private("-1"), 400, "invalid"),
         ("ε that is no number", private("NaN"), 400, "invalid_json"),
@@ -305,18 +306,4 @@ fn an_erasure_says_the_same_of_who_was_there_and_of_who_was_not() {
     }
     let log = fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(!log.contains(SECRET), "{log}");
-}
-
-/// Paths and lengths of all files below `path`.
-fn tree(path: &Path) -> BTreeSet<(String, u64)> {
-    let mut files = BTreeSet::new();
-    for entry in fs::read_dir(path).unwrap() {
-        let entry = entry.unwrap();
-        if entry.path().is_dir() {
-            files.extend(tree(&entry.path()));
-        } else {
-            files.insert((entry.path().display().to_string(), entry.metadata().unwrap().len()));
-        }
-    }
-    files
 }

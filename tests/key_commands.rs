@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::server::Server;
@@ -158,11 +159,17 @@ fn an_anchor_store_that_is_missing_is_given_up_only_by_name() {
 
 /// A server that was started without a root key, and what it says.
 fn sealed(place: &Place) -> Server {
+    sealed_with(place, &[])
+}
+
+/// The same, with these settings.
+fn sealed_with(place: &Place, settings: &[(&str, String)]) -> Server {
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_lethedb")));
     command.current_dir(place.dir.path()).env_clear().env("HOME", place.dir.path()).env("RUST_LOG", "trace");
     // It takes none of these although they are there.
     command.env(place.key.0, place.path(place.key.1)).env("LETHEDB__SERVER__SEALED", "true");
     command.args(["--data", "data", "--anchor-dir", "vault", "--keyring-mirror", "mirror"]);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
     command.stderr(fs::File::create(place.path("log")).unwrap());
     Server::start(&mut command).unwrap()
 }
@@ -235,4 +242,40 @@ fn only_a_store_that_is_there_is_served_sealed() {
     let said = place.refused("serve --sealed --listen 127.0.0.1:0 --grpc-listen 127.0.0.1:0");
     assert!(said.contains("no database"), "{said}");
     assert!(!place.path("data").exists(), "nothing is made");
+}
+
+/// Over TLS, a share goes to who shows a certificate that somebody named vouches for, and to nobody else.
+#[test]
+fn a_share_goes_over_tls_to_the_server_that_is_vouched_for() {
+    let place = Place::new();
+    let split = place.ok("keys split --shares 2 --threshold 2 --to shares");
+    let files: Vec<&str> = split["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    for name in ["server", "stranger"] {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        fs::write(place.path(&format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(place.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    let path = |name: &str| place.path(name).display().to_string();
+    let server =
+        sealed_with(&place, &[("LETHEDB__TLS__CERT", path("server.pem")), ("LETHEDB__TLS__KEY", path("server.key"))]);
+    let port = server.address().rsplit(':').next().unwrap();
+    let give = |url: &str, ca: &str, share: &str| {
+        let output = Command::new(Path::new(env!("CARGO_BIN_EXE_lethedb")))
+            .current_dir(place.dir.path())
+            .env_clear()
+            .args(["keys", "unseal", "--output", "json", "--share", share, "--server", url, "--ca", ca])
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let url = format!("https://localhost:{port}");
+    for (url, ca) in [(&url, "stranger.pem"), (&format!("https://127.0.0.1:{port}"), "server.pem")] {
+        let (given, said) = give(url, ca, files[0]);
+        assert!(!given && said.contains("not who it should be"), "{said}");
+    }
+    let (given, said) = give(&url, "server.pem", files[0]);
+    assert!(given && said.contains("\"given\":1,\"needed\":2"), "nobody else got it: {said}");
+    let (given, said) = give(&url, "server.pem", files[1]);
+    assert!(given && said.contains("\"sealed\":false"), "{said}");
 }

@@ -17,6 +17,7 @@ use tests::full::fill;
 use tests::kill::kill;
 use tests::paid::{KINDS, between};
 use tests::server::{Installation, Server, signal};
+use tests::tree::tree;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lethedb");
 
@@ -229,18 +230,4 @@ fn check_problem(case: &str, answer: Option<(u16, String, String)>, expected: u1
     for secret in SECRETS {
         assert!(!body.contains(secret), "{case}: the answer repeats the request: {body}");
     }
-}
-
-/// Paths and lengths of all files below `path`.
-fn tree(path: &Path) -> BTreeSet<(String, u64)> {
-    let mut files = BTreeSet::new();
-    for entry in std::fs::read_dir(path).unwrap() {
-        let entry = entry.unwrap();
-        if entry.path().is_dir() {
-            files.extend(tree(&entry.path()));
-        } else {
-            files.insert((entry.path().display().to_string(), entry.metadata().unwrap().len()));
-        }
-    }
-    files
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+mod audit;
 mod bandwidth;
 mod baseline;
 mod chance;
@@ -33,6 +34,7 @@ mod stage;
 mod store;
 
 pub use affinity::{Pin, allowed as cores};
+pub use audit::{AuditOptions, Audited, audit};
 pub use baseline::{Baseline, UnknownBaseline};
 pub use churn::{Churn, ChurnOptions, Churned, Found, churn};
 pub use compare::{CompareOptions, Grid, UnknownGrid, compare};

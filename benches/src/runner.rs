@@ -101,6 +101,9 @@ pub enum RunError {
         /// The most.
         most: usize,
     },
+    /// What was checked is not what was written.
+    #[error("the audit log that was told is not what its check found")]
+    Faulty,
     /// The store failed.
     #[error(transparent)]
     Engine(#[from] engine::Error),

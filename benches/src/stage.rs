@@ -19,6 +19,10 @@ pub enum Stage {
     Peers,
     /// Asking queries.
     Search,
+    /// Telling events.
+    Tell,
+    /// Hashing events.
+    Verify,
 }
 
 impl Stage {
@@ -33,6 +37,8 @@ impl Stage {
             Self::Baseline => "baseline",
             Self::Peers => "peers",
             Self::Search => "searching",
+            Self::Tell => "telling",
+            Self::Verify => "verifying",
         }
     }
 }

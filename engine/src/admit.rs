@@ -1,7 +1,8 @@
-//! ADMIT: permit → scope → told, if it is refused. What every walk begins with.
+//! ADMIT: permit → scope → told, if it is refused, or a look. What every walk begins with.
 //!
 //! Invariant: a refusal for want of a permission is told in the audit log before it is answered, but for more of the same
-//! within a minute, which are counted and told after it. What is merely outside of
+//! within a minute, which are counted and told after it; and whoever is let in to look at something is told or counted
+//! here, so that no walk can forget it; an act that changes something tells itself. What is merely outside of
 //! the scope is not: it is answered as what is not there, and who asks for what is not there is not told either.
 
 use std::borrow::Cow;
@@ -19,24 +20,39 @@ use crate::state::{CollectionState, EnvironmentState};
 impl EnvironmentState {
     /// Fails where `permit`'s holder may not do this in all of the environment.
     pub fn admit(&self, permit: &Permit, permission: Permission) -> Result<()> {
-        self.told_if_denied(permit, permission, permit.check(permission))
+        self.told_if_denied(permit, permission, permit.check(permission))?;
+        self.told_if_look(permit, permission, None, 1)
     }
 
     /// Fails where they may not do this with all of a collection.
     pub fn admit_in(&self, permit: &Permit, permission: Permission, collection: &str) -> Result<()> {
-        self.told_if_denied(permit, permission, permit.check_in(permission, collection))
+        self.told_if_denied(permit, permission, permit.check_in(permission, collection))?;
+        self.told_if_look(permit, permission, None, 1)
     }
 
     /// Fails where they may not read in a collection; whoever reads sees no more than
     /// [`EnvironmentState::narrowed`] leaves.
     pub fn admit_read(&self, permit: &Permit, permission: Permission, state: &CollectionState) -> Result<()> {
-        self.told_if_denied(permit, permission, permit.check_read(permission, &state.name))
+        self.admit_reads(permit, permission, state, 1)
+    }
+
+    /// As [`EnvironmentState::admit_read`], so many times at once.
+    pub fn admit_reads(
+        &self,
+        permit: &Permit,
+        permission: Permission,
+        state: &CollectionState,
+        times: u64,
+    ) -> Result<()> {
+        self.told_if_denied(permit, permission, permit.check_read(permission, &state.name))?;
+        self.told_if_look(permit, permission, Some(state.id.0), times)
     }
 
     /// Fails where they may not list what there is; they are shown what is in their scope.
     pub fn admit_list(&self, permit: &Permit) -> Result<()> {
         let permission = Permission::CollectionList;
-        self.told_if_denied(permit, permission, permit.check_named(permission))
+        self.told_if_denied(permit, permission, permit.check_named(permission))?;
+        self.told_if_look(permit, permission, None, 1)
     }
 
     /// As [`EnvironmentState::admit_read`], where vectors are asked for, too, if they are.
@@ -52,7 +68,8 @@ impl EnvironmentState {
         entities: impl IntoIterator<Item = &'a EntityId>,
     ) -> Result<()> {
         let checked = entities.into_iter().try_for_each(|entity| permit.check_about(permission, entity));
-        self.told_if_denied(permit, permission, checked)
+        self.told_if_denied(permit, permission, checked)?;
+        self.told_if_look(permit, permission, None, 1)
     }
 
     /// What was asked for, of the records of a collection that the permit shows to whoever asks for this.
@@ -88,6 +105,16 @@ impl EnvironmentState {
         })
     }
 
+    fn told_if_look(
+        &self,
+        permit: &Permit,
+        permission: Permission,
+        collection: Option<[u8; 16]>,
+        times: u64,
+    ) -> Result<()> {
+        if is_look(permission) { self.looked(permit, permission, collection, times) } else { Ok(()) }
+    }
+
     /// Tells the first of a minute at once; whoever goes on asking for what they may not is counted, since each event waits
     /// for the disk and stays on it.
     fn tell_denied(&self, permit: &Permit, permission: &str) {
@@ -118,4 +145,30 @@ impl EnvironmentState {
             tracing::warn!(%error, "the audit log does not tell that requests were refused");
         }
     }
+}
+
+/// Whether a permission is for looking alone. What asks for another one tells of itself what it does.
+fn is_look(permission: Permission) -> bool {
+    use Permission::*;
+    matches!(
+        permission,
+        EnvRead
+            | CollectionList
+            | RecordRead
+            | RecordReadVector
+            | SearchQuery
+            | SearchSimilar
+            | SearchScan
+            | EntityRead
+            | ConsentRead
+            | RetentionRead
+            | KeyRead
+            | ApiKeyList
+            | RoleRead
+            | RuleRead
+            | TokenRead
+            | ApprovalRead
+            | DpRead
+            | SystemConfig
+    )
 }

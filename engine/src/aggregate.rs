@@ -49,6 +49,7 @@ pub(crate) fn release(
     if let Some(row) = paid.filter(|_| !is_refreshed)
         && let Some(found) = answers::find(env, row)?
     {
+        env.looked(permit, Permission::AggregateDp, Some(state.id.0), 1)?;
         return repeated(env, state, &found);
     }
     let debit = Debit { collection: state.id.0, principal: permit.principal(), query, charge: inquiry.charge };

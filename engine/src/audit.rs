@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use privacy::access::Permission;
-use privacy::audit::{Act, Actor, Event, Outcome, Source, leaf_hash};
+use privacy::audit::{Act, Log};
 use serde::Serialize;
 
+use crate::audit_event::AuditEvent;
+use crate::audit_line;
 use crate::error::{Error, Result};
 use crate::permit::Permit;
 use crate::state::EnvironmentState;
@@ -38,9 +40,13 @@ pub struct AuditPage {
     pub next: Option<u64>,
     /// How many events the log has.
     pub total: u64,
-    /// Whether every event above was hashed for this answer and leads to what was signed. It is never false: an answer
-    /// that would not be verified is an error.
+    /// Whether every event above was hashed for this answer and leads to what was signed, and the log has no fault that
+    /// the last round over all of it found. An answer whose own events would not be verified is an error.
     pub chain_verified: bool,
+    /// What is wrong with the log elsewhere, if a round found something.
+    pub fault: Option<String>,
+    /// When all of the log was last hashed, in milliseconds since the Unix epoch; none if not yet since it was opened.
+    pub verified_whole_at: Option<u64>,
     /// The first event that was looked at.
     pub verified_from: u64,
     /// All before this one were looked at.
@@ -49,29 +55,6 @@ pub struct AuditPage {
     pub verified_at: u64,
     /// The newest signed checkpoint, as a C2SP note; empty before the first.
     pub checkpoint: String,
-}
-
-/// An event as an answer tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AuditEvent {
-    /// Its place in the log, from 0: its name.
-    pub sequence: u64,
-    /// When, in milliseconds since the Unix epoch.
-    pub time_ms: u64,
-    /// What, such as `entity.erased`; `unknown` for an act of a later version.
-    pub action: String,
-    /// Who: `host`, `engine`, `api-key:` and its public part, or `end-user:` and a pseudonym.
-    pub actor: String,
-    /// By which way: `library`, `rest`, `grpc`, `command_line` or `worker`.
-    pub source: &'static str,
-    /// What came of it: `done`, `denied` or `failed`.
-    pub outcome: &'static str,
-    /// What the act tells more: numbers in decimal, bytes in hex.
-    pub fields: Vec<(String, String)>,
-    /// The value of the chain before it, in hex.
-    pub previous: String,
-    /// Its leaf in the tree, in hex.
-    pub leaf: String,
 }
 
 /// What a verification of the audit log found.
@@ -130,9 +113,9 @@ impl Audit {
         let env = &self.env;
         env.admit(&self.permit, Permission::AuditRead)?;
         if !(1..=LIMIT_MAX).contains(&self.limit) {
-            return Err(Error::invalid(format!("a page of the audit log has between 1 and {LIMIT_MAX} events")));
+            return Err(Error::out_of_range(format!("a page of the audit log has between 1 and {LIMIT_MAX} events")));
         }
-        env.tell_batches()?;
+        env.tell_counts()?;
         let total = env.trail.size();
         let (mut events, mut at) = (Vec::new(), self.cursor);
         'pages: while at < total {
@@ -142,7 +125,7 @@ impl Audit {
                 }
                 at = told.sequence + 1;
                 let Some(event) = told.event else { continue };
-                let shown = AuditEvent::of(&event, &told.bytes);
+                let shown = AuditEvent::of(&event, &told.bytes, &told.chain);
                 if self.is_asked_for(&shown) {
                     events.push(shown);
                 }
@@ -152,11 +135,14 @@ impl Audit {
         if self.cursor < through {
             env.tell(&self.permit, Act::AuditRead { first: self.cursor, last: through - 1 })?;
         }
+        let watch = env.trail.watch();
         Ok(AuditPage {
             events,
             next: (through < total).then_some(through),
             total,
-            chain_verified: true,
+            chain_verified: watch.fault.is_none(),
+            fault: watch.fault,
+            verified_whole_at: watch.whole_at,
             verified_from: self.cursor.min(total),
             verified_through: through,
             verified_at: env.shared.clock.now_ms(),
@@ -171,45 +157,74 @@ impl Audit {
     }
 }
 
-impl AuditEvent {
-    fn of(event: &Event, bytes: &[u8]) -> Self {
-        let entry = &event.entry;
-        Self {
-            sequence: event.sequence,
-            time_ms: entry.time_ms,
-            action: entry.act.action().to_owned(),
-            actor: match &entry.actor {
-                Actor::Host => "host".to_owned(),
-                Actor::Engine => "engine".to_owned(),
-                Actor::ApiKey { key, .. } => format!("api-key:{}", key.as_str()),
-                Actor::EndUser(subject) => format!("end-user:{}", hex(subject.as_bytes())),
-            },
-            source: match entry.source {
-                Source::Library => "library",
-                Source::Rest => "rest",
-                Source::Grpc => "grpc",
-                Source::CommandLine => "command_line",
-                Source::Worker => "worker",
-            },
-            outcome: match entry.outcome {
-                Outcome::Done => "done",
-                Outcome::Denied => "denied",
-                Outcome::Failed => "failed",
-            },
-            fields: entry.act.fields().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            previous: hex(&event.previous),
-            leaf: hex(&leaf_hash(bytes)),
-        }
-    }
-}
-
 /// Verifies the audit log: from its first event if it is to be `deep`, else from the block that is being filled.
 pub(crate) fn verify(env: &EnvironmentState, permit: &Permit, deep: bool) -> Result<AuditReport> {
     env.admit(permit, Permission::AuditVerify)?;
+    env.looked(permit, Permission::AuditVerify, None, 1)?;
     let checked = env.trail.verify(deep)?;
     Ok(AuditReport { from: checked.from, through: checked.through, checkpoint: env.trail.signed_note() })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The audit log as lines of JSON, block by block: a head, every event, and the signed checkpoint over them.
+pub struct AuditExport {
+    env: Arc<EnvironmentState>,
+    log: Log,
+    through: u64,
+    note: String,
+    stage: Stage,
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    Head,
+    Events,
+    Done,
+}
+
+impl AuditExport {
+    /// How many events it has.
+    pub fn events(&self) -> u64 {
+        self.through
+    }
+
+    fn next_lines(&mut self) -> Result<String> {
+        let trail = &self.env.trail;
+        match self.stage {
+            Stage::Head => {
+                self.stage = Stage::Events;
+                Ok(audit_line::head(trail.origin(), &trail.verifying_key(), &self.log))
+            }
+            Stage::Events if self.log.size() < self.through => trail.lines(&mut self.log, self.through),
+            _ => {
+                self.stage = Stage::Done;
+                Ok(audit_line::checkpoint(&self.note))
+            }
+        }
+    }
+}
+
+impl Iterator for AuditExport {
+    type Item = Result<String>;
+
+    /// Whole lines, each with its end; an error ends it.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.stage == Stage::Done {
+            return None;
+        }
+        let lines = self.next_lines();
+        if lines.is_err() {
+            self.stage = Stage::Done;
+        }
+        Some(lines)
+    }
+}
+
+/// Begins an export of all that was told, that it is exported included.
+pub(crate) fn export(env: &Arc<EnvironmentState>, permit: &Permit) -> Result<AuditExport> {
+    env.admit(permit, Permission::AuditExport)?;
+    env.tell_counts()?;
+    let size = env.trail.size();
+    env.tell(permit, Act::AuditRead { first: 0, last: size.saturating_sub(1) })?;
+    let (through, note) = env.trail.sealed()?;
+    Ok(AuditExport { env: Arc::clone(env), log: Log::start(env.scope), through, note, stage: Stage::Head })
 }

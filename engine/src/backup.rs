@@ -99,6 +99,7 @@ impl Environment {
     pub fn backups(&self, archive: &Archive) -> Result<Vec<Listed>> {
         self.state.admit(&self.permit, Permission::SnapshotCreate)?;
         let env = &self.state;
+        env.looked(&self.permit, Permission::SnapshotCreate, None, 1)?;
         archive.check_holds(env.scope.database)?;
         let table_key = env.keys.read().table_key();
         let list = |number| {

@@ -11,6 +11,7 @@ use crate::home::Where;
 use crate::root_key::RootKey;
 use crate::settings::Settings;
 use crate::succession::Succession;
+use crate::trail::AuditSink;
 
 /// How to open a database.
 pub struct Builder {
@@ -21,6 +22,7 @@ pub struct Builder {
     pub(crate) settings: Settings,
     pub(crate) anchors: Vec<Where>,
     pub(crate) mirrors: Vec<Where>,
+    pub(crate) audit_sink: Option<AuditSink>,
     pub(crate) create: bool,
     pub(crate) succession: Option<Succession>,
     pub(crate) backend: Option<Arc<dyn StorageBackend>>,
@@ -38,6 +40,7 @@ impl Builder {
             settings: Settings::default(),
             anchors: Vec::new(),
             mirrors: Vec::new(),
+            audit_sink: None,
             create: true,
             succession: None,
             backend: None,
@@ -104,6 +107,13 @@ impl Builder {
     #[must_use]
     pub fn keyring_mirror_backend(mut self, backend: Arc<dyn StorageBackend>) -> Self {
         self.mirrors.push(Where::Backend(backend));
+        self
+    }
+
+    /// Tells every audit log a second time, outside the data directory.
+    #[must_use]
+    pub fn audit_sink(mut self, sink: AuditSink) -> Self {
+        self.audit_sink = Some(sink);
         self
     }
 

@@ -33,6 +33,7 @@ use crate::state::{Approver, EnvironmentState, Shared};
 use crate::succession::Predecessor;
 use crate::system::{SYSTEM, SYSTEM_DIR, System};
 use crate::takeover;
+use crate::trail::SinkPlace;
 use crate::worker::{Bell, Open, Worker};
 
 pub(crate) const ANCHORS: &str = "anchors";
@@ -70,6 +71,7 @@ impl Builder {
             reserve,
             scratch: Mutex::default(),
             approver: OnceLock::new(),
+            audit_sink: self.audit_sink.map(SinkPlace::new),
         });
         let (open, bell) = (Open::default(), Bell::default());
         let worker = if background { Some(Worker::start(&open, &bell)?) } else { None };
@@ -203,6 +205,12 @@ impl Database {
         Health::of(&self.inner.shared)
     }
 
+    /// The environments in use whose audit log is not what was told, as far as the background thread has found.
+    pub fn audit_faults(&self) -> Vec<String> {
+        let faulty = |env: &Arc<EnvironmentState>| env.trail.watch().fault.map(|_| env.name.clone());
+        self.entered().iter().filter_map(faulty).collect()
+    }
+
     /// Stops background work and takes no more writes; every write that was answered is on disk already.
     /// Handles that are left answer `Closed` to writes.
     pub fn close(self) -> Result<()> {
@@ -221,7 +229,7 @@ impl Database {
         let synced = queues.iter().try_for_each(|queue| queue.sync());
         for env in environments.values() {
             // What is not told is in the log of writes, and is told at the next opening.
-            if let Err(error) = env.tell_batches().and(env.trail.close()) {
+            if let Err(error) = env.tell_counts().and(env.trail.close()) {
                 tracing::warn!(%error, "the audit log is not signed for at its end");
             }
         }

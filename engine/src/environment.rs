@@ -11,7 +11,7 @@ use storage::id::CollectionId;
 use storage::manifest::CollectionEntry;
 
 use crate::alias::{self, Alias};
-use crate::audit::{self, Audit, AuditReport};
+use crate::audit::{self, Audit, AuditExport, AuditReport};
 use crate::collection::Collection;
 use crate::entropy::generator;
 use crate::erasure::{Erase, Wait};
@@ -28,6 +28,7 @@ use crate::schema::Schema;
 use crate::segment_files::remove_files;
 use crate::snapshot::View;
 use crate::state::{CollectionState, EnvironmentState};
+use crate::trail::{AuditWatch, SinkStanding};
 use crate::worker::Bell;
 
 mod people;
@@ -230,6 +231,34 @@ impl Environment {
     /// `Corrupt`, saying what is wrong with it.
     pub fn verify_audit(&self, deep: bool) -> Result<AuditReport> {
         audit::verify(&self.state, &self.permit, deep)
+    }
+
+    /// The whole audit log as lines of JSON that anybody can check with the public key alone: see [`AuditCheck`](crate::AuditCheck). That
+    /// it was exported is told in it.
+    ///
+    /// # Errors
+    /// `Denied`; `Corrupt`, before or in the midst, where the log is not what was told.
+    pub fn export_audit(&self) -> Result<AuditExport> {
+        audit::export(&self.state, &self.permit)
+    }
+
+    /// What the background thread knows of the audit log, and how the second sink is, if there is one.
+    ///
+    /// # Errors
+    /// `Denied`.
+    pub fn audit_watch(&self) -> Result<(AuditWatch, Option<SinkStanding>)> {
+        self.state.admit(&self.permit, Permission::AuditVerify)?;
+        Ok((self.state.trail.watch(), self.state.trail.sink_standing()))
+    }
+
+    /// Hashes the next slice of the audit log anew; says whether that was the last of a round. What the background
+    /// thread does all the time, at its leisure.
+    ///
+    /// # Errors
+    /// `Denied`, and those of reading; damage is told by [`Environment::audit_watch`].
+    pub fn patrol_audit(&self) -> Result<bool> {
+        self.state.admit(&self.permit, Permission::AuditVerify)?;
+        self.state.trail.patrol(self.state.shared.clock.now_ms())
     }
 
     fn handle(&self, state: Arc<CollectionState>) -> Collection {

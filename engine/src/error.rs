@@ -5,6 +5,7 @@
 
 use std::{fmt, io};
 
+use index::VectorError;
 use privacy::{EntityError, OpenError, WindowError};
 use storage::backend::Poisoned;
 use storage::journal::JournalError;
@@ -82,11 +83,21 @@ impl ErrorKind {
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
+/// What of a request that is `Invalid` is wrong, where that has a code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// A vector: its dimension, a number that is not finite, or a length that the metric cannot use.
+    Vector,
+    /// A number that is outside of what is allowed for it.
+    Range,
+}
+
 /// An error of the engine: its kind, what was being done, and the cause if there is one.
 pub struct Error {
     kind: ErrorKind,
     doing: String,
     source: Option<Source>,
+    is_out_of_range: bool,
 }
 
 /// The kind of an operating-system error.
@@ -107,11 +118,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error without a cause below it. `doing` is a full sentence without user data.
     pub(crate) fn new(kind: ErrorKind, doing: impl Into<String>) -> Self {
-        Self { kind, doing: doing.into(), source: None }
+        Self { kind, doing: doing.into(), source: None, is_out_of_range: false }
     }
 
     pub(crate) fn invalid(doing: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, doing)
+    }
+
+    /// A number is outside of what is allowed for it.
+    pub(crate) fn out_of_range(doing: impl Into<String>) -> Self {
+        Self { is_out_of_range: true, ..Self::invalid(doing) }
     }
 
     pub(crate) fn corrupt(doing: impl Into<String>) -> Self {
@@ -119,7 +135,7 @@ impl Error {
     }
 
     pub(crate) fn with(kind: ErrorKind, doing: impl Into<String>, source: impl Into<Source>) -> Self {
-        Self { kind, doing: doing.into(), source: Some(source.into()) }
+        Self { kind, doing: doing.into(), source: Some(source.into()), is_out_of_range: false }
     }
 
     /// The same error, of a part that `place` names.
@@ -135,6 +151,14 @@ impl Error {
     /// Its cause, if that is of this type.
     pub(crate) fn cause<T: std::error::Error + 'static>(&self) -> Option<&T> {
         self.source.as_deref()?.downcast_ref()
+    }
+
+    /// What of the request is wrong, where that is told apart.
+    pub fn wrong(&self) -> Option<Wrong> {
+        match self.cause::<VectorError>() {
+            Some(_) => Some(Wrong::Vector),
+            None => self.is_out_of_range.then_some(Wrong::Range),
+        }
     }
 
     /// What the caller can do about it.

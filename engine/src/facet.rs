@@ -39,7 +39,7 @@ pub(crate) fn facet(
     let filter = env.narrowed(permit, state, Asked::Query, filter)?;
     let max = env.shared.settings.limit_max;
     if limit == 0 || limit > max {
-        return Err(Error::invalid(format!("limit must be between 1 and {max}")));
+        return Err(Error::out_of_range(format!("limit must be between 1 and {max}")));
     }
     on_stable_view(env, state, |view, hidden| {
         let mut values = Values::new(env, key, "key")?;

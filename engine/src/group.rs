@@ -31,7 +31,8 @@ pub(crate) fn search(
     }
     let wanted = query.limit;
     let hits = wanted.checked_mul(size).filter(|hits| (1..=max).contains(hits));
-    let hits = hits.ok_or_else(|| Error::invalid(format!("limit times group_size must be between 1 and {max}")))?;
+    let hits =
+        hits.ok_or_else(|| Error::out_of_range(format!("limit times group_size must be between 1 and {max}")))?;
     let with_payload = std::mem::replace(&mut query.with.payload, true);
     query.limit = hits.saturating_mul(2).min(max);
     loop {

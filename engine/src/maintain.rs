@@ -67,12 +67,12 @@ fn rotate_due(env: &EnvironmentState) -> Result<bool> {
     Ok(age > 0 && env.keys.rotate_if_older(age, env.shared.clock.now_ms())?)
 }
 
-/// Tells the batches of the last minute, and signs for what was told.
+/// Tells what was counted in the last minute, and signs for what was told.
 fn sign_due(env: &EnvironmentState) -> Result<()> {
     let now = env.shared.clock.now_ms();
     let is_due = env.tally.lock().is_due(now) || env.denials.lock().is_due(now);
     if is_due {
-        env.tell_batches()?;
+        env.tell_counts()?;
     }
     env.trail.checkpoint_due(now)
 }

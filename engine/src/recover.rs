@@ -135,7 +135,8 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
         replay_logs(&dir, &keys, &manifest, &catalog, (&mut interrupted, shared), damaged, |sequence, entry| {
             if sequence > told(&entry.collection().0) {
                 let (kind, records) = Kind::of(entry);
-                untold.count(entry.collection().0, kind, records, sequence, shared.clock.now_ms());
+                let (by, place) = (Permit::engine().by(), (entry.collection().0, kind));
+                untold.count(by, place, records, sequence, shared.clock.now_ms());
             }
         })?;
     let env = assemble(name, dir, (keys, trail, books), shared, manifest, catalog, last + 1);
@@ -177,6 +178,7 @@ pub(crate) fn assemble(
     next_sequence: Sequence,
 ) -> EnvironmentState {
     let scope = keys.read().scope();
+    let trail = trail.also_told(shared.audit_sink.as_ref().map(|place| place.of(name)));
     let keeps_for_a_time = catalog.collections().any(|state| state.rules().retention.is_some());
     EnvironmentState {
         name: name.to_owned(),
@@ -308,7 +310,7 @@ fn replay_logs(
             let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
             if sequence > flushed {
                 let codes = encode(&state.space, entry.records());
-                Write { sequence, entry, codes }.apply(&mut view, keys)?;
+                Write::replayed(sequence, entry, codes).apply(&mut view, keys)?;
                 view.memtable.merge(&state.space)?;
                 state.publish(view);
             }

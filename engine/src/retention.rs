@@ -79,6 +79,8 @@ impl Retain {
     pub fn run(self) -> Result<RetentionRun> {
         let ran = retain::retain(&self.env, &self.permit)?;
         self.bell.ring();
+        // What it removes tells of itself; that somebody had it look is told where there is nothing.
+        self.env.looked(&self.permit, Permission::RetentionWrite, None, 1)?;
         Ok(told(&self.env, ran))
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn scroll(
     let filter = filter.as_deref();
     let max = env.shared.settings.limit_max;
     if query.limit == 0 || query.limit > max {
-        return Err(Error::invalid(format!("limit must be between 1 and {max}")));
+        return Err(Error::out_of_range(format!("limit must be between 1 and {max}")));
     }
     on_stable_view(env, state, |view, hidden| {
         let Some(order) = &query.order else {

@@ -36,7 +36,7 @@ pub(crate) fn search(
     permit: &Permit,
     query: &SearchQuery<'_>,
 ) -> Result<Hits> {
-    admit(env, permit, state, query)?;
+    admit(env, permit, state, &[query])?;
     check(env, state, query)?;
     let filter = env.narrowed(permit, state, asked(query), query.filter.as_ref())?;
     on_stable_view(env, state, |view, hidden| {
@@ -53,7 +53,7 @@ pub(crate) fn search_batch<'a>(
     permit: &Permit,
     queries: &[SearchQuery<'a>],
 ) -> Result<Vec<Hits>> {
-    queries.iter().try_for_each(|query| admit(env, permit, state, query))?;
+    admit(env, permit, state, &queries.iter().collect::<Vec<_>>())?;
     let of_search = |at: usize| move |error: Error| error.within(&format!("searches[{at}]"));
     queries.iter().enumerate().try_for_each(|(at, query)| check(env, state, query).map_err(of_search(at)))?;
     on_stable_view(env, state, |view, hidden| {
@@ -72,14 +72,16 @@ pub(crate) fn search_batch<'a>(
     })
 }
 
-/// Whether the permit is for such a search.
-fn admit(env: &EnvironmentState, permit: &Permit, state: &CollectionState, query: &SearchQuery<'_>) -> Result<()> {
-    let permission = match query.near {
-        Near::Vector(_) => Permission::SearchQuery,
-        Near::Examples { .. } => Permission::SearchSimilar,
-    };
-    env.admit_read(permit, permission, state)?;
-    env.admit_vectors(permit, query.with.vector, state)
+/// Whether the permit is for such searches.
+fn admit(env: &EnvironmentState, permit: &Permit, state: &CollectionState, queries: &[&SearchQuery<'_>]) -> Result<()> {
+    let by_vector = queries.iter().filter(|query| matches!(query.near, Near::Vector(_))).count() as u64;
+    let by_example = queries.len() as u64 - by_vector;
+    for (permission, times) in [(Permission::SearchQuery, by_vector), (Permission::SearchSimilar, by_example)] {
+        if times > 0 {
+            env.admit_reads(permit, permission, state, times)?;
+        }
+    }
+    env.admit_vectors(permit, queries.iter().any(|query| query.with.vector), state)
 }
 
 /// Which rule it is that says what an end user is shown.
@@ -143,13 +145,15 @@ fn check(env: &EnvironmentState, state: &CollectionState, query: &SearchQuery<'_
     let settings = &env.shared.settings;
     if query.limit == 0 || query.limit.saturating_add(query.offset) > settings.limit_max {
         let max = settings.limit_max;
-        return Err(Error::invalid(format!("limit must be between 1 and {max}, offset and it together at most {max}")));
+        return Err(Error::out_of_range(format!(
+            "limit must be between 1 and {max}, offset and it together at most {max}"
+        )));
     }
     if query.score_threshold.is_some_and(f32::is_nan) {
         return Err(Error::invalid("the score threshold must be a number"));
     }
     if query.ef.is_some_and(|ef| ef == 0 || ef > settings.ef_max) {
-        return Err(Error::invalid(format!("ef must be between 1 and {}", settings.ef_max)));
+        return Err(Error::out_of_range(format!("ef must be between 1 and {}", settings.ef_max)));
     }
     aim::check(env, state, &query.near)
 }

@@ -65,6 +65,11 @@ pub struct Settings {
     pub kek_rotation_days: u64,
     /// Minutes after which the background thread looks for records past their window again; 0 for never.
     pub retention_check_minutes: u64,
+    /// How looks are told in the audit log.
+    pub audit_reads: AuditReads,
+    /// Hours after which the background thread begins to hash the audit log anew from its first event, in slices that
+    /// take a hundredth of its time; the first time as soon as an environment is open; 0 for never.
+    pub audit_check_hours: u64,
     /// KiB of memory that one guess at a passphrase costs, for root keys that are wrapped from now on; see [`Cost`].
     pub passphrase_memory_kib: u32,
     /// Passes over that memory.
@@ -76,6 +81,17 @@ pub struct Settings {
     pub repair_from: usize,
     /// Hours after which a repaired graph is rebuilt before other upkeep; where upkeep has time it is rebuilt at once.
     pub rebuild_hours: u64,
+}
+
+/// How looks at what is stored are told in the audit log: searches, scrolls, counts, records, and what is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditReads {
+    /// Counted by who, collection, permission and minute, and told after the minute: a crash loses the count of one.
+    #[default]
+    Counted,
+    /// Each, durable before it is answered, which costs a sync: what cannot be told is not shown.
+    Each,
 }
 
 impl Default for Settings {
@@ -102,6 +118,8 @@ impl Default for Settings {
             scrub_days: 7,
             kek_rotation_days: 90,
             retention_check_minutes: 60,
+            audit_reads: AuditReads::default(),
+            audit_check_hours: 24,
             passphrase_memory_kib: Cost::DEFAULT.memory_kib(),
             passphrase_passes: Cost::DEFAULT.passes(),
             flat_below: 1024,

@@ -11,8 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use index::Scratch;
 use privacy::access::Critical;
-use privacy::audit::{Act, Entry, Outcome, Pseudonym};
-use privacy::{Blind, EntityId, Removal, Scope, SectionKey, Tag, Wanted};
+use privacy::{Removal, Scope, SectionKey, Wanted};
 use rand::rngs::StdRng;
 use rayon::ThreadPool;
 use storage::backend::{Dir, Latch};
@@ -44,7 +43,7 @@ use crate::reserve::Reserve;
 use crate::settings::Settings;
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
-use crate::trail::{Kind, Tally, Trail};
+use crate::trail::{Kind, SinkPlace, Tally, Trail};
 
 /// The other half of what the walks share.
 pub(crate) use crate::collection_state::CollectionState;
@@ -70,6 +69,8 @@ pub(crate) struct Shared {
     pub scratch: Mutex<Vec<Scratch>>,
     /// Whether others approved of something critical in an environment; set as the database is opened.
     pub approver: OnceLock<Approver>,
+    /// Where audit logs are told a second time.
+    pub audit_sink: Option<SinkPlace>,
 }
 
 /// See [`EnvironmentState::approved`].
@@ -118,7 +119,7 @@ pub(crate) struct EnvironmentState {
     pub shared: Arc<Shared>,
     /// The audit log; acts are told by [`EnvironmentState::tell`].
     pub trail: Trail,
-    /// Batches that were written, and refusals, that are not told yet.
+    /// Batches that were written, and looks that were taken, that are not told yet.
     pub tally: Mutex<Tally>,
     pub denials: Mutex<Denials>,
     pub catalog: RwLock<Catalog>,
@@ -163,69 +164,6 @@ impl EnvironmentState {
     /// Fails with `Closed` once the database is being closed.
     pub fn check_open(&self) -> Result<()> {
         if self.is_closing() { Err(Error::new(ErrorKind::Closed, "the database was closed")) } else { Ok(()) }
-    }
-
-    /// Tells the audit log what `permit`'s holder is about to do; durable when it returns. Gives the event's place.
-    ///
-    /// An act is told once nothing but the disk can refuse it, and before it takes effect: what cannot be told is not done,
-    /// and no crash hides what was. One that then fails is told again by [`EnvironmentState::told`].
-    pub fn tell(&self, permit: &Permit, act: Act) -> Result<u64> {
-        let places = self.append(vec![self.entry(permit, act, Outcome::Done)])?;
-        Ok(places.last().copied().unwrap_or_default())
-    }
-
-    /// Tells an act, then does it; one that fails is told as failed, too.
-    pub fn told<T>(&self, permit: &Permit, act: Act, done: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.tell(permit, act.clone())?;
-        done().inspect_err(|_| {
-            // The error that is answered is the one that matters.
-            if let Err(error) = self.append(vec![self.entry(permit, act, Outcome::Failed)]) {
-                tracing::warn!(%error, "the audit log does not tell that an act failed");
-            }
-        })
-    }
-
-    /// Tells the batches that were counted. To be called before any of the log of writes that holds them goes.
-    pub fn tell_batches(&self) -> Result<()> {
-        self.tell_denials();
-        let mut tally = self.tally.lock();
-        let acts = tally.take();
-        let by = Permit::trusted_host();
-        if acts.is_empty() {
-            return Ok(());
-        }
-        let entries = acts.iter().map(|act| self.entry(&by, act.clone(), Outcome::Done)).collect();
-        self.append(entries).map(drop).inspect_err(|_| tally.put_back(&acts, self.shared.clock.now_ms()))
-    }
-
-    /// Tells several acts at once; before the first that this process tells, that it opened the environment, and where the
-    /// log begins in the place of one that was lost, that it does.
-    pub fn append(&self, mut entries: Vec<Entry>) -> Result<Vec<u64>> {
-        if !self.trail.has_told() {
-            let epoch = self.keys.read().epoch_number();
-            let lost = self.trail.begins_anew()?.then_some(Act::AuditLost {});
-            let opened = [Act::Opened { epoch }].into_iter().chain(lost);
-            entries
-                .splice(0..0, opened.map(|act| self.entry(&Permit::engine(), act, Outcome::Done)).collect::<Vec<_>>());
-        }
-        self.trail.tell(entries)
-    }
-
-    /// What is told of an act now.
-    pub fn entry(&self, permit: &Permit, act: Act, outcome: Outcome) -> Entry {
-        let (actor, source) = permit.by();
-        Entry { time_ms: self.shared.clock.now_ms(), actor, source, outcome, request: None, act, detail: None }
-    }
-
-    /// What the audit log calls an entity, by [`Pseudonym::of`] or [`Pseudonym::listed`]. Nobody can resolve it once the
-    /// entity is erased; who was never here gets one too, so that the log does not say who was.
-    pub fn pseudonym(&self, of: fn(&Blind, Scope, &Tag) -> Pseudonym, entity: &EntityId) -> Result<Pseudonym> {
-        let keyring = self.keys.read();
-        let tag = keyring.tag(entity);
-        if let Some(blind) = keyring.blind(&tag) {
-            return Ok(of(&blind, self.scope, &tag));
-        }
-        Ok(of(&Blind::generate(&mut generator(&*self.shared.entropy)?), self.scope, &tag))
     }
 
     pub fn segments_dir(&self) -> Dir {
@@ -301,9 +239,9 @@ impl EnvironmentState {
             // A collection dropped meanwhile takes its late writes with it.
             let Some(state) = collections.iter().find(|state| state.id == id) else { continue };
             let (_, view) = changed.entry(id).or_insert_with(|| (Arc::clone(state), (*state.view()).clone()));
-            let (kind, records) = Kind::of(&write.entry);
+            let ((kind, records), by) = (Kind::of(&write.entry), write.by.clone());
             write.apply(view, &self.keys).inspect_err(fell_behind)?;
-            self.tally.lock().count(id.0, kind, records, sequence, self.shared.clock.now_ms());
+            self.tally.lock().count(by, (id.0, kind), records, sequence, self.shared.clock.now_ms());
             *applied = (*applied).max(sequence);
         }
         for (state, mut view) in changed.into_values() {

@@ -52,7 +52,7 @@ pub(crate) fn update(
     };
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for ids in ids.chunks(batch_records(&env.shared.settings, state)) {
-        let (updated, last) = update_batch(env, state, ids.to_vec(), changes)?;
+        let (updated, last) = update_batch(env, state, permit, ids.to_vec(), changes)?;
         count += updated;
         sequence = sequence.max(last);
     }
@@ -69,6 +69,7 @@ fn batch_records(settings: &Settings, state: &CollectionState) -> usize {
 fn update_batch(
     env: &EnvironmentState,
     state: &CollectionState,
+    permit: &Permit,
     mut ids: Vec<RecordId>,
     changes: &[Change],
 ) -> Result<(u64, Sequence)> {
@@ -80,7 +81,7 @@ fn update_batch(
         if let Some((_, error)) = errors.into_iter().next() {
             return Err(error.within("a record as it would be after the change cannot be stored"));
         }
-        let (stored, unmet, sequence): (usize, Errors, Sequence) = store(env, state, &mut batch)?;
+        let (stored, unmet, sequence): (usize, Errors, Sequence) = store(env, state, permit, &mut batch)?;
         count += stored as u64;
         if unmet.is_empty() {
             return Ok((count, sequence));

@@ -114,10 +114,22 @@ fn scrub(env: &EnvironmentState, bell: &Bell) {
     }
 }
 
+/// The audit log is hashed anew, as long as a shift is.
+fn patrol(env: &EnvironmentState, bell: &Bell) {
+    let every_ms = env.shared.settings.audit_check_hours.saturating_mul(60 * 60 * 1000);
+    let clock = &env.shared.clock;
+    if let Err(error) = env.trail.patrol_due(every_ms, &|| clock.now_us(), &|| bell.stopped()) {
+        tracing::warn!(%error, "the audit log could not be hashed anew and will be");
+    }
+}
+
 fn upkeep(env: &EnvironmentState, bell: &Bell) {
     while !bell.stopped() {
         match maintain::step(env, &|| bell.stopped()) {
-            Ok(Step::Idle) => return scrub(env, bell),
+            Ok(Step::Idle) => {
+                scrub(env, bell);
+                return patrol(env, bell);
+            }
             Ok(step @ Step::Overtaken) => return tracing::debug!(?step, "upkeep will be tried again"),
             Ok(step) => tracing::debug!(?step, "upkeep"),
             Err(error) if error.kind() == ErrorKind::Closed => return,

@@ -41,7 +41,7 @@ pub(crate) fn upsert(
         return Err(of_record(at, error));
     }
     let mut conditions = batch.conditions();
-    put(env, state, &mut batch, &mut conditions)
+    put(env, state, permit, &mut batch, &mut conditions)
 }
 
 /// Stores those of `records` that can be stored, as one batch; returns how many these are, what is wrong with the
@@ -54,7 +54,7 @@ pub(crate) fn upsert_each(
 ) -> Result<(usize, Errors, Sequence)> {
     env.admit_in(permit, Permission::RecordWrite, &state.name)?;
     let (mut batch, mut errors) = Batch::gather(&env.shared.settings, state, records)?;
-    let (count, unmet, sequence) = store(env, state, &mut batch)?;
+    let (count, unmet, sequence) = store(env, state, permit, &mut batch)?;
     errors.extend(unmet);
     errors.sort_unstable_by_key(|(at, _)| *at);
     Ok((count, errors, sequence))
@@ -65,12 +65,13 @@ pub(crate) fn upsert_each(
 pub(crate) fn store(
     env: &EnvironmentState,
     state: &CollectionState,
+    permit: &Permit,
     batch: &mut Batch,
 ) -> Result<(usize, Errors, Sequence)> {
     let mut errors = Errors::new();
     loop {
         let (count, mut conditions) = (batch.candidates.len(), batch.conditions());
-        match put(env, state, batch, &mut conditions) {
+        match put(env, state, permit, batch, &mut conditions) {
             // Fewer every time.
             Err(_) if conditions.are_unmet() => errors.extend(batch.refuse(&conditions)),
             done => {
@@ -85,6 +86,7 @@ pub(crate) fn store(
 fn put(
     env: &EnvironmentState,
     state: &CollectionState,
+    permit: &Permit,
     batch: &mut Batch,
     conditions: &mut Conditions,
 ) -> Result<Sequence> {
@@ -92,7 +94,7 @@ fn put(
         return Ok(*env.apply.lock());
     }
     let codes = encode(&state.space, batch.candidates.iter().map(|candidate| &candidate.record));
-    log(env, state, codes, conditions, Intent::Put(batch))
+    log(env, state, permit, codes, conditions, Intent::Put(batch))
 }
 
 /// Deletes the records with these ids; returns how many existed, and the sequence.
@@ -106,7 +108,7 @@ pub(crate) fn delete(
     if ids.len() > env.shared.settings.batch_records_max {
         return Err(too_many(&env.shared.settings));
     }
-    delete_at_once(env, state, ids)
+    delete_at_once(env, state, permit, ids)
 }
 
 /// Ids that one frame of the log surely holds: it takes 256 MiB.
@@ -127,7 +129,7 @@ pub(crate) fn delete_matching(
     let ids = ids_matching(env, state, filter)?;
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for ids in ids.chunks(AT_ONCE) {
-        let deleted = delete_at_once(env, state, ids.to_vec());
+        let deleted = delete_at_once(env, state, permit, ids.to_vec());
         let (deleted, last) = deleted.map_err(|error| match count {
             0 => error,
             _ => error.within(&format!("{count} of the records were deleted")),
@@ -139,7 +141,12 @@ pub(crate) fn delete_matching(
 }
 
 /// Deletes the records with these ids as one write.
-fn delete_at_once(env: &EnvironmentState, state: &CollectionState, mut ids: Vec<RecordId>) -> Result<(u64, Sequence)> {
+fn delete_at_once(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    mut ids: Vec<RecordId>,
+) -> Result<(u64, Sequence)> {
     ids.sort_unstable();
     ids.dedup();
     let present = on_stable_view(env, state, |view, hidden| {
@@ -156,7 +163,7 @@ fn delete_at_once(env: &EnvironmentState, state: &CollectionState, mut ids: Vec<
         return Ok((0, *env.apply.lock()));
     }
     let no_codes = encode(&state.space, iter::empty());
-    Ok((count, log(env, state, no_codes, &mut Conditions::default(), Intent::Delete(present))?))
+    Ok((count, log(env, state, permit, no_codes, &mut Conditions::default(), Intent::Delete(present))?))
 }
 
 /// The records that match now.
@@ -207,6 +214,7 @@ impl Intent<'_> {
 fn log(
     env: &EnvironmentState,
     state: &CollectionState,
+    permit: &Permit,
     codes: Codes,
     conditions: &mut Conditions,
     intent: Intent<'_>,
@@ -216,12 +224,13 @@ fn log(
         view.segments.iter().chain(hidden).try_for_each(|view| view.segment.index(&env.keys).map(drop))
     })?;
     env.shared.reserve.check()?;
-    env.shared.reserve.note(log_one(env, state, codes, conditions, intent))
+    env.shared.reserve.note(log_one(env, state, permit, codes, conditions, intent))
 }
 
 fn log_one(
     env: &EnvironmentState,
     state: &CollectionState,
+    permit: &Permit,
     codes: Codes,
     conditions: &mut Conditions,
     intent: Intent<'_>,
@@ -247,7 +256,7 @@ fn log_one(
         }
         let written_ms = doubt::written_ms(env);
         let (sequence, entry) = log.append(|sequence| intent.entry(state.id, sequence, written_ms), &mut rng)?;
-        queue.pending.push_back(Write { sequence, entry, codes });
+        queue.pending.push_back(Write { sequence, entry, codes, by: permit.by() });
         queue.next_sequence = sequence + 1;
         (log, sequence)
     };

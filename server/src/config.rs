@@ -12,9 +12,11 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+pub use audit::Audit;
 pub use limits::Limits;
 pub use tls::{Tls, TlsVersion};
 
+mod audit;
 mod limits;
 mod tls;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub server: Server,
     /// How much may be asked of it.
     pub limits: Limits,
+    /// Where audit logs are told a second time.
+    pub audit: Audit,
     /// How the server proves who it is.
     pub tls: Tls,
     /// Limits and tuning of the engine.

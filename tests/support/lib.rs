@@ -47,6 +47,7 @@ pub mod tended;
 pub mod thin;
 pub mod time_travel;
 pub mod told;
+pub mod tree;
 pub mod trials;
 pub mod vaults;
 pub mod workload;

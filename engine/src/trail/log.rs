@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use privacy::audit::{
-    Act, Checkpoint, Entry, Event, Frontier, Hash, InclusionProof, Log, Origin, Standing, leaf_hash, root_at,
-};
+use privacy::audit::{Act, Checkpoint, Entry, Event, Frontier, Hash, Log, Origin, Standing, leaf_hash, root_at};
 use privacy::{Scope, VerifyingKey};
 use storage::sync::Mutex;
 
 use super::block::{self, AUDIT, BLOCK, BLOCK_HEIGHT, BlockWriter, Place, split, tree_of};
 use super::home::Home;
 use super::mark::{self, Mark, is_of_earlier, open_note};
+use super::round::Round;
+use super::sink::Sink;
 use crate::entropy::generator;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,7 +24,10 @@ const PATIENCE_MS: u64 = 60_000;
 /// The audit log of an environment.
 pub(crate) struct Trail {
     pub(super) home: Home,
-    book: Mutex<Book>,
+    pub(super) book: Mutex<Book>,
+    /// Where it is told a second time. Its lock is taken after the book's.
+    pub(super) sink: Option<Sink>,
+    pub(super) patrol: Mutex<Round>,
 }
 
 /// What is kept of the log.
@@ -48,14 +51,6 @@ pub(super) struct Book {
     is_closed: bool,
     /// When the first event was told that is not signed for, in milliseconds since the Unix epoch.
     unsigned_since: Option<u64>,
-}
-
-/// An event that was told, as a receipt needs it.
-pub(crate) struct Proven {
-    pub event: Vec<u8>,
-    pub proof: InclusionProof,
-    /// The signed checkpoint that the proof leads to.
-    pub note: String,
 }
 
 impl Trail {
@@ -88,7 +83,7 @@ impl Trail {
         if book.log.size() < signed {
             return Err(cut(&format!("{} events are gone that were signed", signed - book.log.size())));
         }
-        let trail = Self { home, book: Mutex::new(book) };
+        let trail = Self::of(home, book);
         trail.check_anchors()?;
         Ok(trail)
     }
@@ -96,7 +91,11 @@ impl Trail {
     /// A log without events, whatever lies in its directory; nothing may be told before [`Trail::set_aside`].
     pub fn unread(home: Home) -> Self {
         let book = Book::new(Log::start(home.scope), Mark::default(), 0);
-        Self { home, book: Mutex::new(book) }
+        Self::of(home, book)
+    }
+
+    fn of(home: Home, book: Book) -> Self {
+        Self { home, book: Mutex::new(book), sink: None, patrol: Mutex::default() }
     }
 
     /// Removes what a crash left of marks, and makes room in the anchor stores for checkpoints of this log.
@@ -142,6 +141,8 @@ impl Trail {
     pub fn tell(&self, entries: Vec<Entry>) -> Result<Vec<u64>> {
         let mut book = self.book.lock();
         book.check_open()?;
+        let now_ms = entries.first().map_or(0, |entry| entry.time_ms);
+        self.feed_required(&book, now_ms)?;
         let mut rng = generator(&*self.home.entropy)?;
         let mut places = Vec::with_capacity(entries.len());
         let (mut entries, mut first) = (entries.into_iter().peekable(), None);
@@ -176,18 +177,23 @@ impl Trail {
             // The events are durable. It is tried again before the next one.
             tracing::warn!(%error, "a full block of the audit log is not signed yet");
         }
+        self.feed(&book, now_ms);
         Ok(places)
     }
 
     /// Signs the log as it is, if it grew since the last time, for this directory and for every anchor store.
     pub fn checkpoint(&self) -> Result<()> {
-        self.sign(&mut self.book.lock())
+        let mut book = self.book.lock();
+        self.sign(&mut book)?;
+        self.feed_at_once(&book);
+        Ok(())
     }
 
     /// Signs the log for the last time; nothing is told after that.
     pub fn close(&self) -> Result<()> {
         let mut book = self.book.lock();
         let signed = self.sign(&mut book);
+        self.feed_at_once(&book);
         book.is_closed = true;
         signed
     }
@@ -195,22 +201,16 @@ impl Trail {
     /// [`Trail::checkpoint`], if something told has waited for it for a minute.
     pub fn checkpoint_due(&self, now_ms: u64) -> Result<()> {
         let since = self.book.lock().unsigned_since;
-        if since.is_some_and(|since| now_ms.abs_diff(since) >= PATIENCE_MS) { self.checkpoint() } else { Ok(()) }
+        if since.is_some_and(|since| now_ms.abs_diff(since) >= PATIENCE_MS) {
+            return self.checkpoint();
+        }
+        self.feed(&self.book.lock(), now_ms);
+        Ok(())
     }
 
     /// Whether this process told anything yet.
     pub fn has_told(&self) -> bool {
         self.book.lock().has_told
-    }
-
-    /// The event at `sequence` with the proof that it is in the log as it was last signed; `None` if it was not yet.
-    pub fn prove(&self, sequence: u64) -> Result<Option<Proven>> {
-        let book = self.book.lock();
-        let perfect = &mut |start, height| self.perfect(&book, start, height);
-        let Some(proof) = InclusionProof::make(sequence, book.signed, perfect)? else { return Ok(None) };
-        let (block, at) = split(sequence);
-        let event = self.block(&book, block)?.into_iter().nth(at);
-        Ok(event.map(|event| Proven { event, proof, note: book.mark.note.clone() }))
     }
 
     /// How many events there are.
@@ -261,7 +261,7 @@ impl Trail {
     }
 
     /// The root of the perfect tree over `2^height` events from `start` on.
-    fn perfect(&self, book: &Book, start: u64, height: u32) -> Result<Hash> {
+    pub(super) fn perfect(&self, book: &Book, start: u64, height: u32) -> Result<Hash> {
         let (block, at) = split(start);
         let mut tree = Frontier::new();
         match height.checked_sub(BLOCK_HEIGHT) {

@@ -8,18 +8,26 @@
 //! ```
 //!
 //! [`Trail`] is all that other rooms see; [`EnvironmentState::tell`](crate::state::EnvironmentState::tell) is how an act is
-//! told.
+//! told. The [`patrol`] hashes it anew while nobody asks; [`feed`] tells it a second time, to the [`sink`].
 
 mod block;
+mod feed;
 mod heir;
 mod home;
 mod log;
 mod mark;
+mod patrol;
+mod round;
+mod sink;
 mod tally;
 mod verify;
 
 pub(crate) use block::AUDIT;
+pub use feed::SinkStanding;
 pub(crate) use heir::inherit;
 pub(crate) use home::Home;
 pub(crate) use log::Trail;
-pub(crate) use tally::{Kind, Tally};
+pub use round::AuditWatch;
+pub use sink::AuditSink;
+pub(crate) use sink::SinkPlace;
+pub(crate) use tally::{By, Kind, Tally, read};

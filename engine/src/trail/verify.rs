@@ -3,7 +3,7 @@
 //! Invariant: an event of a closed block is believed because the block's root, which the boundary's signed checkpoint
 //! covers, was computed from the file again; one of the open block because the log in memory was made from it.
 
-use privacy::audit::{Event, Log};
+use privacy::audit::{Event, Hash, Head, InclusionProof, Log, leaf_hash, link};
 
 use super::block::{BLOCK, split};
 use super::log::{Trail, cut, replayed};
@@ -25,9 +25,29 @@ pub(crate) struct Told {
     pub bytes: Vec<u8>,
     /// What it tells; none for one that a later version wrote.
     pub event: Option<Event>,
+    /// The value of the chain after it.
+    pub chain: Hash,
+}
+
+/// An event that was told, as a receipt needs it.
+pub(crate) struct Proven {
+    pub event: Vec<u8>,
+    pub proof: InclusionProof,
+    /// The signed checkpoint that the proof leads to.
+    pub note: String,
 }
 
 impl Trail {
+    /// The event at `sequence` with the proof that it is in the log as it was last signed; `None` if it was not yet.
+    pub fn prove(&self, sequence: u64) -> Result<Option<Proven>> {
+        let book = self.book.lock();
+        let perfect = &mut |start, height| self.perfect(&book, start, height);
+        let Some(proof) = InclusionProof::make(sequence, book.signed, perfect)? else { return Ok(None) };
+        let (block, at) = split(sequence);
+        let event = self.block(&book, block)?.into_iter().nth(at);
+        Ok(event.map(|event| Proven { event, proof, note: book.mark.note.clone() }))
+    }
+
     /// The last row of the ledger of privacy budgets that was told.
     pub fn ledger(&self) -> u64 {
         self.with_book(|book| Ok(book.ledger)).unwrap_or_default()
@@ -74,11 +94,18 @@ impl Trail {
         let (block, at) = split(start);
         let events =
             self.with_book(|book| if start < book.log.size() { self.block(book, block) } else { Ok(Vec::new()) })?;
-        let events = events.into_iter().skip(at);
-        Ok((start..)
-            .zip(events)
-            .map(|(sequence, bytes)| Told { sequence, event: Event::decode(&bytes).ok(), bytes })
-            .collect())
+        let told = |(sequence, bytes): (u64, Vec<u8>)| {
+            let head = Head::decode(&bytes).map_err(|_| cut("an event of it cannot be read"))?;
+            let chain = link(&head.previous, &leaf_hash(&bytes));
+            Ok(Told { sequence, event: Event::decode(&bytes).ok(), bytes, chain })
+        };
+        (start..).zip(events.into_iter().skip(at)).map(told).collect()
+    }
+
+    /// Signs for all that was told, and gives how many events that are with the checkpoint over them.
+    pub fn sealed(&self) -> Result<(u64, String)> {
+        self.checkpoint()?;
+        self.with_book(|book| Ok((book.signed, book.mark.note.clone())))
     }
 
     /// The newest signed checkpoint; empty before the first.

@@ -36,11 +36,8 @@ macro_rules! acts {
                     Act::Unknown(_) => "unknown",
                 }
             }
-        }
 
-        impl Act {
-            /// The fields of the act by name, as an answer of the audit interface has them: numbers in decimal, bytes in
-            /// hex. None for an act of a later version.
+            /// Its fields by name, as answers have them: numbers in decimal, bytes in hex; none for one of a later version.
             pub fn fields(&self) -> Vec<(&'static str, String)> {
                 match self {
                     $(Act::$name { $($field),* } => vec![$((stringify!($field), $field.show())),*],)*
@@ -388,6 +385,17 @@ acts! {
         operation: Name,
         /// How many different people voted for it.
         votes: u64,
+    }
+    /// Somebody looked: once, or as often as they did in a minute.
+    50 "read" Read {
+        /// The permission that let them.
+        permission: Name,
+        /// Into which collection; none where it was no look into one.
+        collection: Option<[u8; 16]>,
+        /// The minute, counted from the Unix epoch, if looks were counted.
+        minute: Option<u64>,
+        /// How many.
+        count: u64,
     }
     /// More requests of one minute that were refused one actor for want of a permission; the first was told by itself.
     56 "access.denied.counted" AccessDeniedCounted {

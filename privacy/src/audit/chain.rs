@@ -128,8 +128,7 @@ impl Log {
 
     fn add(&mut self, event: &[u8]) {
         let leaf = leaf_hash(event);
-        let link = Sha256::new().chain_update(b"lethedb audit link v1\0");
-        self.chain = link.chain_update(self.chain).chain_update(leaf).finalize().into();
+        self.chain = link(&self.chain, &leaf);
         self.tree.append(leaf);
     }
 
@@ -143,12 +142,30 @@ impl Log {
         bytes.to_vec()
     }
 
+    /// The log as a watermark claims it, of which nothing is proven until it leads to a signed checkpoint: the peaks
+    /// that a wrong claim has give another root, and events that were not told another chain.
+    pub fn claimed(watermark: &[u8]) -> Result<Log, ResumeError> {
+        read_watermark(watermark).map_err(|Malformed| ResumeError::Damaged)
+    }
+
+    /// The log whose chain has this value after perfect parts of `2^height` events each, of which these are the roots.
+    /// `None` for more events than a log has.
+    pub fn over(chain: Hash, roots: &[Hash], height: u32) -> Option<Log> {
+        Some(Log { chain, tree: Frontier::over(roots, height)? })
+    }
+
     /// Goes on from a watermark. `checkpoint` must have been opened with its signature; the caller keeps watermarks
     /// sealed, because the chain's value is not in a checkpoint.
     pub fn resume(watermark: &[u8], checkpoint: &Checkpoint) -> Result<Log, ResumeError> {
         let log = read_watermark(watermark).map_err(|Malformed| ResumeError::Damaged)?;
         if log.checkpoint() == *checkpoint { Ok(log) } else { Err(ResumeError::Checkpoint) }
     }
+}
+
+/// The value of the chain after an event with this leaf, before which it was `chain`.
+pub fn link(chain: &Hash, leaf: &Hash) -> Hash {
+    let link = Sha256::new().chain_update(b"lethedb audit link v1\0");
+    link.chain_update(chain).chain_update(leaf).finalize().into()
 }
 
 fn read_watermark(bytes: &[u8]) -> Result<Log, Malformed> {

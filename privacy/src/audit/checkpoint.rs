@@ -40,6 +40,17 @@ impl Origin {
         Some(Origin::after(scope, lost)).filter(|origin| origin.as_str() == name)
     }
 
+    /// The name that stands in a text which may be anybody's, and whose log it is.
+    pub fn parse(name: &str) -> Option<(Scope, Origin)> {
+        let mut parts = name.splitn(4, '/');
+        let mut id = || HEXLOWER.decode(parts.next()?.as_bytes()).ok()?.try_into().ok();
+        let scope = match (name.starts_with("lethedb/"), id(), id(), id()) {
+            (true, None, Some(database), Some(environment)) => Scope { database, environment },
+            _ => return None,
+        };
+        Origin::named_in(&format!("{name}\n"), scope).map(|origin| (scope, origin))
+    }
+
     /// How many logs the environment had lost when it was given this name.
     pub fn lost(&self) -> u64 {
         self.0.splitn(4, '/').nth(3).and_then(|lost| lost.parse().ok()).unwrap_or_default()
@@ -173,6 +184,22 @@ mod tests {
         assert!(note.starts_with(&head), "{note}");
         assert_eq!(note.lines().count(), 5);
         assert_eq!(Checkpoint::open(&note, &origin(), &key().verifying_key()), Ok(checkpoint));
+    }
+
+    #[test]
+    fn a_name_is_read_back_or_refused() {
+        let scope = Scope { database: [0xab; 16], environment: [0x01; 16] };
+        for lost in [0, 1, 12] {
+            let origin = Origin::after(scope, lost);
+            let read = Origin::parse(origin.as_str()).map(|(of, read)| ((of.database, of.environment), read));
+            assert_eq!(read, Some(((scope.database, scope.environment), origin)));
+        }
+        let name = origin().0;
+        for wrong in
+            ["", "lethedb", "lethedb/ab/01", &name[1..], &format!("{name}/"), &format!("{name}/01"), &name[..60]]
+        {
+            assert!(Origin::parse(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]

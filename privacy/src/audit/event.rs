@@ -25,7 +25,7 @@ const VERSION: u64 = 1;
 const MEMBERS: u64 = 10;
 
 /// Who did something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
     /// The program that has the database open.
     Host,
@@ -43,7 +43,7 @@ pub enum Actor {
 }
 
 /// By which way a request came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Source {
     /// A call of the library.

@@ -21,7 +21,7 @@ mod pseudonym;
 mod tree;
 
 pub use act::Act;
-pub use chain::{Appended, Log, ReplayError, ResumeError};
+pub use chain::{Appended, Log, ReplayError, ResumeError, link};
 pub use checkpoint::{Checkpoint, CheckpointError, Origin, Standing};
 pub use event::{Actor, Entry, Event, EventError, Head, Outcome, Source};
 pub use field::{MAX_NAME_BYTES, Name, NameError};

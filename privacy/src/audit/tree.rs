@@ -45,6 +45,14 @@ impl Frontier {
         (size <= SIZE_MAX && peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks })
     }
 
+    /// The tree whose perfect parts of `2^height` leaves each have these roots. `None` for more leaves than a log has.
+    pub(super) fn over(roots: &[Hash], height: u32) -> Option<Self> {
+        let mut parts = Self::new();
+        roots.iter().for_each(|root| parts.append(*root));
+        let size = parts.size.checked_mul(1_u64.checked_shl(height)?)?;
+        Self::from_parts(size, parts.peaks)
+    }
+
     /// How many leaves there are.
     pub fn size(&self) -> u64 {
         self.size
@@ -152,6 +160,17 @@ mod tests {
             assert_eq!(Frontier::from_parts(tree.size(), tree.peaks().to_vec()).as_ref(), Some(&tree));
             tree.append(leaves[size]);
         }
+    }
+
+    #[test]
+    fn a_tree_over_perfect_parts_is_the_tree_over_their_leaves() {
+        let leaves = reference::leaves(96);
+        let roots: Vec<Hash> = leaves.chunks(8).map(reference::root).collect();
+        let mut whole = Frontier::new();
+        leaves.iter().for_each(|leaf| whole.append(*leaf));
+        assert_eq!(Frontier::over(&roots, 3), Some(whole));
+        assert_eq!(Frontier::over(&[], 3), Some(Frontier::new()));
+        assert_eq!(Frontier::over(&roots, 62), None);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `lethedb audit`: what was done, and whether anybody changed the account of it.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
+use super::audit_files;
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
@@ -12,9 +15,17 @@ pub enum Command {
     /// List events; each was verified before it is shown.
     #[command(after_help = "Example:\n  lethedb audit list --action entity.erased --start 2026-01-01T00:00:00Z")]
     List(List),
-    /// Hold the log against every signed checkpoint.
-    #[command(after_help = "Example:\n  lethedb audit verify --deep")]
+    /// Hold the log against every signed checkpoint; or files of it, offline, against a public key.
+    #[command(after_help = "Examples:\n  lethedb audit verify --deep\n  \
+        lethedb audit verify --file acme.jsonl --key 5f…c1\n\n\
+        The key is what `lethedb receipt key` prints where the store is.")]
     Verify(Verify),
+    /// Write the whole log as lines of JSON, which `audit verify --file` checks anywhere.
+    #[command(after_help = "Example:\n  lethedb audit export --env acme --out acme.jsonl")]
+    Export(audit_files::Export),
+    /// Show the newest events of the second sink, while a server runs, too.
+    #[command(after_help = "Example:\n  lethedb audit tail --follow")]
+    Tail(audit_files::Tail),
 }
 
 /// Arguments of `list`.
@@ -46,13 +57,25 @@ pub struct Verify {
     /// From the first event, not only from where the newest block begins.
     #[arg(long)]
     deep: bool,
+    /// Check this file instead, of an export or of the second sink, or all files of a directory of the sink; no database
+    /// is opened. Given again, files that go on from each other.
+    #[arg(long, value_name = "FILE", conflicts_with = "deep")]
+    file: Vec<PathBuf>,
+    /// The environment's public key, 64 hex digits. Without it, whoever forged the file would have forged the key.
+    #[arg(long, value_name = "HEX", requires = "file")]
+    key: Option<String>,
+    /// A checkpoint that was kept elsewhere, in a file: nothing that it covers may be missing.
+    #[arg(long, value_name = "FILE", requires = "file")]
+    checkpoint: Option<PathBuf>,
 }
 
 /// Runs one of them.
 pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::List(args) => list(context, args),
-        Command::Verify(args) => verify(context, &args),
+        Command::Verify(args) => verify(context, args),
+        Command::Export(args) => audit_files::export(context, &args),
+        Command::Tail(args) => audit_files::tail(context, &args),
     }
 }
 
@@ -90,7 +113,11 @@ fn list(context: &Context, args: List) -> Result<(), Failure> {
     Ok(database.close()?)
 }
 
-fn verify(context: &Context, args: &Verify) -> Result<(), Failure> {
+fn verify(context: &Context, args: Verify) -> Result<(), Failure> {
+    if !args.file.is_empty() {
+        let against = audit_files::Against { key: args.key, checkpoint: args.checkpoint };
+        return audit_files::verify(context, &args.file, &against);
+    }
     let database = context.database(false)?;
     let report = context.environment(&database)?.verify_audit(args.deep)?;
     let text = format!("events {} to {}: as signed\n{}", report.from, report.through, report.checkpoint);

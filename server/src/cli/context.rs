@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use engine::{Builder, Collection, Database, Environment, Passphrase, RootKey, Source, Succession};
+use engine::{AuditSink, Builder, Collection, Database, Environment, Passphrase, RootKey, Source, Succession};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -113,6 +113,11 @@ impl Context {
         }
         for dir in &store.keyring_mirrors {
             builder = builder.keyring_mirror(dir);
+        }
+        let audit = &self.config.audit;
+        if let Some(dir) = &audit.sink {
+            let sink = AuditSink::directory(dir).required(audit.sink_required);
+            builder = builder.audit_sink(sink.lag_ms(audit.sink_lag_ms).file_bytes(audit.sink_file_bytes));
         }
         builder
     }

@@ -71,6 +71,14 @@ pub enum Failure {
     /// A picture could not be drawn.
     #[error(transparent)]
     Draw(#[from] DrawError),
+    /// A file of the audit log is not what was written.
+    #[error("{file}: {source}")]
+    Altered {
+        /// As the argument has it.
+        file: String,
+        /// What is wrong.
+        source: engine::Error,
+    },
     /// Stored bytes are damaged.
     #[error("{0} problems were found")]
     Damaged(usize),
@@ -98,7 +106,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) => 2,
-            Self::Damaged(_) | Self::Partial(_) => 3,
+            Self::Damaged(_) | Self::Partial(_) | Self::Altered { .. } => 3,
             Self::Engine(error) | Self::Batch { source: error } => match error.kind() {
                 ErrorKind::Corrupt => 3,
                 ErrorKind::BudgetExhausted => 4,

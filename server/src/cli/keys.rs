@@ -82,10 +82,14 @@ pub struct Unseal {
     /// A file with a share; give as many as are needed. Asked for otherwise, one after the other.
     #[arg(long, value_name = "FILE")]
     share: Vec<PathBuf>,
-    /// Give a share to the server that was started with --sealed on this machine and listens at `server.listen`: those
-    /// of --share, or one from standard input or the terminal.
-    #[arg(long, conflicts_with = "to")]
-    server: bool,
+    /// Give a share to the server that was started with --sealed: those of --share, or one from standard input or the
+    /// terminal. Without a URL, to the one on this machine at `server.listen`; over https, to any whose certificate --ca
+    /// vouches for.
+    #[arg(long, value_name = "URL", num_args = 0..=1, conflicts_with = "to")]
+    server: Option<Option<String>>,
+    /// The authorities that vouch for the server, as PEM. The system's are not asked: a share opens everything.
+    #[arg(long, value_name = "FILE", requires = "server")]
+    ca: Option<PathBuf>,
     /// Have the server forget the shares that it was given, and begin again.
     #[arg(long, requires = "server")]
     reset: bool,
@@ -185,8 +189,9 @@ fn split(context: &Context, args: &Split) -> Result<(), Failure> {
 }
 
 fn unseal(context: &Context, args: &Unseal) -> Result<(), Failure> {
-    if args.server {
-        return seal::unseal(context, read_shares(&args.share)?, args.reset);
+    if let Some(url) = &args.server {
+        let to = seal::Server::named(url.as_deref(), args.ca.as_deref(), context.config.server.listen)?;
+        return seal::unseal(context, &to, read_shares(&args.share)?, args.reset);
     }
     let shares = if args.share.is_empty() { ask_shares(context)? } else { read_shares(&args.share)? };
     let found = shares.first().map(Share::root_key);

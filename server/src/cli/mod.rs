@@ -8,6 +8,7 @@ mod aliases;
 mod api_keys;
 mod argument;
 mod audit;
+mod audit_files;
 mod backup;
 mod bench;
 mod budget;

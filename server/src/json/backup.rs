@@ -6,6 +6,7 @@ use engine::{BackupInfo, BackupReport, DrillReport, Listed, Pruned, RestoreRepor
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::plural::count;
 use super::time::rfc3339;
 
 /// What a backup holds.
@@ -171,7 +172,7 @@ impl fmt::Display for BackupAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, made_at, sequence, collections, records, bytes } = self;
         writeln!(f, "backup {number} of {made_at}, up to write {sequence}")?;
-        write!(f, "holds        {records} records in {collections} collections, {bytes} bytes")
+        write!(f, "holds        {} in {}, {bytes} bytes", count(*records, "record"), count(*collections, "collection"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Our JSON: how it is read, and the forms that the command line and REST share.
 //!
-//! Leaves first: a [`payload`] as it arrives, [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
+//! Leaves first: a [`payload`] as it arrives, a count in the [`plural`], [`strict`] parsing, [`time`]s, bytes in [`hex`], then the forms of a [`record`],
 //! of [`access`] and the [`policy`] behind it, an [`erasure`], of a [`receipt`], of a [`consent`], a [`hold`], of [`retention`], of what is [`portable`] or
 //! [`private`], of a [`backup`], and of what a
 //! search tells of itself: [`explain`].
@@ -13,6 +13,7 @@ mod explain;
 mod hex;
 mod hold;
 mod payload;
+mod plural;
 mod policy;
 mod portable;
 mod private;

@@ -6,6 +6,7 @@ use engine::{CollectionInfo, ExpiredRecords, Retention, RetentionPlan, Retention
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::plural::count;
 use super::time::rfc3339;
 
 /// A window of retention.
@@ -160,7 +161,7 @@ impl fmt::Display for WindowAnswer {
 
 impl fmt::Display for WindowsAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} collections", self.collections.len())?;
+        f.write_str(&count(self.collections.len() as u64, "collection"))?;
         self.collections.iter().try_for_each(|one| write!(f, "\n{one}"))
     }
 }

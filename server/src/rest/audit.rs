@@ -41,9 +41,14 @@ pub struct AuditAnswer {
     next: Option<u64>,
     /// How many events the log has.
     total: u64,
-    /// Whether every event above was hashed for this answer and leads to what was signed; an answer that would not is an
-    /// error instead.
+    /// Whether every event above was hashed for this answer and leads to what was signed, and the log has no fault that
+    /// the last round over all of it found. Where an event of this answer would not verify, there is an error instead.
     chain_verified: bool,
+    /// What is wrong with the log elsewhere, if a round found something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    /// When all of the log was last hashed, RFC 3339, UTC; null if not yet since the environment was opened.
+    verified_whole_at: Option<String>,
     /// The first event that was looked at.
     verified_from: u64,
     /// All before this one were looked at.
@@ -57,11 +62,14 @@ pub struct AuditAnswer {
 /// An event.
 #[derive(Serialize, ToSchema)]
 pub struct AuditEventAnswer {
-    /// Its place in the log: its id.
-    id: u64,
-    time: String,
+    /// Its place in the log, from 0.
+    event_id: u64,
+    /// When. RFC 3339, UTC.
+    timestamp: String,
     action: String,
     actor: String,
+    /// What it is about, such as `collection:` and its id; null for what is about the environment as a whole.
+    resource: Option<String>,
     source: &'static str,
     outcome: &'static str,
     /// What the act tells more.
@@ -71,6 +79,8 @@ pub struct AuditEventAnswer {
     previous: String,
     /// Its leaf in the tree, in hex.
     leaf: String,
+    /// The value of the chain after it, in hex: what the next event names as the one before.
+    chain_hash: String,
 }
 
 impl From<AuditPage> for AuditAnswer {
@@ -80,6 +90,8 @@ impl From<AuditPage> for AuditAnswer {
             next: page.next,
             total: page.total,
             chain_verified: page.chain_verified,
+            fault: page.fault,
+            verified_whole_at: page.verified_whole_at.map(rfc3339),
             verified_from: page.verified_from,
             verified_through: page.verified_through,
             verified_at: rfc3339(page.verified_at),
@@ -91,15 +103,17 @@ impl From<AuditPage> for AuditAnswer {
 impl From<AuditEvent> for AuditEventAnswer {
     fn from(event: AuditEvent) -> Self {
         Self {
-            id: event.sequence,
-            time: rfc3339(event.time_ms),
+            event_id: event.sequence,
+            timestamp: rfc3339(event.time_ms),
             action: event.action,
             actor: event.actor,
+            resource: event.resource,
             source: event.source,
             outcome: event.outcome,
             details: event.fields.into_iter().map(|(name, value)| (name, value.into())).collect(),
             previous: event.previous,
             leaf: event.leaf,
+            chain_hash: event.chain_hash,
         }
     }
 }

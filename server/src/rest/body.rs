@@ -47,6 +47,9 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for Body<T> {
 }
 
 /// The bytes of a body, within the limits of size and time.
+///
+/// # Errors
+/// `body_timeout`, `body_too_large`, `broken_body`.
 pub async fn read(request: Request, app: &App) -> Result<Bytes, Problem> {
     let server = &app.config().server;
     let body = to_bytes(request.into_body(), server.body_bytes_max);

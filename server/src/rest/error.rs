@@ -12,7 +12,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use engine::ErrorKind;
+use engine::{ErrorKind, Wrong};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -72,6 +72,14 @@ pub enum Refusal {
     InvalidShare,
     /// The shares do not give the root key of this database.
     WrongShare,
+    /// The key of a write was sent with another one.
+    KeyReused,
+    /// The write of this key still runs.
+    InProgress,
+    /// The write of this key was done, and its answer is not kept.
+    AnswerNotKept,
+    /// No more answers can be kept.
+    OnceFull,
     /// A fault of this program.
     Internal,
 }
@@ -115,6 +123,12 @@ impl Refusal {
             Self::Sealed => (StatusCode::SERVICE_UNAVAILABLE, "sealed", "The server waits for shares of its root key"),
             Self::InvalidShare => (StatusCode::BAD_REQUEST, "invalid_share", "The text is no share of a root key"),
             Self::WrongShare => (StatusCode::CONFLICT, "wrong_share", "The share does not lead to the root key"),
+            Self::KeyReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The key is that of another request")
+            }
+            Self::InProgress => (StatusCode::CONFLICT, "request_in_progress", "The first such request still runs"),
+            Self::AnswerNotKept => (StatusCode::CONFLICT, "answer_not_kept", "It was done; its answer is not kept"),
+            Self::OnceFull => (StatusCode::SERVICE_UNAVAILABLE, "idempotency_full", "No more answers can be kept"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
         }
     }
@@ -211,7 +225,12 @@ impl From<engine::Error> for Problem {
                 votes: needed.votes,
             })
         });
-        Self { approval, ..Self::of(status, code(error.kind()), title, error.to_string()) }
+        let code = match error.wrong() {
+            Some(Wrong::Vector) => "invalid_vector",
+            Some(Wrong::Range) => "out_of_range",
+            None => code(error.kind()),
+        };
+        Self { approval, ..Self::of(status, code, title, error.to_string()) }
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Readiness {
     /// Damaged segments of the environments in use, as paths inside the data directory. Answers leave them out and
     /// say so. Not told where keys are asked for.
     damaged: Vec<String>,
+    /// Whether the audit logs in use are what was told, as far as the background thread has found: a log that was altered
+    /// makes it false, until it is put right.
+    audit_sound: bool,
 }
 
 /// The process runs.
@@ -47,7 +50,7 @@ pub async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Problem> 
     let database = app.seal().database()?;
     // Names of environments are nobody's business who shows no key.
     let damaged = if app.config().server.auth || database.asks_for_keys()? { Vec::new() } else { database.damaged() };
-    Ok(Json(Readiness { status: database.health(), damaged }))
+    Ok(Json(Readiness { status: database.health(), damaged, audit_sound: database.audit_faults().is_empty() }))
 }
 
 /// What the server counted since it started, in the format of OpenMetrics. Names neither tenants nor collections.
@@ -63,10 +66,11 @@ pub async fn metrics(State(app): State<App>, tenant: Tenant) -> Result<Response,
     // To say no, the audit log is written to.
     let looked = spawn_blocking(move || {
         tenant.open(&database)?.require(Permission::MetricsRead)?;
-        Ok::<_, Problem>(database.health())
+        Ok::<_, Problem>((database.health(), database.audit_faults().is_empty()))
     });
-    let is_writable = matches!(looked.await.map_err(|_| unfinished())??, Health::Ready);
-    let now = Standing { waiting: app.waiting(), is_ready: app.is_ready(), is_writable };
+    let (health, is_audit_sound) = looked.await.map_err(|_| unfinished())??;
+    let is_writable = matches!(health, Health::Ready);
+    let now = Standing { waiting: app.waiting(), is_ready: app.is_ready(), is_writable, is_audit_sound };
     let text = app.metrics().text(now).map_err(|_| unfinished())?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

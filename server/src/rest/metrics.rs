@@ -75,6 +75,7 @@ pub struct Metrics {
     waiting: Gauge,
     ready: Gauge,
     writable: Gauge,
+    audit_sound: Gauge,
 }
 
 impl Default for Metrics {
@@ -96,10 +97,11 @@ impl Default for Metrics {
         let waiting = gauge("requests_waiting", "Requests that wait for a turn in the engine");
         let ready = gauge("ready", "1 while the server wants requests");
         let writable = gauge("writable", "1 unless the disk is full or a sync failed");
+        let audit_sound = gauge("audit_sound", "1 unless an audit log in use is not what was told");
         let build = Family::<Version, Gauge>::default();
         registry.register("build_info", "The version that runs", build.clone());
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
-        Self { registry, answers, seconds, problems, running, waiting, ready, writable }
+        Self { registry, answers, seconds, problems, running, waiting, ready, writable, audit_sound }
     }
 }
 
@@ -138,6 +140,7 @@ impl Metrics {
         self.waiting.set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
         self.ready.set(now.is_ready.into());
         self.writable.set(now.is_writable.into());
+        self.audit_sound.set(now.is_audit_sound.into());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -152,4 +155,6 @@ pub struct Standing {
     pub is_ready: bool,
     /// Whether the storage takes writes.
     pub is_writable: bool,
+    /// Whether every audit log in use is what was told.
+    pub is_audit_sound: bool,
 }

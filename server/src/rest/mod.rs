@@ -1,13 +1,14 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
-//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]),
-//! for whom ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`],
-//! [`collections`], [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`],
-//! [`access`], [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
-//! [`lines`]); what is let in ([`admission`]) and what is known of it from outside ([`observe`]); the [`router`] that lists
-//! them with their description in OpenAPI; and the [`connections`] that feed it,
-//! and gRPC over [`http2`], through [`tls`] where there is a certificate.
+//! [`quota`] of who asks, whose [`visit`] it is, what was answered [`once`], and the [`metrics`]; the [`state`] that requests
+//! share; the [`route`] that one counts as; who asks ([`auth`]), for whom ([`end_user`]), and what a request is made of
+//! ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`], [`rules`], [`indexes`], [`aliases`],
+//! [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`policy`], [`backups`], [`consent`], [`hold`],
+//! [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); what is let in ([`admission`]), what is sent
+//! again ([`repeats`]) and what is known of it from outside ([`observe`]); the [`router`] that lists them with their
+//! description in OpenAPI; and the [`connections`] that feed it, and gRPC over [`http2`], through [`tls`] where there is a
+//! certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -35,11 +36,13 @@ mod keys;
 mod lines;
 mod metrics;
 mod observe;
+mod once;
 mod policy;
 mod portable;
 mod private;
 mod quota;
 mod records;
+mod repeats;
 mod retention;
 mod route;
 mod router;

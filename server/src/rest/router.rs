@@ -19,7 +19,9 @@ use utoipa::OpenApi;
 use super::admission::{only_in_measure, only_within_means};
 use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
+use super::filter::MinShould;
 use super::observe::{observed, span};
+use super::repeats::only_once;
 use super::route::path_of;
 use super::state::App;
 use super::{
@@ -98,7 +100,9 @@ use super::{
         policy::approvers,
         policy::put_approvers,
         policy::delete_approvers,
-    )
+    ),
+    // What only a default answer and a filter in a filter point at is not found by itself.
+    components(schemas(Problem, MinShould))
 )]
 struct Description;
 
@@ -170,7 +174,8 @@ fn routes() -> Router<App> {
 
 /// All routes, with limits, log and problems around them.
 pub fn router(app: App) -> Router {
-    let routes = routes().layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max));
+    let routes = routes().layer(from_fn_with_state(app.clone(), only_once));
+    let routes = routes.layer(RequestBodyLimitLayer::new(app.config().server.body_bytes_max));
     watched(guarded(routes.layer(from_fn(only_problems)), &app), &app).with_state(app)
 }
 

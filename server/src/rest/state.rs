@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::error::{Problem, Refusal};
 use super::lines;
 use super::metrics::Metrics;
+use super::once::Once;
 use super::quota::Quota;
 use super::seal::Seal;
 use super::turns::{Turn, Turns};
@@ -40,6 +41,7 @@ struct Shared {
     metrics: Metrics,
     draining: watch::Sender<bool>,
     token_keys: Keys,
+    once: Once,
 }
 
 /// Buckets for each kind of caller.
@@ -71,11 +73,12 @@ impl App {
     fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
         let turns = Turns::new(config.server.requests_max, config.limits.waiting_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
+        let once = Once::new(Arc::clone(&clock));
         let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
         let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
         let quotas = Quotas { key, environment, address: quota(limits.address_units) };
         let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), watch::Sender::new(false));
-        Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining, token_keys }) }
+        Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining, token_keys, once }) }
     }
 
     /// What stands before the database.
@@ -86,6 +89,11 @@ impl App {
     /// The keys that tokens of end users are signed with.
     pub fn token_keys(&self) -> &Keys {
         &self.shared.token_keys
+    }
+
+    /// What was answered to writes that carry a key.
+    pub fn once(&self) -> &Once {
+        &self.shared.once
     }
 
     /// The settings.

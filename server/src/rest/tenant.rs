@@ -31,6 +31,10 @@ pub struct Header {
     /// For a critical operation: the operation that was refused for want of approval, and votes for it, with spaces between.
     #[param(rename = "Lethe-Approval")]
     approval: Option<String>,
+    /// For a write: a name for it, so that it is not done again if it is sent again within a day; a repeat gets the first
+    /// one's answer.
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<String>,
 }
 
 /// The environment of a request: that of its key, or what the header `Lethe-Environment` names, or the server's default.

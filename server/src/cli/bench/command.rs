@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::{churn, compare, erase, filter, grow, payload, plot, privacy, recall, synth};
+use super::{audit, churn, compare, erase, filter, grow, payload, plot, privacy, recall, synth};
 
 /// What to measure.
 #[derive(clap::Subcommand)]
@@ -29,6 +29,8 @@ pub enum Command {
     Payload(payload::Args),
     /// How far private centroids are off, measured and predicted, by dimension, entities and ε, and where their time goes.
     Privacy(privacy::Args),
+    /// How long it takes to check the account of what was done: in place, in slices, and offline from an export.
+    Audit(audit::Args),
     /// Make a data set up, with its exact neighbours, in the layout of ann-benchmarks.
     Synth(synth::Args),
 }
@@ -45,6 +47,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Erase(args) => erase::run(context, args),
         Command::Payload(args) => payload::run(context, &args),
         Command::Privacy(args) => privacy::run(context, args),
+        Command::Audit(args) => audit::run(context, &args),
         Command::Synth(args) => synth::run(context, &args),
     }
 }
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(refused("bench erase --held some"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench privacy --epsilon some"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench payload --records 0"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench audit --events 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --rows 0"), ErrorKind::ValueValidation);
     }

@@ -2,6 +2,7 @@
 //!
 //! Leaves first: [`watch`] (progress); the measurements; and [`command`], which chooses between them.
 
+mod audit;
 mod churn;
 mod command;
 mod compare;

@@ -16,6 +16,7 @@ mod approvals;
 mod backups;
 mod collections;
 mod consent;
+mod coverage;
 mod end_users;
 mod erasure;
 pub mod isolation;
@@ -24,6 +25,7 @@ mod operations;
 mod portable;
 mod private;
 mod records;
+mod repeats;
 mod retention;
 mod seal;
 mod searches;
@@ -41,7 +43,8 @@ pub struct Server {
 impl Server {
     pub fn new(config: Config) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let database = Database::builder(data.path().join("data")).root_key(RootKey::bytes([7; 32])).open().unwrap();
+        let builder = Database::builder(data.path().join("data")).root_key(RootKey::bytes([7; 32]));
+        let database = builder.settings(config.engine.clone()).open().unwrap();
         database.environment("default").unwrap();
         let app = App::new(database.clone(), config);
         Self { data, database, routes: router(app.clone()), app }
@@ -111,6 +114,28 @@ pub fn routes() -> BTreeSet<String> {
         }
     }
     routes
+}
+
+/// What the description says of a body or a problem is in it: nothing points elsewhere.
+#[tokio::test]
+async fn every_reference_of_the_description_leads_somewhere() {
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let description = Server::new(Config::default()).ask(Method::GET, "/openapi.json", Value::Null).await.1;
+    let mut found = BTreeSet::new();
+    references(&description, &mut found);
+    assert!(found.len() > 20, "{found:?}");
+    let lost: Vec<_> =
+        found.iter().filter(|path| description.pointer(path.trim_start_matches('#')).is_none()).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[tokio::test]
@@ -254,12 +279,12 @@ async fn bad_bodies_are_problems_that_echo_nothing() {
         (r#"{"vector": [Infinity, 0]}"#, "invalid_json"),
         (r#"{"vector": [1e999, 0]}"#, "invalid_json"),
         (r#"{"vector": [1e39, 0]}"#, "invalid_json"),
-        (r#"{"vector": [1, 0, 0]}"#, "invalid"),
-        (r#"{"vector": []}"#, "invalid"),
-        (r#"{"vector": [0, 0]}"#, "invalid"),
+        (r#"{"vector": [1, 0, 0]}"#, "invalid_vector"),
+        (r#"{"vector": []}"#, "invalid_vector"),
+        (r#"{"vector": [0, 0]}"#, "invalid_vector"),
         (r#"{"vector": ["s3cr3t", 0]}"#, "invalid_body"),
-        (r#"{"vector": [1, 0], "limit": 0}"#, "invalid"),
-        (r#"{"vector": [1, 0], "limit": 1000000000}"#, "invalid"),
+        (r#"{"vector": [1, 0], "limit": 0}"#, "out_of_range"),
+        (r#"{"vector": [1, 0], "limit": 1000000000}"#, "out_of_range"),
         (r#"{"vector": [1, 0], "limit": -1}"#, "invalid_body"),
         (r#"{"vector": [1, 0], "limit": 99999999999999999999}"#, "invalid_body"),
         (r#"{"vector": [1, 0], "limit": "s3cr3t"}"#, "invalid_body"),
@@ -364,7 +389,7 @@ async fn damage_is_left_out_aloud() {
     let count = ask(Method::POST, "/v1/collections/docs/count", json!({})).await;
     assert_eq!((&count["count"], &count["partial"], count.get("damaged")), (&json!(3), &json!(false), None));
     let ready = ask(Method::GET, "/readyz", Value::Null).await;
-    assert_eq!(ready, json!({"status": "ready", "damaged": []}));
+    assert_eq!(ready, json!({"status": "ready", "damaged": [], "audit_sound": true}));
 
     server.database.environment("default").unwrap().flush().unwrap();
     let segments = server.data.path().join("data/env/default/seg");
@@ -387,7 +412,7 @@ async fn damage_is_left_out_aloud() {
     is_problem(&server.ask(Method::GET, "/v1/collections/docs/records/7", Value::Null).await, 404, "not_found");
     assert_eq!(ask(Method::GET, "/v1/collections/docs", Value::Null).await["damaged"], json!([name]));
     let ready = ask(Method::GET, "/readyz", Value::Null).await;
-    assert_eq!(ready, json!({"status": "ready", "damaged": [format!("env/default/{name}")]}));
+    assert_eq!(ready, json!({"status": "ready", "damaged": [format!("env/default/{name}")], "audit_sound": true}));
     let records = json!({"records": [{"id": 1, "vector": [1.0, 0.0]}]});
     assert_eq!(server.ask(Method::PUT, "/v1/collections/docs/records", records).await.0, StatusCode::OK);
     let erased = ask(Method::DELETE, "/v1/admin/entity/bob", Value::Null).await;

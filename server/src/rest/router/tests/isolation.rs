@@ -175,7 +175,12 @@ impl World {
     }
 
     /// Sends a route with a key, if one is to be shown, to a tenant, if one is to be named.
-    async fn ask(&self, (route, body): (&str, &str), key: Option<&str>, tenant: Option<&str>) -> (u16, String) {
+    pub(super) async fn ask(
+        &self,
+        (route, body): (&str, &str),
+        key: Option<&str>,
+        tenant: Option<&str>,
+    ) -> (u16, String) {
         let (method, path) = route.split_once(' ').unwrap();
         let mut request = request(Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), path);
         if let Some(key) = key {
@@ -196,7 +201,7 @@ pub struct Key {
 }
 
 /// The route with what its path names, in `collection`.
-fn filled(route: &str, collection: &str, key: &str) -> String {
+pub(super) fn filled(route: &str, collection: &str, key: &str) -> String {
     let id = if route.contains("/records/") { "1" } else { "nobody" };
     let parts = [
         ("{collection}", collection),

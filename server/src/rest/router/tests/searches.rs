@@ -52,5 +52,5 @@ async fn pages_examples_batches_and_groups() {
     assert_eq!((told, &answer["complete"]), (vec![("x", vec![0, 3]), ("y", vec![1, 2])], &json!(true)), "{answer}");
     assert!(groups[0]["hits"][0].get("payload").is_none());
     is_problem(&ask("groups", json!({"search": {"vector": [0, 0]}, "group_by": "a["})).await, 400, "invalid");
-    is_problem(&ask("batch", json!({"searches": [{"vector": [0, 0]}, {"vector": [0]}]})).await, 400, "invalid");
+    is_problem(&ask("batch", json!({"searches": [{"vector": [0, 0]}, {"vector": [0]}]})).await, 400, "invalid_vector");
 }

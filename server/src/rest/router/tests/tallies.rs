@@ -37,5 +37,5 @@ async fn orders_facets_and_samples() {
     let taken: BTreeSet<u64> = ids(&sample).into_iter().collect();
     assert!(taken.len() == 3 && !taken.contains(&0), "{sample}");
     assert_eq!(ids(&ask("sample", body).await.1), ids(&sample));
-    is_problem(&ask("sample", json!({"limit": 0})).await, 400, "invalid");
+    is_problem(&ask("sample", json!({"limit": 0})).await, 400, "out_of_range");
 }
