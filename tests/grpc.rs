@@ -89,9 +89,12 @@ async fn a_client_stores_finds_and_asks_what_there_is() {
     let mut other = count();
     other.collection = "absent".into();
     let status = records.count(other).await.unwrap_err();
-    assert_eq!((status.code(), status.get_error_details().error_info().unwrap().reason.as_str()), (Code::NotFound, "not_found"));
+    assert_eq!(
+        (status.code(), status.get_error_details().error_info().unwrap().reason.as_str()),
+        (Code::NotFound, "not_found")
+    );
     let mut late = Request::new(count());
-    late.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
+    late.metadata_mut().insert("grpc-timeout", "0n".parse().unwrap());
     assert_eq!(records.count(late).await.unwrap_err().code(), Code::DeadlineExceeded);
 
     let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
@@ -104,7 +107,8 @@ async fn a_client_stores_finds_and_asks_what_there_is() {
         .await
         .unwrap()
         .into_inner();
-    let Some(MessageResponse::ListServicesResponse(services)) = told.message().await.unwrap().unwrap().message_response else {
+    let Some(MessageResponse::ListServicesResponse(services)) = told.message().await.unwrap().unwrap().message_response
+    else {
         panic!("no list of services");
     };
     let services: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
@@ -134,7 +138,9 @@ async fn what_a_stream_acknowledged_is_there_after_a_kill() {
             }
         });
         let mut here = 0;
-        while here < 20 + round && answers.message().await.is_ok_and(|answer| answer.is_some_and(|answer| answer.upserted == 10)) {
+        while here < 20 + round
+            && answers.message().await.is_ok_and(|answer| answer.is_some_and(|answer| answer.upserted == 10))
+        {
             here += 1;
         }
         signal(&server.child, Signal::KILL).unwrap();

@@ -17,15 +17,17 @@ use prost_reflect::prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::{Map, Value as Json};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::Service;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 
 use super::dynamic::Unfit;
 use super::schema::{Rpc, Schema};
 use super::status::status;
+use super::streams::{Deadline, too_long};
 use crate::rest::{Problem, Refusal, Told};
 
 /// One call, and the handlers that answer it.
@@ -53,7 +55,10 @@ impl Bridge {
     }
 
     /// What the route answers.
-    async fn ask(mut self, request: tonic::Request<DynamicMessage>) -> Result<(Arc<Schema>, MessageDescriptor, Body), Status> {
+    async fn ask(
+        mut self,
+        request: tonic::Request<DynamicMessage>,
+    ) -> Result<(Arc<Schema>, MessageDescriptor, Body), Status> {
         let (metadata, extensions, message) = request.into_parts();
         let rpc = self.schema.rpcs.get(self.at).ok_or_else(|| Status::from(unfit_answer()))?;
         let mut asked = route_request(&self.schema, rpc, &message)?;
@@ -89,19 +94,25 @@ impl ServerStreamingService<DynamicMessage> for Bridge {
 
     fn call(&mut self, request: tonic::Request<DynamicMessage>) -> Self::Future {
         let bridge = self.clone();
+        let deadline = Deadline::of(request.extensions());
         Box::pin(async move {
             let (schema, output, mut body) = bridge.ask(request).await?;
             let (sender, receiver) = mpsc::channel(1);
             // The route sends a line a frame; it stops once nobody reads them.
             tokio::spawn(async move {
-                while let Some(frame) = body.frame().await {
-                    let line = frame.ok().and_then(|frame| frame.into_data().ok());
-                    let broken = || Problem::new(Refusal::Internal, "the answer broke off");
-                    let sent = line.ok_or_else(broken).and_then(|line| message(&schema, &output, &line));
-                    let is_last = sent.is_err();
-                    if sender.send(sent.map_err(Status::from)).await.is_err() || is_last {
-                        return;
+                let lines = async {
+                    while let Some(frame) = body.frame().await {
+                        let line = frame.ok().and_then(|frame| frame.into_data().ok());
+                        let broken = || Problem::new(Refusal::Internal, "the answer broke off");
+                        let sent = line.ok_or_else(broken).and_then(|line| message(&schema, &output, &line));
+                        let is_last = sent.is_err();
+                        if sender.send(sent.map_err(Status::from)).await.is_err() || is_last {
+                            return;
+                        }
                     }
+                };
+                if timeout(deadline, lines).await.is_err() {
+                    _ = sender.send(Err(too_long().into())).await;
                 }
             });
             Ok(tonic::Response::new(ReceiverStream::new(receiver)))

@@ -97,9 +97,7 @@ impl Door {
         match path {
             REFLECTION => Some(open("/openapi.json")),
             path if HEALTH.contains(&path) => Some(open("/livez")),
-            path => {
-                self.schema.rpc(path).map(|rpc| CountsAs { method: rpc.method.clone(), path: rpc.route.clone() })
-            }
+            path => self.schema.rpc(path).map(|rpc| CountsAs { method: rpc.method.clone(), path: rpc.route.clone() }),
         }
     }
 
@@ -119,13 +117,17 @@ async fn translated(State(door): State<Door>, mut request: Request, next: Next) 
     let answered = match deadline(request.headers()) {
         Err(problem) => problem.into_response(),
         Ok(None) => next.run(request).await,
+        Ok(Some(time)) if time.is_zero() => late().into_response(),
         Ok(Some(time)) => {
             request.extensions_mut().insert(Deadline(time));
-            let late = || Problem::new(Refusal::SlowRequest, "the call's deadline is over; it may still be done");
             timeout(time, next.run(request)).await.unwrap_or_else(|_| late().into_response())
         }
     };
     in_grpc(answered)
+}
+
+fn late() -> Problem {
+    Problem::new(Refusal::SlowRequest, "the call's deadline is over; it may still be done")
 }
 
 /// A problem of HTTP as a status of gRPC, and a status that the library made as one of ours.

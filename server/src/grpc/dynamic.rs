@@ -61,7 +61,9 @@ impl Schema {
             Value::F64(number) => float(*number),
             Value::String(text) => Ok(text.as_str().into()),
             Value::Message(message) => self.json(message),
-            Value::List(items) => items.iter().map(|item| self.json_of(item)).collect::<Result<_, _>>().map(Json::Array),
+            Value::List(items) => {
+                items.iter().map(|item| self.json_of(item)).collect::<Result<_, _>>().map(Json::Array)
+            }
             Value::Map(members) => {
                 let member = |(name, value): (&MapKey, &Value)| {
                     Ok((name.as_str().unwrap_or_default().to_owned(), self.json_of(value)?))
@@ -138,6 +140,7 @@ impl Schema {
 
 #[cfg(test)]
 mod tests {
+    use prost_reflect::prost::Message;
     use serde_json::json;
 
     use super::*;
@@ -159,7 +162,7 @@ mod tests {
         let held = schema.message(&of, body.clone()).unwrap();
         assert_eq!(schema.json(&held).unwrap(), body);
         // Through the wire, too.
-        let bytes = prost_reflect::prost::Message::encode_to_vec(&held);
+        let bytes = held.encode_to_vec();
         let read = DynamicMessage::decode(of, &*bytes).unwrap();
         assert_eq!(schema.json(&read).unwrap(), body);
     }

@@ -58,9 +58,8 @@ impl Schema {
         });
         let rpcs = rpcs.collect();
         let plain = pool.get_extension_by_name("lethedb.v1.plain");
-        let is_plain = |message: &MessageDescriptor| {
-            plain.as_ref().is_some_and(|plain| message.options().has_extension(plain))
-        };
+        let is_plain =
+            |message: &MessageDescriptor| plain.as_ref().is_some_and(|plain| message.options().has_extension(plain));
         let plain = pool.all_messages().filter(is_plain).map(|message| message.full_name().to_owned()).collect();
         Ok(Self { rpcs, plain })
     }

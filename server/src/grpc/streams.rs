@@ -22,6 +22,13 @@ use crate::rest::{App, Problem, Refusal, Tenant, Visit, admitted, units_of};
 #[derive(Clone, Copy)]
 pub struct Deadline(pub Duration);
 
+impl Deadline {
+    /// Of the call with these extensions; for ever, if it names none.
+    pub fn of(extensions: &Extensions) -> Duration {
+        extensions.get::<Self>().map_or(Duration::MAX, |Self(time)| *time)
+    }
+}
+
 /// Who streams.
 struct Client {
     app: App,
@@ -70,7 +77,7 @@ fn run<M: Send + 'static, A: Send + 'static, F: Future<Output = Result<(), Probl
     // One answer waits for the client, and the next is made only once that is taken.
     let (sender, receiver) = mpsc::channel(1);
     let (metadata, extensions, message) = request.into_parts();
-    let deadline = extensions.get::<Deadline>().map_or(Duration::MAX, |Deadline(time)| *time);
+    let deadline = Deadline::of(&extensions);
     let visit = Visit::current();
     let client = Client { app: app.clone(), metadata, extensions };
     let end = sender.clone();
@@ -135,7 +142,8 @@ impl Client {
     }
 }
 
-fn too_long() -> Problem {
+/// The problem of a stream that took longer than its caller would wait.
+pub fn too_long() -> Problem {
     Problem::new(Refusal::SlowRequest, "the call's deadline is over; what was acknowledged is done")
 }
 
@@ -152,7 +160,10 @@ mod tests {
     use crate::rest::tests::Server;
 
     /// Streams work that never ends by itself; the receiver is told once it was dropped.
-    fn endless(server: &Server, deadline: Option<Deadline>) -> (ReceiverStream<Result<u64, Status>>, oneshot::Receiver<()>) {
+    fn endless(
+        server: &Server,
+        deadline: Option<Deadline>,
+    ) -> (ReceiverStream<Result<u64, Status>>, oneshot::Receiver<()>) {
         let (guard, dropped) = oneshot::channel::<()>();
         let mut request = Request::new(());
         if let Some(deadline) = deadline {
@@ -179,7 +190,7 @@ mod tests {
         assert_eq!(stream.next().await.unwrap().unwrap(), 1);
         drop(stream);
         // The clock stands still but for this: nothing else would end the work.
-        let waited = tokio::time::timeout(Duration::from_secs(1), dropped).await;
+        let waited = timeout(Duration::from_secs(1), dropped).await;
         assert!(waited.is_ok(), "nobody listens, and the work goes on");
 
         let (mut stream, dropped) = endless(&server, Some(Deadline(Duration::from_secs(5))));

@@ -95,7 +95,8 @@ impl Calls {
         let trailers = collected.trailers().cloned().unwrap_or_default();
         let status = Status::from_header_map(&trailers).or_else(|| Status::from_header_map(&headers)).unwrap();
         let output = self.schema.rpc(path).map(|rpc| rpc.output.clone());
-        let (mut rest, mut messages) = (&collected.to_bytes()[..], Vec::new());
+        let bytes = collected.to_bytes();
+        let (mut rest, mut messages) = (&bytes[..], Vec::new());
         while let Some((head, after)) = rest.split_first_chunk::<5>() {
             let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
             let message = DynamicMessage::decode(output.clone().unwrap(), &after[..length]).unwrap();
@@ -117,7 +118,14 @@ fn members<'a>(api: &'a Value, schema: &'a Value) -> Vec<(&'a str, &'a Value)> {
 }
 
 /// Holds a message against a schema of OpenAPI, and what is in it against what is in that.
-fn compare(calls: &Calls, api: &Value, of: &prost_reflect::MessageDescriptor, schema: &Value, more: &[&str], found: &mut Vec<String>) {
+fn compare(
+    calls: &Calls,
+    api: &Value,
+    of: &prost_reflect::MessageDescriptor,
+    schema: &Value,
+    more: &[&str],
+    found: &mut Vec<String>,
+) {
     let described: BTreeSet<_> = members(api, schema).into_iter().map(|(name, _)| name).collect();
     let fields: BTreeSet<String> = of.fields().map(|field| field.name().to_owned()).collect();
     for name in described.iter().filter(|name| !fields.contains(**name)) {
@@ -127,7 +135,9 @@ fn compare(calls: &Calls, api: &Value, of: &prost_reflect::MessageDescriptor, sc
         found.push(format!("{} has `{name}`, which REST has not", of.name()));
     }
     for (name, inner) in members(api, schema) {
-        let Some(prost_reflect::Kind::Message(of)) = of.get_field_by_name(name).map(|field| field.kind()) else { continue };
+        let Some(prost_reflect::Kind::Message(of)) = of.get_field_by_name(name).map(|field| field.kind()) else {
+            continue;
+        };
         let inner = if inner["items"].is_object() { &inner["items"] } else { inner };
         if !calls.schema.is_plain(&of) && !of.is_map_entry() {
             compare(calls, api, &of, inner, &[], found);

@@ -37,6 +37,7 @@ pub struct PrivateAnswer {
 
 /// The answer for one group.
 #[derive(Serialize, ToSchema)]
+#[schema(as = PrivateGroupAnswer)]
 pub struct GroupAnswer {
     /// A centroid's coordinates, the weights of a histogram's bins in entities, or the one number; null where the noisy
     /// count is below the least group. Floats: a whole one is written with `.0`, also that of a count, which

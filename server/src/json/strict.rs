@@ -285,7 +285,7 @@ mod tests {
     struct Body {
         vector: Vec<f32>,
         limit: usize,
-        payload: Option<serde_json::Value>,
+        payload: Option<Value>,
         filter: Option<Object<Inner>>,
     }
 

@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{Extensions, HeaderMap};
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::{Extensions, HeaderMap};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::{Credentials, Database, ErrorKind, Session, Source};

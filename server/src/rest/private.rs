@@ -81,6 +81,7 @@ enum AggregateChoice {
 
 /// Groups that the caller names: filters, or values at a key path, or points to be nearest to.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = PrivateGroups)]
 #[serde(deny_unknown_fields)]
 pub struct GroupsBody {
     /// One group for each filter; each is paid for.

@@ -50,8 +50,11 @@ async fn bad_messages_get_their_codes_and_fields() {
         query[name] = value;
         search(query)
     };
-    let make = |name: &str, dimension: u64| ("PutCollection", json!({"collection": name, "dimension": dimension, "metric": "cosine"}));
-    let upsert = |record: Value| ("Upsert", json!({"collection": "docs", "records": [{"id": 2, "vector": [1, 0]}, record]}));
+    let make = |name: &str, dimension: u64| {
+        ("PutCollection", json!({"collection": name, "dimension": dimension, "metric": "cosine"}))
+    };
+    let upsert =
+        |record: Value| ("Upsert", json!({"collection": "docs", "records": [{"id": 2, "vector": [1, 0]}, record]}));
     let private = |epsilon: f64| ("Centroid", json!({"collection": "docs", "epsilon": epsilon}));
     let clauses = json!({"must": vec![json!({}); 1025]});
     let many: Vec<_> = (0..10_001).map(|id| json!({"id": id, "vector": [1, 0]})).collect();
@@ -67,24 +70,66 @@ async fn bad_messages_get_their_codes_and_fields() {
         ("a rerank that is none", with("rerank", json!(SECRET)), bad, "invalid_body", "rerank"),
         ("a filter that is none", with("filter", json!({SECRET: 1})), bad, "invalid_body", "filter"),
         ("a filter that is a list", with("filter", json!([SECRET])), bad, "invalid_body", "filter"),
-        ("a wrong path in it", with("filter", json!({"key": "s3cr3t[", "match": {"value": 1}})), bad, "invalid_body", "filter"),
+        (
+            "a wrong path in it",
+            with("filter", json!({"key": "s3cr3t[", "match": {"value": 1}})),
+            bad,
+            "invalid_body",
+            "filter",
+        ),
         ("a filter with too much in it", with("filter", clauses), bad, "filter_too_complex", "filter"),
         ("an example that is none", with("like", json!([null])), bad, "invalid_body", "like[0]"),
         ("an example that is no UUID", with("unlike", json!([1, SECRET])), bad, "invalid_id", "unlike[1]"),
-        ("a record without id", upsert(json!({"vector": [1, 0], "entity": SECRET})), bad, "invalid_body", "records[1].id"),
-        ("a record id that is none", upsert(json!({"id": SECRET, "vector": [1, 0]})), bad, "invalid_id", "records[1].id"),
+        (
+            "a record without id",
+            upsert(json!({"vector": [1, 0], "entity": SECRET})),
+            bad,
+            "invalid_body",
+            "records[1].id",
+        ),
+        (
+            "a record id that is none",
+            upsert(json!({"id": SECRET, "vector": [1, 0]})),
+            bad,
+            "invalid_id",
+            "records[1].id",
+        ),
         ("a number as text", ("Fetch", json!({"collection": "docs", "id": "7"})), bad, "invalid_id", "id"),
         ("a vector too short", upsert(json!({"id": 3, "vector": [1]})), bad, "invalid", ""),
-        ("an entity of 257 bytes", upsert(json!({"id": 3, "vector": [1, 0], "entity": "x".repeat(257)})), bad, "invalid", ""),
+        (
+            "an entity of 257 bytes",
+            upsert(json!({"id": 3, "vector": [1, 0], "entity": "x".repeat(257)})),
+            bad,
+            "invalid",
+            "",
+        ),
         ("too many records", ("Upsert", json!({"collection": "docs", "records": many})), bad, "invalid", ""),
         ("neither ids nor filter", ("Delete", json!({"collection": "docs"})), bad, "invalid_body", ""),
-        ("a key without members", ("Update", json!({"collection": "docs", "ids": [1], "key": SECRET})), bad, "invalid_body", ""),
-        ("a direction that is none", ("Scroll", json!({"collection": "docs", "order_by": {"key": "n", "direction": SECRET}})), bad, "invalid_body", "order_by.direction"),
+        (
+            "a key without members",
+            ("Update", json!({"collection": "docs", "ids": [1], "key": SECRET})),
+            bad,
+            "invalid_body",
+            "",
+        ),
+        (
+            "a direction that is none",
+            ("Scroll", json!({"collection": "docs", "order_by": {"key": "n", "direction": SECRET}})),
+            bad,
+            "invalid_body",
+            "order_by.direction",
+        ),
         ("ε of 0", private(0.0), bad, "invalid", ""),
         ("ε below 0", private(-1.0), bad, "invalid", ""),
         ("no ε", ("Centroid", json!({"collection": "docs"})), bad, "invalid_body", ""),
         ("ε above what is left", private(60.0), Code::ResourceExhausted, "budget_exhausted", ""),
-        ("an aggregate that is none", ("Aggregate", json!({"collection": "docs", "epsilon": 1.0, "aggregate": SECRET})), bad, "invalid_body", "aggregate"),
+        (
+            "an aggregate that is none",
+            ("Aggregate", json!({"collection": "docs", "epsilon": 1.0, "aggregate": SECRET})),
+            bad,
+            "invalid_body",
+            "aggregate",
+        ),
         ("a collection above the directory", make("../s3cr3t", 2), bad, "invalid", ""),
         ("two dots for a collection", make("..", 2), bad, "invalid", ""),
         ("a collection with a NUL", make("s3cr3t\0", 2), bad, "invalid", ""),
@@ -94,7 +139,13 @@ async fn bad_messages_get_their_codes_and_fields() {
         ("another dimension for a collection", make("docs", 3), Code::FailedPrecondition, "conflict", ""),
         ("what is not there", ("DescribeCollection", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
         ("the same for a typed call", ("Count", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
-        ("a record that is not there", ("Fetch", json!({"collection": "docs", "id": 9})), Code::NotFound, "not_found", ""),
+        (
+            "a record that is not there",
+            ("Fetch", json!({"collection": "docs", "id": 9})),
+            Code::NotFound,
+            "not_found",
+            "",
+        ),
         ("a time that is none", ("ReadAudit", json!({"start": SECRET})), bad, "invalid_query", ""),
         ("nobody to erase", ("Erase", json!({})), bad, "invalid_body", ""),
         ("a share that is none", ("CreateApiKey", json!({"class": SECRET, "roles": []})), bad, "invalid_body", ""),
@@ -104,14 +155,22 @@ async fn bad_messages_get_their_codes_and_fields() {
         is_refused(&answer, what, code, reason);
         let details = answer.status.get_error_details();
         let violated = details.bad_request().and_then(|bad| bad.field_violations.first()).map(|one| one.field.clone());
-        assert_eq!(violated.unwrap_or_default().split('.').take(2).collect::<Vec<_>>().join("."), field, "{what}: {}", answer.text());
+        assert_eq!(violated.is_some(), !field.is_empty(), "{what}: {}", answer.text());
+        assert!(violated.unwrap_or_default().starts_with(field), "{what}: {}", answer.text());
     }
     let search = "/lethedb.v1.Records/Search";
-    for (what, vector) in [("NaN", [f32::NAN, 0.0]), ("infinity", [f32::INFINITY, 0.0]), ("-infinity", [0.0, f32::NEG_INFINITY])] {
+    for (what, vector) in
+        [("NaN", [f32::NAN, 0.0]), ("infinity", [f32::INFINITY, 0.0]), ("-infinity", [0.0, f32::NEG_INFINITY])]
+    {
         is_refused(&calls.send(search, frame(&search_near(vector)), &[]).await, what, bad, "invalid");
     }
     let nan = [field(1, b"docs"), vec![0x39], f64::NAN.to_le_bytes().to_vec()].concat();
-    is_refused(&calls.send("/lethedb.v1.Analysis/Centroid", frame(&nan), &[]).await, "ε that is none", bad, "invalid_body");
+    is_refused(
+        &calls.send("/lethedb.v1.Analysis/Centroid", frame(&nan), &[]).await,
+        "ε that is none",
+        bad,
+        "invalid_body",
+    );
 }
 
 #[tokio::test]
@@ -119,51 +178,62 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
     let mut config = Config::default();
     config.server.body_bytes_max = 1 << 20;
     let (_server, calls) = with_docs(config).await;
-    let good = |vector| frame(&search_near(vector));
-    let flagged = [&[1][..], &good([1.0, 0.0])[1..]].concat();
-    let odd = [&[9][..], &good([1.0, 0.0])[1..]].concat();
+    let search = frame(&search_near([1.0, 0.0]));
+    let flagged = [&[1][..], &search[1..]].concat();
+    let odd = [&[9][..], &search[1..]].concat();
     let text = frame(format!("{SECRET} is no message, and \u{ff} is none").as_bytes());
     let mut nested = Vec::new();
     for _ in 0..200 {
         nested = field(6, &field(1, &nested));
     }
-    let deep = frame(&[field(1, b"docs"), field(2, &nested)].concat());
-    let table: Vec<(&str, Vec<u8>, Vec<(&str, &str)>, Code, &str)> = vec![
-        ("nothing", Vec::new(), vec![], Code::Internal, "broken_body"),
-        ("half a frame", good([1.0, 0.0])[..9].to_vec(), vec![], Code::Internal, "broken_body"),
-        ("a frame that claims more", [&[0, 0, 0, 255, 255][..], &[0; 20]].concat(), vec![], Code::Internal, "broken_body"),
-        ("a frame that claims 4 GiB", [&[0, 255, 255, 255, 255][..], &[0; 20]].concat(), vec![], Code::ResourceExhausted, "body_too_large"),
-        ("a message over the limit", frame(&vec![0; 2 << 20]), vec![], Code::ResourceExhausted, "body_too_large"),
-        ("no protobuf", text, vec![], Code::Internal, "broken_body"),
-        ("nesting over 100", deep, vec![], Code::Internal, "broken_body"),
-        ("a compressed message, and no encoding", flagged.clone(), vec![], Code::Internal, "broken_body"),
-        ("a flag that is none", odd, vec![], Code::Internal, "broken_body"),
-        ("gzip, maybe a bomb", flagged, vec![("grpc-encoding", "gzip")], Code::Unimplemented, "unsupported_media_type"),
-        ("an encoding that is none", good([1.0, 0.0]), vec![("grpc-encoding", SECRET)], Code::Unimplemented, "unsupported_media_type"),
-        ("another media type", good([1.0, 0.0]), vec![("content-type", "application/json")], Code::Unimplemented, "unsupported_media_type"),
-        ("gRPC for browsers", good([1.0, 0.0]), vec![("content-type", "application/grpc-web")], Code::Unimplemented, "unsupported_media_type"),
-        ("a timeout that is none", good([1.0, 0.0]), vec![("grpc-timeout", "s3cr3t")], Code::InvalidArgument, "invalid_header"),
-        ("no time at all", good([1.0, 0.0]), vec![("grpc-timeout", "0n")], Code::DeadlineExceeded, "request_timeout"),
-        ("two environments", good([1.0, 0.0]), vec![("lethe-environment", "a"), ("lethe-environment", "b")], Code::InvalidArgument, "invalid_header"),
-        ("an environment above the directory", good([1.0, 0.0]), vec![("lethe-environment", "../s3cr3t")], Code::InvalidArgument, "invalid"),
-        ("an environment that is not there", good([1.0, 0.0]), vec![("lethe-environment", "s3cr3t")], Code::NotFound, "not_found"),
-        ("a key that is none", good([1.0, 0.0]), vec![("authorization", "Bearer lethe_sk_s3cr3t")], Code::Unauthenticated, "unauthenticated"),
-        ("two keys", good([1.0, 0.0]), vec![("authorization", "Bearer s3cr3t"), ("x-api-key", "s3cr3t")], Code::Unauthenticated, "unauthenticated"),
-        ("a token without a key", good([1.0, 0.0]), vec![("x-user-token", "s3cr3t")], Code::Unauthenticated, "unauthenticated"),
-        ("a vote that is none", good([1.0, 0.0]), vec![("lethe-approval", "s3cr3t")], Code::InvalidArgument, "invalid_header"),
-        ("another host", good([1.0, 0.0]), vec![("host", "evil.example")], Code::PermissionDenied, "foreign_host"),
+    let deep = frame(&[field(1, b"docs"), field(2, &field(7, &nested)), field(3, &nested)].concat());
+    let (claims, huge) =
+        ([&[0, 0, 0, 255, 255][..], &[0; 20]].concat(), [&[0, 255, 255, 255, 255][..], &[0; 20]].concat());
+    let broken = |what, bytes| (what, Some(bytes), vec![], Code::Internal, "broken_body");
+    let large = |what, bytes| (what, Some(bytes), vec![], Code::ResourceExhausted, "body_too_large");
+    let headed = |what, headers, code, reason| (what, None, headers, code, reason);
+    let (bad, nobody) = (Code::InvalidArgument, Code::Unauthenticated);
+    let media = |what, header| (what, None, vec![header], Code::Unimplemented, "unsupported_media_type");
+    let table: Vec<(&str, Option<Vec<u8>>, Vec<(&str, &str)>, Code, &str)> = vec![
+        broken("nothing", Vec::new()),
+        broken("half a frame", search[..9].to_vec()),
+        broken("a frame that claims more", claims),
+        broken("no protobuf", text),
+        broken("nesting over 100", deep),
+        broken("a compressed message, and no encoding", flagged.clone()),
+        broken("a flag that is none", odd),
+        large("a frame that claims 4 GiB", huge),
+        large("a message over the limit", frame(&vec![0; 2 << 20])),
+        (
+            "gzip, maybe a bomb",
+            Some(flagged),
+            vec![("grpc-encoding", "gzip")],
+            Code::Unimplemented,
+            "unsupported_media_type",
+        ),
+        media("an encoding that is none", ("grpc-encoding", SECRET)),
+        media("another media type", ("content-type", "application/json")),
+        media("gRPC for browsers", ("content-type", "application/grpc-web")),
+        headed("a timeout that is none", vec![("grpc-timeout", SECRET)], bad, "invalid_header"),
+        headed("no time at all", vec![("grpc-timeout", "0n")], Code::DeadlineExceeded, "request_timeout"),
+        headed("two environments", vec![("lethe-environment", "a"), ("lethe-environment", "b")], bad, "invalid_header"),
+        headed("an environment above the directory", vec![("lethe-environment", "../s3cr3t")], bad, "invalid"),
+        headed("an environment that is not there", vec![("lethe-environment", SECRET)], Code::NotFound, "not_found"),
+        headed("a key that is none", vec![("authorization", "Bearer lethe_sk_s3cr3t")], nobody, "unauthenticated"),
+        headed("two keys", vec![("authorization", "Bearer s3cr3t"), ("x-api-key", SECRET)], nobody, "unauthenticated"),
+        headed("a token without a key", vec![("x-user-token", SECRET)], nobody, "unauthenticated"),
+        headed("a vote that is none", vec![("lethe-approval", SECRET)], bad, "invalid_header"),
+        headed("another host", vec![("host", "evil.example")], Code::PermissionDenied, "foreign_host"),
     ];
-    for path in ["/lethedb.v1.Records/Search", "/lethedb.v1.Analysis/Sample"] {
+    for (path, good) in [("Records/Search", &search), ("Analysis/Sample", &frame(&field(1, b"docs")))] {
+        let path = format!("/lethedb.v1.{path}");
         for (what, bytes, headers, code, reason) in &table {
-            // The same bytes are another call's message, and may be a good one: then only what stands around them counts.
-            let answer = calls.send(path, bytes.clone(), headers).await;
-            if path.ends_with("Search") || !headers.is_empty() || *what == "half a frame" {
-                is_refused(&answer, what, *code, reason);
-            }
+            let answer = calls.send(&path, bytes.as_ref().unwrap_or(good).clone(), headers).await;
+            is_refused(&answer, what, *code, reason);
         }
+        let answer = calls.send(&path, good.clone(), &[]).await;
+        assert_eq!((answer.code(), answer.messages.len()), (Code::Ok, 1), "{}", answer.text());
     }
-    let good = calls.send("/lethedb.v1.Records/Search", good([1.0, 0.0]), &[]).await;
-    assert_eq!((good.code(), good.messages.len()), (Code::Ok, 1), "{}", good.text());
     let unknown = calls.send("/s3cr3t/s3cr3t", frame(b""), &[]).await;
     is_refused(&unknown, "a call that is none", Code::Unimplemented, "unknown_route");
 }

@@ -95,7 +95,11 @@ async fn every_role_may_do_in_every_call_what_it_permits() {
         .map(|role| (role, world.key("ours", ApiKeyClass::Admin, &[role.as_str()], |_| {})))
         .collect();
     // What others must approve from then on comes last, as in the rows.
-    let place = |rpc: &&Rpc| ROUTES.iter().position(|(route, ..)| route.ends_with(&format!(" {}", rpc.route)) && route.starts_with(&rpc.method.as_str().to_lowercase()));
+    let place = |rpc: &&Rpc| {
+        ROUTES.iter().position(|(route, ..)| {
+            route.ends_with(&format!(" {}", rpc.route)) && route.starts_with(&rpc.method.as_str().to_lowercase())
+        })
+    };
     let mut rpcs: Vec<&Rpc> = calls.schema.rpcs.iter().collect();
     rpcs.sort_by_key(place);
     let mut cells = 0;
@@ -135,7 +139,9 @@ async fn another_tenant_is_as_one_that_is_not_there() {
     // The word is where it should be, so that its absence means something.
     for (key, canary) in [(&ours, OURS), (&theirs, THEIRS)] {
         world.furnish(if canary == OURS { "ours" } else { "theirs" }, canary);
-        for name in ["ListCollections", "ListAliases", "Fetch", "Search", "ScrollStream", "Facet", "ListApiKeys", "ListHolds"] {
+        for name in
+            ["ListCollections", "ListAliases", "Fetch", "Search", "ScrollStream", "Facet", "ListApiKeys", "ListHolds"]
+        {
             let rpc = calls.rpc(name);
             let answer = ask(&calls, rpc, &body(rpc, "docs", "-"), Some(&key.text), None).await;
             assert!(answer.text().contains(canary), "{name}: {}", answer.text());

@@ -54,6 +54,7 @@ type Files = Arc<Mutex<(String, String, Option<String>)>>;
 
 struct Running {
     address: SocketAddr,
+    grpc: SocketAddr,
     files: Files,
     certificates: Arc<Certificates>,
     stop: Arc<Notify>,
@@ -77,6 +78,7 @@ impl Running {
         database.environment("default").unwrap();
         let mut config = Config::default();
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.server.grpc_listen = config.server.listen;
         config.server.head_seconds = 2;
         let files = Files::new(Mutex::new((chain, key, client_ca)));
         let certificates = Arc::new(loaded(&files, min).unwrap());
@@ -88,15 +90,21 @@ impl Running {
                 let stopped = stopped.clone();
                 async move { stopped.notified().await }
             };
-            serve(app, shown, |address| told.send(address).unwrap(), stop).await
+            let grpc = axum::Router::new();
+            serve(app, grpc, shown, |address, grpc| told.send((address, grpc)).unwrap(), stop).await
         });
-        Self { address: address.await.unwrap(), files, certificates, stop, served, _data: data }
+        let (address, grpc) = address.await.unwrap();
+        Self { address, grpc, files, certificates, stop, served, _data: data }
     }
 
     async fn dial(&self, config: ClientConfig) -> io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.address).await?;
-        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+        dial(self.address, config).await
     }
+}
+
+async fn dial(address: SocketAddr, config: ClientConfig) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
 const NEW: &[&SupportedProtocolVersion] = &[&version::TLS13];
@@ -273,4 +281,34 @@ fn files_that_are_no_certificates_are_refused_at_the_start() {
     assert_eq!(fails(&key, &key, None).as_deref(), Some("tls.cert is not PEM with what it is for"));
     assert_eq!(fails(&chain, &chain, None).as_deref(), Some("tls.key is not PEM with what it is for"));
     assert_eq!(fails(&chain, &key, Some("")).as_deref(), Some("tls.client_ca is not PEM with what it is for"));
+}
+
+#[tokio::test]
+async fn grpc_shows_the_same_certificate_to_clients_of_the_same_authority_and_speaks_http_2() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let running = Running::new(authority.server(), Some(authority.pem.clone()), TlsVersion::V1_3).await;
+    let own = || authority.issue(ExtendedKeyUsagePurpose::ClientAuth);
+    let offering = |own, protocols: &[&str]| {
+        let mut config = client(&authority, NEW, own);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
+    };
+    let stream = dial(running.grpc, offering(Some(own()), &["http/1.1", "h2"])).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let rest = running.dial(offering(Some(own()), &["http/1.1", "h2"])).await.unwrap();
+    assert_eq!((rest.get_ref().1.alpn_protocol(), shown(&rest)), (Some(&b"http/1.1"[..]), shown(&stream)));
+    assert!(dial(running.grpc, offering(Some(own()), &["http/1.1"])).await.is_err(), "nothing else is spoken there");
+    // With TLS 1.3 a client learns only when it reads that its certificate was refused.
+    for own in [None, Some(other.issue(ExtendedKeyUsagePurpose::ClientAuth))] {
+        let answered = match dial(running.grpc, offering(own, &["h2"])).await {
+            Ok(mut stream) => stream.read(&mut [0; 64]).await.is_ok_and(|read| read > 0),
+            Err(_) => false,
+        };
+        assert!(!answered, "a client of nobody was let in");
+    }
+    let mut plain = TcpStream::connect(running.grpc).await.unwrap();
+    plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    plain.read_to_end(&mut answer).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer).contains("wants_tls"), "plain text is told to use TLS");
 }
