@@ -141,7 +141,7 @@ fn bad_input_gets_its_problem_and_changes_nothing() {
     server.ok("PUT", "/v1/collections/docs", &json!({ "dimension": 3, "metric": "cosine" })).unwrap();
     let good = json!({ "records": [{ "id": 1, "vector": [1, 2, 3] }] });
     server.ok("PUT", RECORDS, &good).unwrap();
-    let disk_before = tree(dir.path());
+    let disk_before = tree(dir.path()).unwrap();
     for (method, path, body, expected) in bad_requests() {
         let answer = server.send(method, path, "Content-Type: application/json\r\n", body.as_bytes());
         check_problem(&format!("{method} {path} {body:.80}"), answer, expected);
@@ -157,7 +157,7 @@ fn bad_input_gets_its_problem_and_changes_nothing() {
     let absent = server.send("GET", "/v1/collections", "Lethe-Environment: absent\r\n", b"");
     check_problem("absent environment", absent, 404);
     assert_eq!(server.ids().unwrap(), BTreeSet::from([1]));
-    assert_eq!(tree(dir.path()), disk_before);
+    assert_eq!(tree(dir.path()).unwrap(), disk_before);
     assert!(!dir.path().join("escape").exists() && !dir.path().join("env/absent").exists());
 }
 

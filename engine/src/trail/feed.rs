@@ -47,10 +47,12 @@ impl Trail {
     /// # Errors
     /// Those of the sink: nothing is told then.
     pub(super) fn feed_required(&self, book: &Book, now_ms: u64) -> Result<()> {
-        match &self.sink {
-            Some(sink) if sink.is_required() => self.feed_now(sink, book, now_ms),
-            _ => Ok(()),
-        }
+        let Some(sink) = self.sink.as_ref().filter(|sink| sink.is_required()) else { return Ok(()) };
+        let may_wait = {
+            let standing = sink.file.lock();
+            sink.lag_ms() > 0 && standing.log.is_some() && standing.fault.is_none()
+        };
+        if may_wait { Ok(()) } else { self.feed_now(sink, book, now_ms) }
     }
 
     /// Feeds the sink, if it is time; a failure is kept for whoever asks, and logged.

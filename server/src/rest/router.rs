@@ -19,7 +19,7 @@ use utoipa::OpenApi;
 use super::admission::{only_in_measure, only_within_means};
 use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
-use super::filter::MinShould;
+use super::filter::{MinShould, Nested};
 use super::observe::{observed, span};
 use super::repeats::only_once;
 use super::route::path_of;
@@ -102,7 +102,7 @@ use super::{
         policy::delete_approvers,
     ),
     // What only a default answer and a filter in a filter point at is not found by itself.
-    components(schemas(Problem, MinShould))
+    components(schemas(Problem, MinShould, Nested))
 )]
 struct Description;
 
