@@ -197,7 +197,10 @@ pub fn tail(context: &Context, args: &Tail) -> Result<(), Failure> {
     }
     newest.truncate(if args.lines == 0 { 0 } else { newest.len() });
     newest.iter().try_for_each(|line| show(&context.terminal, line))?;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         let files = files_of(&dir)?;
         let from = at.as_ref().and_then(|at| files.iter().position(|path| path == at)).unwrap_or_default();
         for path in files.get(from..).unwrap_or_default() {
@@ -208,7 +211,6 @@ pub fn tail(context: &Context, args: &Tail) -> Result<(), Failure> {
         }
         thread::park_timeout(LOOK_EVERY);
     }
-    Ok(())
 }
 
 /// The directory of the environment among those of the sink.

@@ -39,7 +39,7 @@ pub fn status(told: &Told) -> Status {
         details.set_retry_info(Some(Duration::from_secs(seconds)));
     }
     if let Some(field) = &problem.field {
-        details.add_bad_request_violation(field, &problem.detail);
+        details.add_bad_request_violation(&**field, &problem.detail);
     }
     let mut status = Status::with_error_details(code, message, details);
     status.set_source(Arc::new(told.clone()));

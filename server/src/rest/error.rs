@@ -139,7 +139,7 @@ impl Refusal {
 pub struct Problem {
     /// `urn:lethedb:problem:` and the code.
     #[serde(rename = "type")]
-    kind: String,
+    kind: Box<str>,
     /// The same for every problem of this code.
     pub title: &'static str,
     /// The status of the answer.
@@ -153,7 +153,7 @@ pub struct Problem {
     pub retry_seconds: Option<u64>,
     /// The member of the body that is wrong, where that is known and its name is one of ours; `detail` has it, too.
     #[serde(skip)]
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
     /// What others are to approve, where that is missing.
     #[serde(flatten)]
     pub approval: Option<Box<NeededBody>>,
@@ -195,7 +195,7 @@ impl Problem {
     }
 
     /// The same, of this member of the body.
-    pub fn about(mut self, field: impl Into<String>) -> Self {
+    pub fn about(mut self, field: impl Into<Box<str>>) -> Self {
         self.field = Some(field.into());
         self
     }
@@ -207,7 +207,7 @@ impl Problem {
             StatusCode::INSUFFICIENT_STORAGE => Some(30),
             _ => None,
         };
-        let kind = format!("urn:lethedb:problem:{code}");
+        let kind = format!("urn:lethedb:problem:{code}").into_boxed_str();
         Self { kind, title, status: status.as_u16(), detail, code, retry_seconds, field: None, approval: None }
     }
 }

@@ -41,6 +41,12 @@ fn search_near(vector: [f32; 2]) -> Vec<u8> {
     [field(1, b"docs"), field(2, &field(1, &floats))].concat()
 }
 
+/// The call, what is sent, the status, the code of the problem, and what the message says.
+type Row = (&'static str, (&'static str, Value), Code, &'static str, &'static str);
+
+/// The call, the bytes of its body if not the usual ones, further headers, the status, and the code of the problem.
+type Raw = (&'static str, Option<Vec<u8>>, Vec<(&'static str, &'static str)>, Code, &'static str);
+
 #[tokio::test]
 async fn bad_messages_get_their_codes_and_fields() {
     let (_server, calls) = with_docs(Config::default()).await;
@@ -59,7 +65,7 @@ async fn bad_messages_get_their_codes_and_fields() {
     let clauses = json!({"must": vec![json!({}); 1025]});
     let many: Vec<_> = (0..10_001).map(|id| json!({"id": id, "vector": [1, 0]})).collect();
     let bad = Code::InvalidArgument;
-    let table: Vec<(&str, (&str, Value), Code, &str, &str)> = vec![
+    let table: Vec<Row> = vec![
         ("no vector", search(json!({})), bad, "invalid_body", ""),
         ("a zero vector under cosine", search(json!({"vector": [0, 0]})), bad, "invalid", ""),
         ("another dimension", search(json!({"vector": [1, 0, 0]})), bad, "invalid", ""),
@@ -194,7 +200,7 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
     let headed = |what, headers, code, reason| (what, None, headers, code, reason);
     let (bad, nobody) = (Code::InvalidArgument, Code::Unauthenticated);
     let media = |what, header| (what, None, vec![header], Code::Unimplemented, "unsupported_media_type");
-    let table: Vec<(&str, Option<Vec<u8>>, Vec<(&str, &str)>, Code, &str)> = vec![
+    let table: Vec<Raw> = vec![
         broken("nothing", Vec::new()),
         broken("half a frame", search[..9].to_vec()),
         broken("a frame that claims more", claims),

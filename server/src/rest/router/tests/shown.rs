@@ -14,7 +14,8 @@ fn strict(limit: u64) -> Server {
     let builder = Database::builder(data.path().join("data")).settings(settings).root_key(RootKey::bytes([7; 32]));
     let database = builder.open().unwrap();
     database.environment("default").unwrap();
-    Server { data, database: database.clone(), routes: router(App::new(database, Config::default())) }
+    let app = App::new(database.clone(), Config::default());
+    Server { data, database, routes: router(app.clone()), app }
 }
 
 /// `docs` with so many records of the organisation `acme` and so many of another, all in a segment.
@@ -23,7 +24,7 @@ fn fill(server: &Server, acme: u64, others: u64) {
     let docs = env.collection("docs").dimension(2).create().unwrap();
     let record = |id: u64| {
         let org = if id < acme { "acme" } else { "evil" };
-        let payload = json!({"org": org, "colour": if id % 2 == 0 { "red" } else { "blue" }});
+        let payload = json!({"org": org, "colour": if id.is_multiple_of(2) { "red" } else { "blue" }});
         Record::new(id, vec![1.0, id as f32 / 100.0]).entity(format!("{org}:{id}")).payload(payload)
     };
     docs.upsert((0..acme + others).map(record)).unwrap();
