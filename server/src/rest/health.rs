@@ -66,7 +66,8 @@ pub async fn metrics(State(app): State<App>, tenant: Tenant) -> Result<Response,
         Ok::<_, Problem>(database.health())
     });
     let is_writable = matches!(looked.await.map_err(|_| unfinished())??, Health::Ready);
-    let now = Standing { waiting: app.waiting(), is_ready: app.is_ready(), is_writable };
+    let now =
+        Standing { waiting: app.waiting(), bodies_bytes: app.pantry().taken(), is_ready: app.is_ready(), is_writable };
     let text = app.metrics().text(now).map_err(|_| unfinished())?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

@@ -1,12 +1,13 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
-//! [`quota`] of who asks, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`]),
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine and their [`pace`], the
+//! [`quota`] of each [`subscriber`] and of who else asks, what it all costs ([`cost`]), the memory that bodies take
+//! ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is, and the [`metrics`]; the [`state`] that requests share; who asks ([`auth`]),
 //! for whom ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`],
 //! [`collections`], [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`],
 //! [`access`], [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
 //! [`lines`]); what is let in ([`admission`]) and what is known of it from outside ([`observe`]); the [`router`] that lists
-//! them with their description in OpenAPI; and the [`connections`] that feed it, through [`tls`] where there is a certificate.
+//! them with their description in OpenAPI; and the [`connections`] that feed it, each in one of the [`places`] and [`brisk`], through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -17,9 +18,11 @@ mod audit;
 mod auth;
 mod backups;
 mod body;
+mod brisk;
 mod collections;
 mod connections;
 mod consent;
+mod cost;
 mod docs;
 mod end_user;
 mod error;
@@ -30,9 +33,13 @@ mod health;
 mod hold;
 mod indexes;
 mod keys;
+mod leeway;
 mod lines;
 mod metrics;
 mod observe;
+mod pace;
+mod pantry;
+mod places;
 mod policy;
 mod portable;
 mod private;
@@ -45,6 +52,7 @@ mod seal;
 mod search;
 mod searches;
 mod state;
+mod subscriber;
 mod tallies;
 mod tenant;
 mod tls;

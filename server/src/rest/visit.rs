@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use parking_lot::Mutex;
 
+use super::pantry::Share;
 use super::turns::Lane;
 
 tokio::task_local! {
@@ -22,6 +24,8 @@ pub struct Visit {
     pub lane: Lane,
     /// The key that it showed, as a number that says nothing about it.
     pub key: Option<u64>,
+    /// What its body takes of the memory for bodies, until it is answered.
+    share: Arc<Mutex<Option<Share>>>,
 }
 
 impl Visit {
@@ -31,12 +35,17 @@ impl Visit {
         let shown = headers.get(AUTHORIZATION).or_else(|| headers.get("X-API-Key"));
         // The key alone: another way to write what stands around it must not be another bucket.
         let key = shown.and_then(|shown| shown.to_str().ok()?.split_whitespace().next_back());
-        Self { lane: Arc::from(environment), key: key.map(|key| HASHER.hash_one(key)) }
+        Self { lane: Arc::from(environment), key: key.map(|key| HASHER.hash_one(key)), share: Arc::default() }
     }
 
     /// Runs `work` as a request of this caller.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         VISIT.scope(self, work).await
+    }
+
+    /// Gives `share` back once the request that runs is answered; outside of one, at once.
+    pub fn keep(share: Share) {
+        _ = VISIT.try_with(|visit| *visit.share.lock() = Some(share));
     }
 
     /// Of the request that runs; none outside of one.
