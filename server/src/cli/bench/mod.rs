@@ -8,6 +8,7 @@ mod compare;
 mod erase;
 mod filter;
 mod grow;
+mod load;
 mod payload;
 mod plot;
 mod privacy;
