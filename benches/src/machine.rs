@@ -22,6 +22,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Asks the system, and measures the bandwidth on the current core.
+    pub fn here(cores: usize) -> Self {
+        Self::measure(cores, &Bandwidth::new())
+    }
+
     /// Asks the system, and measures `bandwidth` on the current core.
     pub fn measure(cores: usize, bandwidth: &Bandwidth) -> Self {
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

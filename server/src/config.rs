@@ -94,7 +94,11 @@ pub struct Server {
     pub body_bytes_max: usize,
     /// Open connections; further ones wait unaccepted.
     pub connections_max: usize,
-    /// Requests that work in the engine at once; further ones wait, as many as `limits.waiting_max` has it.
+    /// Open connections of one address, of IPv6 of one network of 64 bits; further ones are closed. 0 for no limit. Behind a
+    /// proxy all clients have one address.
+    pub connections_per_address_max: usize,
+    /// Requests that work in the engine at once; further ones wait, as many as `limits.waiting_max` has it. 0 for four on each
+    /// core.
     pub requests_max: usize,
     /// How long a request may wait for its turn before it is refused, in seconds.
     pub wait_seconds: u64,
@@ -102,6 +106,9 @@ pub struct Server {
     pub head_seconds: u64,
     /// How long a client may take to send a body, in seconds.
     pub body_seconds: u64,
+    /// How long a client may leave its answer unread, in seconds; what it reads at 4 KiB a second or more it may take as long
+    /// for as that takes.
+    pub write_seconds: u64,
     /// How long the server goes on taking requests at shutdown while `/readyz` says that it wants none, in seconds, so that
     /// what spreads the load notices.
     pub unready_seconds: u64,
@@ -124,10 +131,12 @@ impl Default for Server {
             private_issuers: Vec::new(),
             body_bytes_max: 64 << 20,
             connections_max: 1024,
-            requests_max: 64,
+            connections_per_address_max: 256,
+            requests_max: 0,
             wait_seconds: 5,
             head_seconds: 10,
             body_seconds: 30,
+            write_seconds: 30,
             unready_seconds: 0,
             drain_seconds: 30,
             log: LogFormat::default(),

@@ -36,6 +36,11 @@ const CLOCK: Place = Place {
         ("engine/src/clock.rs", "the system's clock behind the engine's trait"),
         ("benches/", "measures time"),
         ("server/src/cli/demo/story.rs", "prints how long each step took"),
+        (
+            "server/src/rest/brisk.rs",
+            "how long a client leaves its answer unread, by the runtime's clock, which tests turn",
+        ),
+        ("server/src/rest/turns.rs", "how long requests wait for a turn, by the same"),
     ],
 };
 
@@ -70,6 +75,7 @@ const NETWORK: Place = Place {
     signs: &["TcpStream::connect", "UdpSocket", "reqwest", "ureq", "hyper_util::client"],
     rooms: &[
         ("server/src/cli/seal.rs", "a command hands a share to the server on this machine"),
+        ("server/src/cli/bench/load/client.rs", "asks the server that `bench load` started in its own process"),
         ("server/src/tokens/fetch.rs", "fetches the keys of end users' tokens, where an administrator says"),
     ],
 };

@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Requests that may wait for a turn, of all environments together; 0 lets none wait.
     pub waiting_max: usize,
+    /// How long a request waits for its turn while requests come in faster than they are answered, in milliseconds; longer
+    /// where work takes longer. Who would wait for longer is refused at once. A burst of a tenth of a second may wait for
+    /// longer all the same. 0 for as long as `server.wait_seconds` has it.
+    pub standing_ms: u64,
+    /// Memory that the bodies of all requests may take together until they are answered, in bytes; further ones are refused.
+    pub bodies_bytes_max: usize,
     /// How long a request may take before its client is told to ask again, in seconds; what it began goes on. Not for
     /// `/v1/admin`, where erasures and backups take their time. 0 for ever.
     pub request_seconds: u64,
@@ -28,6 +34,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             waiting_max: 256,
+            standing_ms: 10,
+            bodies_bytes_max: 256 << 20,
             request_seconds: 60,
             key_units: 0,
             environment_units: 0,

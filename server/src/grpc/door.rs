@@ -24,7 +24,7 @@ use super::schema::{FILES, Schema};
 use super::status::{deadline, ours, status};
 use super::streams::Deadline;
 use super::{health, records};
-use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, units_of, watched};
+use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, watched};
 
 const HEALTH: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -166,9 +166,6 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         Ok(bytes) => bytes,
         Err(problem) => return problem.into_response(),
     };
-    if let Err(problem) = door.app.charge(units_of(bytes.len() as u64)) {
-        return problem.into_response();
-    }
     next.run(Request::from_parts(parts, Body::from(bytes))).await
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Invariant: who asks for too much is told so at once, with the time after which to ask again, and costs others nothing:
 //! buckets are one for each key, environment and address. An address pays before it is asked for a key, so that trying
-//! keys is paid for, and ten times for one that is not good. A request that takes too long is answered, not undone.
+//! keys is paid for, and ten times for one that is not good: who cannot pay that is not told what came of it. Nor is a body
+//! read for which no turn would come in time. A request that takes too long is answered, not undone.
 //!
-//! A unit is about what reading one record costs. The body's size stands for the dimension and the number of vectors; a
-//! search pays more for a wider `ef` and more hits once its body was read ([`App::charge`]).
+//! What a head tells of the [`cost`] is paid here; the rest once the body was read ([`App::charge`]).
 
 use std::time::Duration;
 
@@ -17,28 +17,27 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use super::auth::{Caller, OPEN, Peer};
+use super::cost;
+use super::end_user::USER_TOKEN;
 use super::error::{Problem, Refusal};
 use super::route::{method_of, path_of};
 use super::state::App;
 use super::tenant;
 use super::visit::Visit;
 
-/// So many bytes of a body cost a unit.
-const BYTES_A_UNIT: u64 = 16 << 10;
-/// What an act of administration costs: most write to disk and to the audit log.
-const ADMIN_UNITS: u32 = 10;
-/// What a key that is not good costs on top.
-const BAD_KEY_UNITS: u32 = 9;
-
 /// Refuses an address that asks for more than it may.
 pub async fn only_within_means(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else { return next.run(request).await };
-    if let Err(problem) = app.charge_address(address, 1) {
+    // Before its signature is looked at, which is far more work than anything else that needs no key.
+    let token = if request.headers().contains_key(USER_TOKEN) { cost::TOKEN } else { 0 };
+    if let Err(problem) = app.charge_address(address, 1 + token) {
         return problem.into_response();
     }
     let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED {
-        _ = app.charge_address(address, BAD_KEY_UNITS);
+    if response.status() == StatusCode::UNAUTHORIZED
+        && let Err(problem) = app.fine_address(address, cost::BAD_KEY)
+    {
+        return problem.into_response();
     }
     response
 }
@@ -47,8 +46,10 @@ pub async fn only_within_means(State(app): State<App>, request: Request, next: N
 pub async fn only_in_measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(visit) = visit(&app, &request) else { return next.run(request).await };
     let (cost, patience) = (units(&request), patience(&app, &request));
+    // What comes without a body is told by its turn as soon, and counts of requests must be had under load.
+    let has_body = request.method() != Method::GET;
     let answered = visit.scope(async {
-        if let Err(problem) = app.charge(cost) {
+        if let Err(problem) = app.charge(cost).and_then(|()| if has_body { app.check_turns() } else { Ok(()) }) {
             return problem.into_response();
         }
         match patience {
@@ -80,12 +81,7 @@ fn visit(app: &App, request: &Request) -> Option<Visit> {
 fn units(request: &Request) -> u32 {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let is_admin = is_admin(request) && method_of(request) != Method::GET;
-    units_of(length.unwrap_or_default()).saturating_add(if is_admin { ADMIN_UNITS } else { 1 })
-}
-
-/// What a body of so many bytes costs.
-pub fn units_of(bytes: u64) -> u32 {
-    u32::try_from(bytes / BYTES_A_UNIT).unwrap_or(u32::MAX)
+    cost::bytes(length.unwrap_or_default()).saturating_add(if is_admin { cost::ADMIN } else { 1 })
 }
 
 fn patience(app: &App, request: &Request) -> Option<Duration> {

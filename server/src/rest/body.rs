@@ -1,25 +1,29 @@
 //! JSON bodies, in and out.
 //!
-//! Invariant: a body is read only if it is declared as plain JSON, within the size and time limits, and parsed strictly
-//! on a thread where long work is allowed.
+//! Invariant: a body is read only if it is declared as plain JSON, within the limits of size, time and memory, and parsed
+//! strictly on a thread where long work is allowed. What it takes of the [`pantry`](super::pantry) it keeps until its request
+//! is answered, because it waits for a turn meanwhile.
 
 use std::error::Error;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Body as Frames, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body_util::LengthLimitError;
+use http_body_util::{BodyExt, LengthLimitError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::cost;
 use super::error::{Problem, Refusal};
+use super::pantry::{NoRoom, Share};
 use super::state::App;
+use super::visit::Visit;
 use crate::json::{self, Object};
 
 /// Bodies up to this size are parsed where they are read: handing them over would cost more.
@@ -46,21 +50,49 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for Body<T> {
     }
 }
 
-/// The bytes of a body, within the limits of size and time.
+/// The bytes of a body, within the limits of size, time and the memory for all bodies.
 ///
 /// # Errors
 /// `body_timeout`, `body_too_large`, `broken_body`.
 pub async fn read(request: Request, app: &App) -> Result<Bytes, Problem> {
-    let server = &app.config().server;
-    let body = to_bytes(request.into_body(), server.body_bytes_max);
-    match timeout(Duration::from_secs(server.body_seconds), body).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Err(_) => Err(Problem::new(Refusal::SlowBody, "send it faster, or raise server.body_seconds")),
-        Ok(Err(error)) if is_over_limit(&error) => {
-            Err(Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max"))
+    let patience = Duration::from_secs(app.config().server.body_seconds);
+    let is_paid = request.headers().contains_key(CONTENT_LENGTH);
+    let mut share = app.pantry().share();
+    let bytes = timeout(patience, collect(request.into_body(), app, is_paid, &mut share)).await;
+    Visit::keep(share);
+    bytes.unwrap_or_else(|_| Err(Problem::new(Refusal::SlowBody, "send it faster, or raise server.body_seconds")))
+}
+
+/// Takes a body in as it arrives. One whose length was not announced pays for it meanwhile.
+async fn collect(mut body: Frames, app: &App, is_paid: bool, share: &mut Share) -> Result<Bytes, Problem> {
+    let large = || Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max");
+    let most = app.config().server.body_bytes_max;
+    let (mut bytes, mut paid) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match is_over_limit(&error) {
+            true => large(),
+            false => Problem::new(Refusal::BrokenBody, "it ended early, or its chunks cannot be read"),
+        })?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        let length = bytes.len() + chunk.len();
+        if length > most {
+            return Err(large());
         }
-        Ok(Err(_)) => Err(Problem::new(Refusal::BrokenBody, "it ended early, or its chunks cannot be read")),
+        share.grow(chunk.len()).map_err(|NoRoom| {
+            let detail = "the bodies of other requests take all of limits.bodies_bytes_max; try again later";
+            Problem::new(Refusal::Overloaded, detail)
+        })?;
+        if !is_paid {
+            let due = cost::bytes(length as u64);
+            app.charge(due - paid)?;
+            paid = due;
+        }
+        if bytes.is_empty() && body.is_end_stream() {
+            return Ok(chunk);
+        }
+        bytes.extend_from_slice(&chunk);
     }
+    Ok(bytes.into())
 }
 
 fn is_over_limit(error: &(dyn Error + 'static)) -> bool {

@@ -1,27 +1,31 @@
-//! Accepting connections, and letting go of them at shutdown.
+//! Accepting connections, and letting go of them.
 //!
 //! Invariant: a connection that does not send a whole request head in time is closed (hyper enforces this only where it
-//! is given a timer, which `axum::serve` does not do), and so is one that does not shake hands in time; no more than
-//! `connections_max` are open.
+//! is given a timer, which `axum::serve` does not do), and so is one that does not shake hands in time or does not take its
+//! answers ([`Brisk`]); no more than `connections_max` are open, counted over both doors and the whole life of the server,
+//! and of one address no more than `connections_per_address_max`. A connection ends between two requests once the server
+//! stops, or once it takes certificates of other authorities than those that let the client in.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::auth::Peer;
+use super::brisk::Brisk;
 use super::http2;
+use super::places::{Place, Places};
 use super::router::router;
 use super::state::App;
 use super::tls::{Certificates, refuse_plain};
@@ -76,8 +80,8 @@ pub fn check_keys(server: &Server, are_asked_for: bool) -> Result<(), ServeError
     }
 }
 
-/// Serves `app`, and beside REST the calls of `grpc`, until the first `stop`, then finishes the running requests until the drain time is over or `stop` comes
-/// again.
+/// Serves `app`, and beside REST the calls of `grpc`, until the first `stop`, then finishes the running requests until the
+/// drain time is over or `stop` comes again.
 /// `listening` is told both addresses once requests are welcome; their ports are those of the settings, or free ones for 0.
 ///
 /// # Errors
@@ -102,12 +106,8 @@ pub async fn serve<Stop: Future<Output = ()>>(
     let grpc = Door::open(server.grpc_listen, grpc, Speaks::Http2(http2::builder(head))).await?;
     listening(rest.address, grpc.address);
 
-    let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(server.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
-    let accept = async || {
-        let accept = |door| accept(door, &connections, &places, head, certificates.clone());
-        tokio::join!(accept(&rest), accept(&grpc));
-    };
+    let house = House::new(app.clone(), certificates);
+    let accept = async || _ = tokio::join!(house.accept(&rest), house.accept(&grpc));
     tokio::select! {
         () = accept() => {}
         () = stop() => {}
@@ -123,7 +123,7 @@ pub async fn serve<Stop: Future<Output = ()>>(
     }
     drop((rest, grpc));
     tokio::select! {
-        () = connections.shutdown() => Ok(()),
+        () = house.close() => Ok(()),
         () = sleep(Duration::from_secs(server.drain_seconds)) => Err(ServeError::Unfinished),
         () = stop() => Err(ServeError::Unfinished),
     }
@@ -150,78 +150,137 @@ impl Door {
     }
 }
 
-async fn accept(
-    door: &Door,
-    connections: &GracefulShutdown,
-    places: &Arc<Semaphore>,
-    head: Duration,
+/// What all doors share.
+struct House {
+    app: App,
     certificates: Option<Arc<Certificates>>,
-) {
-    loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
-        let (stream, peer) = match door.listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                sleep(REFUSED_PAUSE).await;
-                continue;
-            }
-        };
-        // Answers are small and written whole; waiting to fill a packet would only delay them.
-        _ = stream.set_nodelay(true);
-        let guest = Guest {
-            speaks: door.speaks.clone(),
-            routes: door.routes.clone().layer(Extension(Peer(peer.ip()))),
-            watcher: connections.watcher(),
-            head,
-        };
-        let certificates = certificates.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let Some(certificates) = certificates else { return guest.converse(stream).await };
-            let acceptor = match guest.speaks {
-                Speaks::Http1(_) => certificates.acceptor(),
-                Speaks::Http2(_) => certificates.http2_acceptor(),
-            };
-            match timeout(head, greet(stream, acceptor)).await {
-                Ok(Ok(Some(stream))) => guest.converse(stream).await,
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "a client did not shake hands"),
-                Err(_) => tracing::debug!("a client took too long to shake hands"),
-            }
-        });
-    }
+    places: Places,
+    /// How long a client may take to shake hands.
+    head: Duration,
+    /// How long a client may leave what is written to it unread.
+    write: Duration,
+    /// Told once when the server stops; every connection listens until it ends.
+    stopping: watch::Sender<()>,
 }
 
-/// Shakes hands; none with a client that speaks plain HTTP, which is told so.
-async fn greet(
-    mut stream: TcpStream,
-    acceptor: TlsAcceptor,
-) -> io::Result<Option<tokio_rustls::server::TlsStream<TcpStream>>> {
-    if refuse_plain(&mut stream).await? { Ok(None) } else { acceptor.accept(stream).await.map(Some) }
+impl House {
+    fn new(app: App, certificates: Option<Arc<Certificates>>) -> Self {
+        let server = &app.config().server;
+        let places = Places::new(server.connections_max, server.connections_per_address_max);
+        let [head, write] = [server.head_seconds, server.write_seconds].map(Duration::from_secs);
+        Self { app, certificates, places, head, write, stopping: watch::Sender::new(()) }
+    }
+
+    /// Takes connections in until it is dropped; those that are open go on.
+    async fn accept(&self, door: &Door) {
+        loop {
+            let (stream, peer) = match door.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(REFUSED_PAUSE).await;
+                    continue;
+                }
+            };
+            // Not before somebody came: a door that waits for its next client would hold a place.
+            let Some(room) = self.places.room().await else { return };
+            let Some(place) = room.take(peer.ip()) else {
+                self.app.metrics().connection_refused();
+                tracing::debug!("a connection was closed: its address has server.connections_per_address_max of them");
+                continue;
+            };
+            // Answers are small and written whole; waiting to fill a packet would only delay them.
+            _ = stream.set_nodelay(true);
+            let guest = Guest {
+                speaks: door.speaks.clone(),
+                routes: door.routes.clone().layer(Extension(Peer(peer.ip()))),
+                head: self.head,
+                write: self.write,
+                stopped: self.stopping.subscribe(),
+                _place: place,
+            };
+            tokio::spawn(guest.received(stream, self.certificates.clone()));
+        }
+    }
+
+    /// Waits until the last connection ended.
+    async fn close(self) {
+        self.stopping.send_replace(());
+        self.stopping.closed().await;
+    }
 }
 
 /// A connection, and what it needs.
 struct Guest {
     speaks: Speaks,
     routes: Router,
-    watcher: Watcher,
     head: Duration,
+    write: Duration,
+    stopped: watch::Receiver<()>,
+    _place: Place,
 }
 
 impl Guest {
-    /// Answers requests until the client has none or the server stops.
-    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let stream = TokioIo::new(stream);
+    /// Shakes hands if that is done here, and answers; a client that speaks plain HTTP where TLS is asked for is told so.
+    async fn received(self, stream: TcpStream, certificates: Option<Arc<Certificates>>) {
+        let Some(certificates) = certificates else { return self.converse(stream, None).await };
+        // From before the handshake: what was trusted then may be trusted no more when it is over.
+        let (acceptor, distrusted) = match self.speaks {
+            Speaks::Http1(_) => certificates.acceptor(),
+            Speaks::Http2(_) => certificates.http2_acceptor(),
+        };
+        let greeted = timeout(self.head, async {
+            let mut stream = stream;
+            if refuse_plain(&mut stream).await? { Ok(None) } else { acceptor.accept(stream).await.map(Some) }
+        });
+        match greeted.await {
+            Ok(Ok(Some(stream))) => self.converse(stream, Some(distrusted)).await,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => log_unshaken(&error),
+            Err(_) => tracing::debug!("a client took too long to shake hands"),
+        }
+    }
+
+    /// Answers requests until the client has none, the server stops, or the client is `distrusted`.
+    async fn converse(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        mut distrusted: Option<watch::Receiver<()>>,
+    ) {
+        let stream = TokioIo::new(Brisk::new(stream, self.write));
+        let ending = async {
+            let is_distrusted = async {
+                match &mut distrusted {
+                    Some(distrusted) => _ = distrusted.changed().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.stopped.changed() => {}
+                () = is_distrusted => {}
+            }
+        };
         let ended = match self.speaks {
             Speaks::Http1(http) => {
-                self.watcher.watch(http.serve_connection(stream, TowerToHyperService::new(self.routes))).await
+                let mut served = pin!(http.serve_connection(stream, TowerToHyperService::new(self.routes)));
+                tokio::select! {
+                    ended = served.as_mut() => ended,
+                    () = ending => {
+                        served.as_mut().graceful_shutdown();
+                        served.await
+                    }
+                }
             }
             Speaks::Http2(http) => {
                 let calls = http2::Calls::default();
                 let routes = TowerToHyperService::new(calls.counted(self.routes));
+                let mut served = pin!(http.serve_connection(stream, routes));
                 tokio::select! {
-                    ended = self.watcher.watch(http.serve_connection(stream, routes)) => ended,
+                    ended = served.as_mut() => ended,
+                    () = ending => {
+                        served.as_mut().graceful_shutdown();
+                        served.await
+                    }
                     () = calls.idle(self.head) => Ok(()),
                 }
             }
@@ -231,3 +290,10 @@ impl Guest {
         }
     }
 }
+
+fn log_unshaken(error: &io::Error) {
+    tracing::debug!(%error, "a client did not shake hands");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,15 @@
-//! `/docs`: the description of the API as a page for people, made from the same document as `/openapi.json`.
+//! The description of the API: `/openapi.json` for programs, and `/docs`, a page for people made from the same document.
 //!
-//! Invariant: the page needs nothing but itself, no script and no network, and a browser is told to allow it no more. All
-//! text in it is escaped, though all of it is ours.
+//! Invariant: both are made once, since anybody may ask for them as often as they like. The page needs nothing but itself, no
+//! script and no network, and a browser is told to allow it no more. All text in it is escaped, though all of it is ours.
 
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Bytes;
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
@@ -21,14 +24,53 @@ top;padding:.2rem .6rem .2rem 0;border-top:1px solid #8883}.s{opacity:.75}@media
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page that describes `api`.
-pub fn page(api: &OpenApi) -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, html(&serde_json::to_value(api).unwrap_or_default())).into_response()
+/// The description in both forms.
+pub struct Description {
+    json: Bytes,
+    page: Bytes,
+    /// Another one for another description.
+    tag: HeaderValue,
+}
+
+impl Description {
+    /// That of `api`.
+    pub fn of(api: &OpenApi) -> Self {
+        let value = serde_json::to_value(api).unwrap_or_default();
+        let (json, page) = (value.to_string(), html(&value));
+        let mut hasher = DefaultHasher::new();
+        (&json, &page).hash(&mut hasher);
+        let tag = HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()));
+        Self { json: json.into(), page: page.into(), tag: tag.unwrap_or_else(|_| HeaderValue::from_static("\"\"")) }
+    }
+
+    /// `/openapi.json`, for a request with these headers.
+    pub fn json(&self, asked: &HeaderMap) -> Response {
+        self.answer(asked, [(CONTENT_TYPE, "application/json")], &self.json)
+    }
+
+    /// `/docs`, for a request with these headers.
+    pub fn page(&self, asked: &HeaderMap) -> Response {
+        let headers = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        self.answer(asked, headers, &self.page)
+    }
+
+    /// `body`, or that it is the one which the client has (RFC 9110 §13.1.2).
+    fn answer<const N: usize>(
+        &self,
+        asked: &HeaderMap,
+        headers: [(axum::http::HeaderName, &'static str); N],
+        body: &Bytes,
+    ) -> Response {
+        let tag = [(ETAG, self.tag.clone())];
+        if asked.get(IF_NONE_MATCH) == Some(&self.tag) {
+            return (StatusCode::NOT_MODIFIED, tag).into_response();
+        }
+        (tag, headers, body.clone()).into_response()
+    }
 }
 
 fn html(api: &Value) -> String {

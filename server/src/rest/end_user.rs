@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use super::error::{Problem, Refusal};
 use crate::tokens::{Keys, PAUSE_MS, Refused, verify};
 
-const USER_TOKEN: &str = "X-User-Token";
+/// Where the token is shown.
+pub const USER_TOKEN: &str = "X-User-Token";
 
 /// The token that the headers show, if they show one.
 pub fn token_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
@@ -32,7 +33,9 @@ const SOON_S: u64 = 1;
 pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<Session, Problem> {
     let trust = session.trust()?.ok_or_else(not_good)?;
     let claims = verify(token, &trust, keys).map_err(|refused| {
-        tracing::warn!(?refused, "the token of an end user was refused");
+        // Whoever has a key can have this happen as often as they like, so a log at its usual level has none of it; what is
+        // answered is counted in `lethedb_problems`.
+        tracing::debug!(?refused, "the token of an end user was refused");
         match refused {
             Refused::Unavailable => {
                 let detail = "the issuer of tokens does not give its keys; try again later";

@@ -69,8 +69,13 @@ pub async fn metrics(State(app): State<App>, tenant: Tenant) -> Result<Response,
         Ok::<_, Problem>((database.health(), database.audit_faults().is_empty()))
     });
     let (health, is_audit_sound) = looked.await.map_err(|_| unfinished())??;
-    let is_writable = matches!(health, Health::Ready);
-    let now = Standing { waiting: app.waiting(), is_ready: app.is_ready(), is_writable, is_audit_sound };
+    let now = Standing {
+        waiting: app.waiting(),
+        bodies_bytes: app.pantry().taken(),
+        is_ready: app.is_ready(),
+        is_writable: matches!(health, Health::Ready),
+        is_audit_sound,
+    };
     let text = app.metrics().text(now).map_err(|_| unfinished())?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

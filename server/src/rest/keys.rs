@@ -15,6 +15,9 @@ use super::error::{Problem, Refused};
 use super::seal::UnsealAnswer;
 use super::state::App;
 
+/// The largest body; anybody may send one.
+pub const BYTES_MAX: usize = 16 << 10;
+
 /// A share of the root key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

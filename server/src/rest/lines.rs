@@ -1,7 +1,8 @@
 //! An answer that is sent line by line while it is read.
 //!
 //! Invariant: the body ends as HTTP says only if the last line was sent; whatever goes wrong on the way breaks the
-//! connection, so that a client cannot take a part for the whole.
+//! connection, so that a client cannot take a part for the whole. That it was the last one is said: a sender that is gone
+//! says nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -19,10 +20,10 @@ const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-ndjson")
 /// Lines that wait for a client that reads slowly.
 const WAITING: usize = 16;
 
-/// The end that lines go into.
-pub type Sender = mpsc::Sender<io::Result<Bytes>>;
+/// The end that lines go into, and then that there are no more.
+pub type Sender = mpsc::Sender<Option<Bytes>>;
 
-struct Lines(mpsc::Receiver<io::Result<Bytes>>);
+struct Lines(mpsc::Receiver<Option<Bytes>>);
 
 impl Frames for Lines {
     type Data = Bytes;
@@ -32,7 +33,10 @@ impl Frames for Lines {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.0.poll_recv(context).map(|line| line.map(|line| line.map(Frame::data)))
+        self.0.poll_recv(context).map(|line| match line {
+            Some(line) => line.map(|line| Ok(Frame::data(line))),
+            None => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+        })
     }
 }
 

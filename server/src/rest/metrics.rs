@@ -71,8 +71,10 @@ pub struct Metrics {
     answers: Family<Answered, Counter>,
     seconds: Family<Route, Histogram>,
     problems: Family<Code, Counter>,
+    connections_refused: Counter,
     running: Gauge,
     waiting: Gauge,
+    bodies: Gauge,
     ready: Gauge,
     writable: Gauge,
     audit_sound: Gauge,
@@ -88,6 +90,12 @@ impl Default for Metrics {
         registry.register_with_unit("request_duration", help, Unit::Seconds, seconds.clone());
         let problems = Family::default();
         registry.register("problems", "Refusals and failures, by the code of their problem", problems.clone());
+        let connections_refused = Counter::default();
+        let help = "Connections closed at once, because their address has as many as it may";
+        registry.register("connections_refused", help, connections_refused.clone());
+        let bodies = Gauge::default();
+        let help = "Memory that the bodies of requests take until they are answered";
+        registry.register_with_unit("bodies", help, Unit::Bytes, bodies.clone());
         let mut gauge = |name: &str, help: &str| {
             let gauge: Gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -101,7 +109,19 @@ impl Default for Metrics {
         let build = Family::<Version, Gauge>::default();
         registry.register("build_info", "The version that runs", build.clone());
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
-        Self { registry, answers, seconds, problems, running, waiting, ready, writable, audit_sound }
+        Self {
+            registry,
+            answers,
+            seconds,
+            problems,
+            connections_refused,
+            running,
+            waiting,
+            bodies,
+            ready,
+            writable,
+            audit_sound,
+        }
     }
 }
 
@@ -121,6 +141,11 @@ impl Metrics {
         Running(self.running.clone())
     }
 
+    /// A connection was closed at once, because its address has as many as it may.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
     /// A request was answered after so long. `route` is the router's own, and `problem` a code of ours.
     pub fn answered(&self, method: Known, route: &str, status: StatusCode, problem: Option<&'static str>, us: u64) {
         let answered = Answered { method, route: route.to_owned(), code: status.as_u16() };
@@ -138,6 +163,7 @@ impl Metrics {
     /// None that a string could cause.
     pub fn text(&self, now: Standing) -> Result<String, Error> {
         self.waiting.set(i64::try_from(now.waiting).unwrap_or(i64::MAX));
+        self.bodies.set(i64::try_from(now.bodies_bytes).unwrap_or(i64::MAX));
         self.ready.set(now.is_ready.into());
         self.writable.set(now.is_writable.into());
         self.audit_sound.set(now.is_audit_sound.into());
@@ -151,6 +177,8 @@ impl Metrics {
 pub struct Standing {
     /// Requests that wait for a turn.
     pub waiting: usize,
+    /// Bytes that bodies take.
+    pub bodies_bytes: usize,
     /// Whether the server wants requests.
     pub is_ready: bool,
     /// Whether the storage takes writes.

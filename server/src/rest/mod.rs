@@ -1,14 +1,15 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine, the
-//! [`quota`] of who asks, whose [`visit`] it is, what was answered [`once`], and the [`metrics`]; the [`state`] that requests
-//! share; the [`route`] that one counts as; who asks ([`auth`]), for whom ([`end_user`]), and what a request is made of
-//! ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`], [`rules`], [`indexes`], [`aliases`],
-//! [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`], [`policy`], [`backups`], [`consent`], [`hold`],
-//! [`keys`], [`retention`], [`private`], [`portable`] (which sends [`lines`]); what is let in ([`admission`]), what is sent
-//! again ([`repeats`]) and what is known of it from outside ([`observe`]); the [`router`] that lists them with their
-//! description in OpenAPI; and the [`connections`] that feed it, and gRPC over [`http2`], through [`tls`] where there is a
-//! certificate.
+//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine and
+//! their [`pace`], the [`quota`] of each [`subscriber`] and of who else asks, what it all costs ([`cost`]), the memory that
+//! bodies take ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is, what was answered [`once`], and the
+//! [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]), for whom
+//! ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`],
+//! [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`],
+//! [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
+//! [`lines`]); what is let in ([`admission`]), what is sent again ([`repeats`]) and what is known of it from outside
+//! ([`observe`]); the [`router`] that lists them with their description in OpenAPI; and the [`connections`] that feed it,
+//! each in one of the [`places`] and [`brisk`], and gRPC over [`http2`], through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -19,9 +20,11 @@ mod audit;
 mod auth;
 mod backups;
 mod body;
+mod brisk;
 mod collections;
 mod connections;
 mod consent;
+mod cost;
 mod docs;
 mod end_user;
 mod error;
@@ -33,10 +36,14 @@ mod hold;
 mod http2;
 mod indexes;
 mod keys;
+mod leeway;
 mod lines;
 mod metrics;
 mod observe;
 mod once;
+mod pace;
+mod pantry;
+mod places;
 mod policy;
 mod portable;
 mod private;
@@ -51,16 +58,17 @@ mod seal;
 mod search;
 mod searches;
 mod state;
+mod subscriber;
 mod tallies;
 mod tenant;
 mod tls;
 mod turns;
 mod visit;
 
-pub use admission::units_of;
 pub use auth::{Caller, admitted};
 pub use body::read;
 pub use connections::{ServeError, check_address, check_keys, serve};
+pub use cost::bytes as units_of;
 pub use error::{Problem, Refusal, Told};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
 pub use route::CountsAs;

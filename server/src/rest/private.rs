@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
+use super::cost;
 use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
@@ -203,6 +204,7 @@ async fn private(
     choice: AggregateChoice,
     body: PrivateBody,
 ) -> Result<Response, Problem> {
+    app.charge(cost::SCAN)?;
     on_grid(app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let (plan, is_grouped) = (body.plan, body.groups.is_some());

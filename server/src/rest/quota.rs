@@ -78,6 +78,23 @@ impl Quota {
             Err(_) => Err(Duration::from_secs(1)),
         }
     }
+
+    /// Takes `units` out of the bucket of `holder`, or all that is in it.
+    ///
+    /// # Errors
+    /// How long it takes until there is one again, if there were not so many.
+    pub fn fine(&self, holder: &(impl Hash + ?Sized), units: u32) -> Result<(), Duration> {
+        let (mut due, mut next) = (units, units);
+        while due > 0 {
+            match self.charge(holder, next) {
+                Ok(()) => due -= next,
+                Err(wait) if next == 1 => return Err(wait),
+                Err(_) => next /= 2,
+            }
+            next = next.min(due);
+        }
+        Ok(())
+    }
 }
 
 impl Buckets {

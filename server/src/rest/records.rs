@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
+use super::cost;
 use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
@@ -220,6 +221,7 @@ pub async fn delete(
     Body(body): Body<DeleteBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(named(body.ids.as_deref()))?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &body.on(&collection)?))
@@ -238,9 +240,15 @@ pub async fn update(
     Body(body): Body<UpdateBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(named(body.ids.as_deref()))?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &body.on(&collection)?))
     })
     .await
+}
+
+/// What finding records costs: by these ids, or else by a filter.
+fn named(ids: Option<&[RecordId]>) -> u32 {
+    ids.map_or(cost::SCAN, |ids| cost::records(ids.len()))
 }

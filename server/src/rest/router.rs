@@ -3,14 +3,16 @@
 //! Invariant: every route is described, which a test checks; no request path is logged, because it can name a person.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
+use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use axum::{Json, Router};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::Level;
@@ -106,6 +108,9 @@ use super::{
 )]
 struct Description;
 
+/// The description, made when somebody asks for it first.
+static DOCUMENT: LazyLock<docs::Description> = LazyLock::new(|| docs::Description::of(&Description::openapi()));
+
 /// What a server without its root key answers; all else is refused.
 const WHILE_SEALED: [&str; 4] = ["/livez", "/openapi.json", "/docs", "/v1/admin/keys/unseal"];
 
@@ -114,8 +119,8 @@ fn routes() -> Router<App> {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(|| async { Json(Description::openapi()) }))
-        .route("/docs", get(|| async { docs::page(&Description::openapi()) }))
+        .route("/openapi.json", get(|asked: HeaderMap| async move { DOCUMENT.json(&asked) }))
+        .route("/docs", get(|asked: HeaderMap| async move { DOCUMENT.page(&asked) }))
         .route("/v1/collections", get(collections::list))
         .route("/v1/collections/{collection}", put(collections::put).get(collections::get).delete(collections::delete))
         .route("/v1/collections/{collection}/schema", put(rules::put_schema))
@@ -154,7 +159,7 @@ fn routes() -> Router<App> {
         .route("/v1/admin/backups", post(backups::post).get(backups::list))
         .route("/v1/admin/backups/{number}/verify", post(backups::verify))
         .route("/v1/admin/backups/prune", post(backups::prune))
-        .route("/v1/admin/keys/unseal", post(keys::unseal))
+        .route("/v1/admin/keys/unseal", post(keys::unseal).layer(RequestBodyLimitLayer::new(keys::BYTES_MAX)))
         .route("/v1/admin/api-keys", get(access::list_keys).post(access::create_key))
         .route("/v1/admin/api-keys/{key}", delete(access::revoke_key))
         .route("/v1/admin/api-keys/{key}/rotate", post(access::rotate_key))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
+use super::cost;
 use super::error::{Problem, Refusal, Refused};
 use super::filter::FilterBody;
 use super::state::App;
@@ -60,11 +61,15 @@ pub struct SearchBody {
 }
 
 impl SearchBody {
-    /// What it costs beside what its head told: a unit for every 64 records that are looked at or given.
+    /// How many hits it asks for, as far as it says so.
+    pub fn given(&self) -> usize {
+        self.limit.unwrap_or_default().saturating_add(self.offset.unwrap_or_default())
+    }
+
+    /// What it costs beside what its head told.
     pub fn units(&self) -> u32 {
-        let looked = if self.exact { 4096 } else { self.ef.unwrap_or_default() };
-        let given = self.limit.unwrap_or_default().saturating_add(self.offset.unwrap_or_default());
-        u32::try_from(looked.saturating_add(given) / 64).unwrap_or(u32::MAX)
+        let looked = self.given().saturating_add(self.ef.filter(|_| !self.exact).unwrap_or_default());
+        cost::records(looked).saturating_add(if self.exact { cost::SCAN } else { 0 })
     }
 
     /// The search that it describes.
@@ -137,6 +142,9 @@ impl From<Hits> for SearchAnswer {
         Self { hits, as_of: as_of.into(), partial, damaged, explain }
     }
 }
+
+/// How many records a page has that was not asked for so many.
+const PAGE_RECORDS: usize = 100;
 
 /// Which page of records to give.
 #[derive(Deserialize, ToSchema)]
@@ -309,6 +317,9 @@ pub async fn scroll(
     Body(body): Body<ScrollBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    // A page in another order than that of ids is found by looking at all records.
+    let looked = if body.order_by.is_some() { cost::SCAN } else { 0 };
+    app.charge(cost::records(body.limit.unwrap_or(PAGE_RECORDS)).saturating_add(looked))?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &ScrollAnswer::from(body.on(&collection)?)))
@@ -327,6 +338,7 @@ pub async fn count(
     Body(body): Body<CountBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(if body.filter.is_some() { cost::SCAN } else { 0 })?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let Counted { count, as_of, partial, damaged } = body.on(&collection)?;

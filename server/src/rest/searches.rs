@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
+use super::cost;
 use super::error::{Problem, Refused};
 use super::search::{SearchAnswer, SearchBody};
 use super::state::App;
@@ -106,7 +107,8 @@ pub async fn groups(
     Body(body): Body<GroupsBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.search.0.units())?;
+    let each = body.group_size.unwrap_or_default().saturating_mul(body.search.0.given());
+    app.charge(body.search.0.units().saturating_add(cost::records(each)))?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let mut grouping = body.search.0.on(&collection)?.group_by(&body.group_by);

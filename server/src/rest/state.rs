@@ -6,6 +6,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -17,15 +18,24 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::{Problem, Refusal};
+use super::leeway::Leeway;
 use super::lines;
 use super::metrics::Metrics;
 use super::once::Once;
+use super::pantry::Pantry;
 use super::quota::Quota;
 use super::seal::Seal;
-use super::turns::{Turn, Turns};
+use super::subscriber::Subscriber;
+use super::turns::{Lane, Turn, Turns};
 use super::visit::Visit;
 use crate::config::Config;
 use crate::tokens::{Https, Keys, Reach};
+
+/// Of an answer that is sent while it is read, so many bytes a second keep the turn.
+const LINES_BYTES_A_SECOND: u32 = 256 << 10;
+/// Requests that work in the engine at once for each core, if the settings do not say: one that waits for the disk leaves its
+/// core to others.
+const REQUESTS_A_CORE: usize = 4;
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -37,6 +47,7 @@ struct Shared {
     seal: Arc<Seal>,
     config: Config,
     turns: Arc<Turns>,
+    pantry: Arc<Pantry>,
     quotas: Quotas,
     metrics: Metrics,
     draining: watch::Sender<bool>,
@@ -71,14 +82,20 @@ impl App {
     }
 
     fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
-        let turns = Turns::new(config.server.requests_max, config.limits.waiting_max);
+        let places = match config.server.requests_max {
+            0 => REQUESTS_A_CORE * available_parallelism().map_or(1, usize::from),
+            max => max,
+        };
+        let patience = Duration::from_millis(config.limits.standing_ms);
+        let turns = Turns::new(places, config.limits.waiting_max, patience);
+        let pantry = Pantry::new(config.limits.bodies_bytes_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let once = Once::new(Arc::clone(&clock));
         let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
         let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
         let quotas = Quotas { key, environment, address: quota(limits.address_units) };
         let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), watch::Sender::new(false));
-        Self { shared: Arc::new(Shared { seal, config, turns, quotas, metrics, draining, token_keys, once }) }
+        Self { shared: Arc::new(Shared { seal, config, turns, pantry, quotas, metrics, draining, token_keys, once }) }
     }
 
     /// What stands before the database.
@@ -127,6 +144,11 @@ impl App {
         self.shared.turns.waiting()
     }
 
+    /// The memory that bodies take.
+    pub fn pantry(&self) -> &Arc<Pantry> {
+        &self.shared.pantry
+    }
+
     /// Has the running request pay `units`, out of the buckets of its key and of its environment.
     ///
     /// # Errors
@@ -140,17 +162,30 @@ impl App {
         quotas.environment.charge(&*visit.lane, units).map_err(|wait| beyond("this environment", wait))
     }
 
-    /// Has an address pay `units`. Of IPv6, 64 bits count, which are one subscriber's.
+    /// Has an address pay `units`.
     ///
     /// # Errors
     /// `rate_limited`.
     pub fn charge_address(&self, address: IpAddr, units: u32) -> Result<(), Problem> {
-        let subscriber = match address.to_canonical() {
-            IpAddr::V4(address) => u64::from(address.to_bits()),
-            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
-        };
-        let charged = self.shared.quotas.address.charge(&(address.is_ipv4(), subscriber), units);
+        let charged = self.shared.quotas.address.charge(&Subscriber::from(address), units);
         charged.map_err(|wait| beyond("this address", wait))
+    }
+
+    /// Has an address pay `units`, or all it has.
+    ///
+    /// # Errors
+    /// `rate_limited`, if it did not have so many.
+    pub fn fine_address(&self, address: IpAddr, units: u32) -> Result<(), Problem> {
+        let fined = self.shared.quotas.address.fine(&Subscriber::from(address), units);
+        fined.map_err(|wait| beyond("this address", wait))
+    }
+
+    /// Says whether a turn would come in time for the running request, as far as can be told before its body was read.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub fn check_turns(&self) -> Result<(), Problem> {
+        if self.shared.turns.are_hopeless(&lane()) { Err(crowded()) } else { Ok(()) }
     }
 
     /// Runs `work` when its turn comes.
@@ -171,7 +206,8 @@ impl App {
     }
 
     /// Runs `work` when its turn comes, and sends the lines that it gives one after the other. The turn lasts until the
-    /// last one is sent, or the client reads none for as long as it may take to send a body.
+    /// last one is sent, or the client reads too slowly: it may keep the turn waiting for as long as it may take to send a
+    /// body, and for what it took at the pace of [`LINES_BYTES_A_SECOND`].
     ///
     /// # Errors
     /// Those of [`App::run`]. Once lines are being sent, an error breaks the connection.
@@ -193,14 +229,15 @@ impl App {
             if begun.send(Ok(response)).is_err() {
                 return;
             }
-            for line in lines {
-                let is_last = line.is_err();
-                let sent = timeout(patience, sender.send(line.map(Bytes::from)));
-                match runtime.block_on(sent) {
-                    Ok(Ok(())) if !is_last => {}
-                    // Dropping the sender would end the body as if it were whole.
-                    Err(_) => return drop(sender.try_send(Err(io::ErrorKind::TimedOut.into()))),
-                    _ => return,
+            let mut leeway = Leeway::new(patience, LINES_BYTES_A_SECOND);
+            for line in lines.map(|line| line.map(Bytes::from)).map(Some).chain([None]) {
+                // Without the sender the body breaks off.
+                let Ok(line) = line.transpose() else { return };
+                let (bytes, begun) = (line.as_ref().map_or(0, Bytes::len), SystemClock.steady_ms());
+                let sent = runtime.block_on(timeout(leeway.left(), sender.send(line)));
+                leeway.spend(Duration::from_millis(SystemClock.steady_ms() - begun), bytes);
+                if !matches!(sent, Ok(Ok(()))) {
+                    return;
                 }
             }
         });
@@ -210,12 +247,10 @@ impl App {
     async fn turn(&self) -> Result<Turn, Problem> {
         let overloaded = |detail| Problem::new(Refusal::Overloaded, detail);
         let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
-        let lane = Visit::current().map_or_else(|| "".into(), |visit| visit.lane);
-        let place = self.shared.turns.enter(lane);
-        let place = place.map_err(|_| overloaded("too many requests of this environment wait; try again later"))?;
+        let place = self.shared.turns.enter(lane()).map_err(|_| crowded())?;
         match timeout(wait, place.turn()).await {
             Ok(Some(turn)) => Ok(turn),
-            Ok(None) => Err(overloaded("others, who asked for less, were let in instead; try again later")),
+            Ok(None) => Err(overloaded("others, who asked for less or only now, were let in instead; try again later")),
             Err(_) => Err(overloaded("no turn came within the waiting time; try again later")),
         }
     }
@@ -224,6 +259,15 @@ impl App {
 /// Keys from the network, as far as the settings reach.
 fn over_https(config: &Config) -> Keys {
     Keys::new(Box::new(Https(Reach::new(&config.server.private_issuers))), Arc::new(SystemClock))
+}
+
+/// Where the running request waits.
+fn lane() -> Lane {
+    Visit::current().map_or_else(|| "".into(), |visit| visit.lane)
+}
+
+fn crowded() -> Problem {
+    Problem::new(Refusal::Overloaded, "too many requests of this environment wait; try again later")
 }
 
 fn beyond(whose: &str, wait: Duration) -> Problem {

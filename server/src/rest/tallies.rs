@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{Body, answer};
+use super::cost;
 use super::error::{Problem, Refused};
 use super::filter::FilterBody;
 use super::search::ScrollAnswer;
@@ -86,6 +87,7 @@ pub async fn facet(
     Body(body): Body<FacetBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    app.charge(cost::SCAN)?;
     app.run(move |database| {
         let mut facet = tenant.open(database)?.open_collection(&collection)?.facet(&body.key);
         if let Some(limit) = body.limit {
@@ -112,6 +114,8 @@ pub async fn sample(
     Body(body): Body<SampleBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
+    let looked = if body.filter.is_some() { cost::SCAN } else { 0 };
+    app.charge(cost::records(body.limit.unwrap_or_default()).saturating_add(looked))?;
     app.run(move |database| {
         let mut sample = tenant.open(database)?.open_collection(&collection)?.sample(body.limit.unwrap_or(10));
         if let Some(filter) = body.filter {

@@ -1,7 +1,9 @@
 //! TLS: the certificate that is shown, and another one in its place without a restart.
 //!
 //! Invariant: what is served is always a certificate that was whole and fits its key; one that is broken changes nothing
-//! but the log. A connection keeps what it began with. Version 1.2 is spoken only if it was asked for.
+//! but the log. A connection keeps what it began with, unless the authorities of clients change: then it is told, since a
+//! client of one that was removed would otherwise stay for as long as it likes. Version 1.2 is spoken only if it was asked
+//! for.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
@@ -64,6 +67,8 @@ pub struct Certificates {
     read: Read,
     min: TlsVersion,
     served: RwLock<Served>,
+    /// Told whenever other authorities of clients are trusted, while `served` is held.
+    distrusting: watch::Sender<()>,
 }
 
 struct Served {
@@ -84,17 +89,19 @@ impl Certificates {
         min: TlsVersion,
     ) -> Result<Self, TlsError> {
         let served = RwLock::new(Served::of(read()?, min)?);
-        Ok(Self { read: Box::new(read), min, served })
+        Ok(Self { read: Box::new(read), min, served, distrusting: watch::Sender::new(()) })
     }
 
-    /// Shakes hands with the certificate of this moment.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.served.read().config).into()
+    /// Shakes hands with the certificate of this moment, and what is told once its authorities are trusted no more.
+    pub fn acceptor(&self) -> (TlsAcceptor, watch::Receiver<()>) {
+        let served = self.served.read();
+        (Arc::clone(&served.config).into(), self.distrusting.subscribe())
     }
 
     /// The same, for HTTP/2.
-    pub fn http2_acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.served.read().http2).into()
+    pub fn http2_acceptor(&self) -> (TlsAcceptor, watch::Receiver<()>) {
+        let served = self.served.read();
+        (Arc::clone(&served.http2).into(), self.distrusting.subscribe())
     }
 
     /// Takes what the files hold now, and says whether that is another certificate.
@@ -103,12 +110,17 @@ impl Certificates {
     /// What is wrong with the files; then the one that is served stays.
     pub fn renew(&self) -> Result<bool, TlsError> {
         let pem = (self.read)()?;
-        let is_same = {
+        let (is_same, trusts_same) = {
             let (chain, client_ca) = &self.served.read().public;
-            *chain == pem.chain && *client_ca == pem.client_ca
+            (*chain == pem.chain && *client_ca == pem.client_ca, *client_ca == pem.client_ca)
         };
         if !is_same {
-            *self.served.write() = Served::of(pem, self.min)?;
+            let renewed = Served::of(pem, self.min)?;
+            let mut served = self.served.write();
+            *served = renewed;
+            if !trusts_same {
+                self.distrusting.send_replace(());
+            }
         }
         Ok(!is_same)
     }
@@ -126,7 +138,9 @@ pub async fn keep_fresh<Signal: Future<Output = ()>>(
             () = hang_up() => {}
         }
         match certificates.renew() {
-            Ok(true) => tracing::info!("another certificate is served to new connections"),
+            Ok(true) => tracing::info!(
+                "other certificates are in force for new connections; if other clients are trusted, those before are let go"
+            ),
             Ok(false) => {}
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();

@@ -5,20 +5,35 @@
 //! full queue sends away the newest of the longest lane, rather than the first of a short one: the buffer stealing of
 //! stochastic fairness queueing (McKenney, 1990).
 //!
+//! A queue that is long is no use once it stands: everybody in it waits, and nobody is served sooner. While it does
+//! ([`Pace`]), who would have to wait for longer than `patience` is sent away at once, and who did wait for longer is passed
+//! over for others. A burst may fill the queue all the same.
+//!
 //! A lane exists only while somebody waits in it, so that names cost nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::pace::Pace;
+
+/// So many turns of the usual length may be waited for, however short the patience: else those that do long work would leave
+/// places empty while somebody waits for one.
+const TURNS_WAITED: usize = 2;
 
 /// Who waits together: the name of an environment.
 pub type Lane = Arc<str>;
 
 /// The queue; shared.
 pub struct Turns {
+    places: usize,
     waiting_max: usize,
+    /// How long one waits while the queue stands; zero for as long as it takes.
+    patience: Duration,
     state: Mutex<State>,
 }
 
@@ -29,10 +44,12 @@ struct State {
     lanes: BTreeMap<Lane, VecDeque<Ticket>>,
     /// The lanes in the order in which they are served.
     order: VecDeque<Lane>,
+    pace: Pace,
 }
 
 struct Ticket {
     number: u64,
+    since: Instant,
     called: oneshot::Sender<()>,
 }
 
@@ -54,11 +71,19 @@ pub struct Waiting {
 }
 
 impl Turns {
-    /// `places` turns, at least one, and room for so many to wait.
-    pub fn new(places: usize, waiting_max: usize) -> Arc<Self> {
-        let state =
-            State { free: places.max(1), waiting: 0, tickets: 0, lanes: BTreeMap::new(), order: VecDeque::new() };
-        Arc::new(Self { waiting_max, state: Mutex::new(state) })
+    /// `places` turns, at least one, and room for so many to wait, with so much patience while the queue stands, zero for
+    /// any.
+    pub fn new(places: usize, waiting_max: usize, patience: Duration) -> Arc<Self> {
+        let places = places.max(1);
+        let state = State {
+            free: places,
+            waiting: 0,
+            tickets: 0,
+            lanes: BTreeMap::new(),
+            order: VecDeque::new(),
+            pace: Pace::default(),
+        };
+        Arc::new(Self { places, waiting_max, patience, state: Mutex::new(state) })
     }
 
     /// How many wait.
@@ -72,7 +97,7 @@ impl Turns {
     /// [`Crowded`].
     pub fn enter(self: &Arc<Self>, lane: Lane) -> Result<Waiting, Crowded> {
         let (call, called) = oneshot::channel();
-        let mut state = self.state.lock();
+        let (mut state, now) = (self.state.lock(), Instant::now());
         state.tickets += 1;
         let number = state.tickets;
         if state.free > 0 {
@@ -80,23 +105,51 @@ impl Turns {
             // The receiver is here: it cannot fail.
             _ = call.send(());
         } else {
+            if self.is_hopeless(&state, &lane, now) {
+                return Err(Crowded);
+            }
             if state.waiting >= self.waiting_max {
                 state.make_room(&lane)?;
             }
-            state.join(&lane, Ticket { number, called: call });
+            state.join(&lane, Ticket { number, since: now, called: call });
         }
         drop(state);
         Ok(Waiting { turns: Arc::clone(self), lane, number, called })
     }
 
+    /// Whether who came to `lane` now would be sent away; for whoever has work to do before that can be spared.
+    pub fn are_hopeless(&self, lane: &Lane) -> bool {
+        let state = self.state.lock();
+        state.free == 0 && self.is_hopeless(&state, lane, Instant::now())
+    }
+
+    /// Whether who comes to `lane` would wait for too long behind those of its own lane, since lanes take turns.
+    fn is_hopeless(&self, state: &State, lane: &Lane, now: Instant) -> bool {
+        let mine = state.lanes.get(lane);
+        let lanes = state.lanes.len() + usize::from(mine.is_none());
+        let turns = (mine.map_or(0, VecDeque::len) + 1).saturating_mul(lanes).min(state.waiting + 1);
+        self.most(state, now).is_some_and(|most| state.pace.wait(turns) > most)
+    }
+
+    /// How long one may wait now; none while any time will do.
+    fn most(&self, state: &State, now: Instant) -> Option<Duration> {
+        let most = self.patience.max(state.pace.wait(self.places.saturating_mul(TURNS_WAITED)));
+        (!self.patience.is_zero() && state.pace.stands(now)).then_some(most)
+    }
+
     /// Gives a turn to who is next, or puts it back.
     fn pass_on(&self) {
         loop {
-            let mut state = self.state.lock();
-            let Some(next) = state.next() else {
+            let (mut state, now) = (self.state.lock(), Instant::now());
+            let most = self.most(&state, now);
+            let Some(next) = state.next(most, now) else {
                 state.free += 1;
                 return;
             };
+            state.pace.passed(now);
+            if state.waiting == 0 {
+                state.pace.cleared();
+            }
             drop(state);
             if next.called.send(()).is_ok() {
                 return;
@@ -110,6 +163,7 @@ impl State {
         if !self.lanes.contains_key(lane) {
             self.order.push_back(Arc::clone(lane));
         }
+        self.pace.waits(ticket.since);
         self.lanes.entry(Arc::clone(lane)).or_default().push_back(ticket);
         self.waiting += 1;
     }
@@ -127,8 +181,18 @@ impl State {
         Ok(())
     }
 
+    /// Who is served next. Who waited for longer than `most` is sent away instead, unless nobody else is left to be served.
+    fn next(&mut self, most: Option<Duration>, now: Instant) -> Option<Ticket> {
+        loop {
+            let ticket = self.first()?;
+            if self.waiting == 0 || most.is_none_or(|most| now.duration_since(ticket.since) <= most) {
+                return Some(ticket);
+            }
+        }
+    }
+
     /// The first of the lane that is served next, which then goes to the end of the round.
-    fn next(&mut self) -> Option<Ticket> {
+    fn first(&mut self) -> Option<Ticket> {
         let lane = self.order.pop_front()?;
         let tickets = self.lanes.get_mut(&lane)?;
         let ticket = tickets.pop_front()?;
@@ -150,6 +214,9 @@ impl State {
         if tickets.is_empty() {
             self.lanes.remove(lane);
             self.order.retain(|other| other != lane);
+        }
+        if self.waiting == 0 {
+            self.pace.cleared();
         }
     }
 }

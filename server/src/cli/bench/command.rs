@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::failure::Failure;
-use super::{audit, churn, compare, erase, filter, grow, payload, plot, privacy, recall, synth};
+use super::{audit, churn, compare, erase, filter, grow, load, payload, plot, privacy, recall, synth};
 
 /// What to measure.
 #[derive(clap::Subcommand)]
@@ -25,6 +25,9 @@ pub enum Command {
     /// What forgetting costs: each stage of an erasure by the records there are to erase, searches a second meanwhile, the
     /// change of keys by how many entities there are, and a flush with new entities.
     Erase(erase::Args),
+    /// A server on this machine under more load than it can bear: what it serves, how late, what it refuses; a tenant beside
+    /// one that asks for ten times its quota; and what the wire costs.
+    Load(load::Args),
     /// Bytes on disk and in memory that the index of payloads takes for each record, for eight typical fields.
     Payload(payload::Args),
     /// How far private centroids are off, measured and predicted, by dimension, entities and ε, and where their time goes.
@@ -45,6 +48,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Filter(args) => filter::run(context, args),
         Command::Churn(args) => churn::run(context, args),
         Command::Erase(args) => erase::run(context, args),
+        Command::Load(args) => load::run(context, &args),
         Command::Payload(args) => payload::run(context, &args),
         Command::Privacy(args) => privacy::run(context, args),
         Command::Audit(args) => audit::run(context, &args),
@@ -86,6 +90,8 @@ mod tests {
         assert_eq!(refused("bench erase --part all"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench erase --held some"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench privacy --epsilon some"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench load --records 0"), ErrorKind::ValueValidation);
+        assert_eq!(refused("bench load --part all"), ErrorKind::InvalidValue);
         assert_eq!(refused("bench payload --records 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench audit --events 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("bench synth --out a.hdf5 --metric hamming"), ErrorKind::ValueValidation);

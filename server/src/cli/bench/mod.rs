@@ -9,6 +9,7 @@ mod compare;
 mod erase;
 mod filter;
 mod grow;
+mod load;
 mod payload;
 mod plot;
 mod privacy;

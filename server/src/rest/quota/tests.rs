@@ -67,6 +67,19 @@ fn without_a_limit_nothing_is_refused_and_nothing_kept() {
 }
 
 #[test]
+fn a_fine_takes_what_is_there_and_is_owed_if_that_is_less() {
+    let (quota, pass) = quota(1, 20);
+    assert!(quota.fine("a", 9).is_ok() && quota.fine("a", 7).is_ok(), "16 of 20");
+    assert_eq!(quota.fine("a", 9), Err(Duration::from_secs(1)), "4 are there");
+    assert!(quota.charge("a", 1).is_err(), "and they are gone");
+    pass(3000);
+    assert!(quota.fine("a", 9).is_err() && quota.charge("a", 1).is_err());
+    pass(9000);
+    assert!(quota.fine("a", 9).is_ok() && quota.charge("a", 1).is_err());
+    assert!(quota.fine("b", 9).is_ok(), "whoever else may pay");
+}
+
+#[test]
 fn buckets_that_are_full_again_are_forgotten() {
     let (quota, pass) = quota(1, 1);
     for n in 0..100_000 {

@@ -14,6 +14,7 @@ use crate::config::Config;
 
 mod approvals;
 mod backups;
+mod bodies;
 mod collections;
 mod consent;
 mod coverage;

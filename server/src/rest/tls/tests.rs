@@ -205,6 +205,33 @@ async fn a_new_certificate_is_served_and_no_connection_dropped() {
 }
 
 #[tokio::test]
+async fn who_was_let_in_by_an_authority_that_is_trusted_no_more_is_let_go() {
+    let (authority, theirs, others) = (Authority::new(), Authority::new(), Authority::new());
+    let server = Running::new(authority.server(), Some(theirs.pem.clone()), TlsVersion::default()).await;
+    let own = || Some(theirs.issue(ExtendedKeyUsagePurpose::ClientAuth));
+    let mut before = server.dial(client(&authority, NEW, own())).await.unwrap();
+    assert!(ask(&mut before).await.is_some());
+    // Another certificate of the server's own changes nothing for its clients.
+    let (chain, key) = authority.server();
+    *server.files.lock() = (chain.clone(), key.clone(), Some(theirs.pem.clone()));
+    assert!(server.certificates.renew().unwrap());
+    assert!(ask(&mut before).await.is_some() && ask(&mut before).await.is_some());
+
+    *server.files.lock() = (chain, key, Some(others.pem.clone()));
+    assert!(server.certificates.renew().unwrap());
+    let mut answers = 0;
+    while answers < 5000 && ask(&mut before).await.is_some() {
+        answers += 1;
+    }
+    assert!(answers <= 1, "a request that was under way may be answered, and no other: {answers}");
+    let again = match server.dial(client(&authority, NEW, own())).await {
+        Ok(mut stream) => ask(&mut stream).await,
+        Err(_) => None,
+    };
+    assert!(again.is_none());
+}
+
+#[tokio::test]
 async fn a_signal_has_the_files_looked_at() {
     let authority = Authority::new();
     let server = Running::new(authority.server(), None, TlsVersion::default()).await;

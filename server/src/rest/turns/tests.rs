@@ -32,7 +32,7 @@ fn enter(turns: &Arc<Turns>, lane: &str) -> Result<Waiting, Crowded> {
 
 #[tokio::test]
 async fn a_turn_is_there_at_once_while_places_are_free() {
-    let turns = Turns::new(2, 0);
+    let turns = Turns::new(2, 0, Duration::ZERO);
     let first = now(enter(&turns, "a").unwrap()).await.unwrap().unwrap();
     let _second = now(enter(&turns, "a").unwrap()).await.unwrap().unwrap();
     assert!(matches!(enter(&turns, "b"), Err(Crowded)), "nobody may wait");
@@ -42,7 +42,7 @@ async fn a_turn_is_there_at_once_while_places_are_free() {
 
 #[tokio::test]
 async fn turns_go_round_the_lanes_and_in_order_within_each() {
-    let turns = Turns::new(1, 100);
+    let turns = Turns::new(1, 100, Duration::ZERO);
     let mut turn = now(enter(&turns, "x").unwrap()).await.unwrap();
     let names = ["flood 1", "flood 2", "flood 3", "flood 4", "calm 1", "other 1", "calm 2"];
     let lane = |name: &str| name.split(' ').next().unwrap().to_owned();
@@ -60,7 +60,7 @@ async fn turns_go_round_the_lanes_and_in_order_within_each() {
 
 #[tokio::test]
 async fn a_full_queue_sends_away_the_newest_of_the_longest_lane() {
-    let turns = Turns::new(1, 4);
+    let turns = Turns::new(1, 4, Duration::ZERO);
     let _turn = now(enter(&turns, "x").unwrap()).await.unwrap();
     let mut waiting = Vec::new();
     for name in ["flood 1", "flood 2", "flood 3", "flood 4"] {
@@ -79,7 +79,7 @@ async fn a_full_queue_sends_away_the_newest_of_the_longest_lane() {
 
 #[tokio::test]
 async fn who_gives_up_keeps_nothing() {
-    let turns = Turns::new(1, 4);
+    let turns = Turns::new(1, 4, Duration::ZERO);
     let turn = now(enter(&turns, "a").unwrap()).await.unwrap();
     let (first, second) = (enter(&turns, "a").unwrap(), enter(&turns, "b").unwrap());
     drop(first);
@@ -96,7 +96,7 @@ async fn who_gives_up_keeps_nothing() {
 /// One tenant asks ten times as often as another, far more than there is room for; every turn takes one tick.
 #[tokio::test]
 async fn a_flood_sheds_itself_and_not_its_neighbour() {
-    let turns = Turns::new(2, 16);
+    let turns = Turns::new(2, 16, Duration::ZERO);
     let (mut running, mut waiting) = (VecDeque::new(), Vec::new());
     let mut tally: BTreeMap<(&str, &str), u32> = BTreeMap::new();
     for tick in 0..400 {
@@ -123,6 +123,81 @@ async fn a_flood_sheds_itself_and_not_its_neighbour() {
     assert!(of("flood", "served") >= 198, "what the calm one leaves is used: {tally:?}");
 }
 
+/// One lane asks five times as often as there are turns, all of which take 10 ms. Gives how long those waited that were
+/// served in the later half, in ms, and how many of all were.
+async fn overloaded(patience: Duration) -> (Vec<u128>, usize) {
+    const TICKS: usize = 2000;
+    let turns = Turns::new(2, 100, patience);
+    let (mut running, mut waiting, mut waits, mut served) = (VecDeque::new(), Vec::new(), Vec::new(), 0);
+    for tick in 0..TICKS {
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let asked = Instant::now();
+        waiting.extend(enter(&turns, "flood").ok().map(|place| (asked, place)));
+        while running.front().is_some_and(|(since, _): &(Instant, Turn)| since.elapsed().as_millis() >= 10) {
+            running.pop_front();
+        }
+        let mut left = Vec::new();
+        for (asked, mut place) in waiting {
+            match place.called.try_recv() {
+                Ok(()) => {
+                    running.push_back((Instant::now(), Turn { turns: turns.clone() }));
+                    served += 1;
+                    waits.extend((tick > TICKS / 2).then(|| asked.elapsed().as_millis()));
+                }
+                Err(oneshot::error::TryRecvError::Empty) => left.push((asked, place)),
+                Err(oneshot::error::TryRecvError::Closed) => {}
+            }
+        }
+        waiting = left;
+    }
+    (waits, served)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stands_keeps_nobody_waiting_for_longer_than_there_is_patience() {
+    let (waits, served) = overloaded(Duration::from_millis(50)).await;
+    // A turn that takes 10 ms may begin as soon as the patience allows it.
+    assert!(waits.iter().all(|ms| *ms <= 55), "{waits:?}");
+    let (patient, all) = overloaded(Duration::ZERO).await;
+    assert!(patient.iter().all(|ms| *ms > 400), "what is compared with: {patient:?}");
+    assert!(served * 100 >= all * 99, "no place stands empty meanwhile: {served} of {all}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_served_whole_however_short_the_patience() {
+    let turns = Turns::new(1, 100, Duration::from_millis(1));
+    let mut turn = now(enter(&turns, "x").unwrap()).await.unwrap();
+    let mut waiting: Vec<_> = (0..90).map(|_| ("burst", enter(&turns, "burst").unwrap())).collect();
+    let mut served = 0;
+    while !waiting.is_empty() {
+        tokio::time::advance(Duration::from_millis(1)).await;
+        drop(turn.take());
+        for (_, called) in stand(&mut waiting).await {
+            served += usize::from(called.is_some());
+            turn = called;
+        }
+    }
+    assert_eq!(served, 90);
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_work_may_be_waited_for_however_short_the_patience() {
+    let turns = Turns::new(1, 100, Duration::from_millis(1));
+    let mut turn = now(enter(&turns, "x").unwrap()).await.unwrap();
+    let mut served = 0;
+    for _ in 0..20 {
+        // Two come in the time of one turn, so that somebody always waits.
+        let mut waiting: Vec<_> = (0..2).filter_map(|_| Some(("slow", enter(&turns, "slow").ok()?))).collect();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        drop(turn.take());
+        for (_, called) in stand(&mut waiting).await {
+            served += usize::from(called.is_some());
+            turn = turn.or(called);
+        }
+    }
+    assert!(served >= 18, "the place is never empty while somebody waits: {served}");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Enter(u8),
@@ -144,7 +219,7 @@ proptest! {
             0..120,
         ),
     ) {
-        let turns = Turns::new(places, room);
+        let turns = Turns::new(places, room, Duration::ZERO);
         let (mut running, mut waiting) = (Vec::<Turn>::new(), Vec::<Waiting>::new());
         for step in steps {
             match step {

@@ -185,7 +185,7 @@ async fn tokens_that_are_not_good_are_paid_for_and_answered_like_keys() {
     while tried < 500 && ask("guess").await == 401 {
         tried += 1;
     }
-    assert!((6..20).contains(&tried), "a guess costs ten times as much as a request: {tried}");
+    assert!((4..9).contains(&tried), "a guess costs more than ten times as much as a request: {tried}");
 }
 
 #[tokio::test]

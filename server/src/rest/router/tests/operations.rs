@@ -62,6 +62,8 @@ async fn counts_name_routes_and_never_what_was_asked_for() {
         "lethedb_problems_total{code=\"invalid_body\"} 1",
         "lethedb_requests_running 1",
         "lethedb_requests_waiting 0",
+        "lethedb_connections_refused_total 0",
+        "lethedb_bodies_bytes 0",
         "lethedb_ready 1",
         "lethedb_writable 1",
     ] {
@@ -168,7 +170,7 @@ async fn an_environment_that_spent_its_units_costs_no_other() {
 
 #[tokio::test]
 async fn an_address_pays_for_keys_that_are_not_good() {
-    let (server, keys) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, 60)).await;
+    let (server, keys) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, 65)).await;
     let from = |address: [u8; 4]| server.routes.clone().layer(axum::Extension(Peer(address.into())));
     let ask = async |address, key: &str| {
         let sent = request(Method::GET, "/v1/collections").header("Authorization", format!("Bearer {key}"));
@@ -178,9 +180,90 @@ async fn an_address_pays_for_keys_that_are_not_good() {
     while tried < TRIES && ask([192, 0, 2, 1], "lethe_sk_guess").await == 401 {
         tried += 1;
     }
-    assert!((6..20).contains(&tried), "a guess costs ten times as much as a request: {tried}");
+    // What is left of the bucket buys no cheaper guesses.
+    assert!((6..9).contains(&tried), "a guess costs ten times as much as a request: {tried}");
     assert_eq!(ask([192, 0, 2, 1], &keys[0]).await, 429);
     assert_eq!(ask([192, 0, 2, 2], &keys[0]).await, 200);
+}
+
+#[tokio::test]
+async fn the_page_is_made_once_and_sent_once() {
+    let server = Server::new(Config::default());
+    for path in ["/docs", "/openapi.json"] {
+        let (_, page, response) = text(&server, path).await;
+        let tag = response.headers()["etag"].clone();
+        for (known, status, length) in [(tag.clone(), 304, 0), ("\"another\"".parse().unwrap(), 200, page.len())] {
+            let sent = request(Method::GET, path).header("If-None-Match", known).body(Body::empty()).unwrap();
+            let (parts, body) = server.routes.clone().oneshot(sent).await.unwrap().into_parts();
+            let length_sent = to_bytes(body, usize::MAX).await.unwrap().len();
+            assert_eq!((parts.status.as_u16(), length_sent, &parts.headers["etag"]), (status, length, &tag));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_pays_for_signatures_before_any_is_looked_at() {
+    let (server, _) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, 60)).await;
+    let routes = server.routes.clone().layer(axum::Extension(Peer([192, 0, 2, 1].into())));
+    let mut answered = 0;
+    loop {
+        // A route that is open to all: the header alone is what costs.
+        let sent = request(Method::GET, "/livez").header("X-User-Token", "a.b.c").body(Body::empty()).unwrap();
+        if answered == TRIES || routes.clone().oneshot(sent).await.unwrap().status() != StatusCode::OK {
+            break;
+        }
+        answered += 1;
+    }
+    assert!((12..20).contains(&answered), "{answered}");
+}
+
+#[tokio::test]
+async fn what_looks_at_every_record_costs_as_much() {
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 200)).await;
+    let filter = json!({"key": "n", "range": {"gte": 0}});
+    for (what, path, body, dear) in [
+        ("scroll", "scroll", json!({"limit": 10_000}), true),
+        ("scroll in an order", "scroll", json!({"order_by": {"key": "n"}}), true),
+        ("scroll", "scroll", json!({"limit": 1}), false),
+        ("count", "count", json!({"filter": filter}), true),
+        ("count of all", "count", json!({}), false),
+        ("facet", "facet", json!({"key": "n"}), true),
+        ("sample", "sample", json!({"filter": filter}), true),
+        ("centroid", "centroid", json!({"epsilon": 0.0}), true),
+        ("aggregate", "aggregate", json!({"epsilon": 0.0}), true),
+        ("delete", "records/delete", json!({"filter": {"key": "n", "match": {"value": 77}}}), true),
+        ("delete by id", "records/delete", json!({"ids": [77]}), false),
+        ("update", "records/update", json!({"filter": {"key": "n", "match": {"value": 77}}, "clear": true}), true),
+        ("groups", "search/groups", json!({"search": {"vector": [1, 0], "exact": true}, "group_by": "n"}), true),
+    ] {
+        let request =
+            ApiKeyRequest { roles: vec!["Admin".to_owned()], ..ApiKeyRequest::new(ApiKeyClass::Secret, "default") };
+        let key = server.database.access().create(&request).unwrap().text.to_string();
+        let mut asked = 0;
+        loop {
+            let sent = super::request(Method::POST, &format!("/v1/collections/docs/{path}"));
+            let sent = sent.header("Content-Type", "application/json").header("X-API-Key", &key);
+            let (status, problem, _) = server.send(sent.body(Body::from(body.to_string())).unwrap()).await;
+            assert!(!status.is_server_error(), "{what}: {problem}");
+            if asked == 20 || status == StatusCode::TOO_MANY_REQUESTS {
+                break;
+            }
+            asked += 1;
+        }
+        assert_eq!(asked < 4, dear, "{what}: {asked}");
+    }
+    drop(keys);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_pays_as_it_arrives() {
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 30)).await;
+    let long = format!(r#"{{"vector": [1, 0]{}}}"#, " ".repeat(160 << 10));
+    let mut served = 0;
+    while served < 20 && search_as(&server, &keys[0], &long).await.0 == StatusCode::OK {
+        served += 1;
+    }
+    assert_eq!(served, 2, "eleven units each");
 }
 
 #[tokio::test]

@@ -1,0 +1,73 @@
+//! The server that is measured: that of `serve`, on a free port of this machine, in threads of its own.
+//!
+//! Invariant: it is the same code with the same defaults; only its log, which `serve` writes a line a request into unless it
+//! is told otherwise, is off.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, oneshot};
+
+use super::super::super::failure::Failure;
+use super::scene::Scene;
+use crate::config::Config;
+use crate::grpc;
+use crate::rest::{App, serve};
+
+/// A running server; it ends with its handle.
+pub struct Hosted {
+    _runtime: Runtime,
+    stop: Arc<Notify>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Hosted {
+    /// Serves `scene` as `config` has it, but for the address, and with room for as many connections as a measurement opens.
+    pub fn start(scene: &Scene, mut config: Config) -> Result<Self, Failure> {
+        config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.server.grpc_listen = config.server.listen;
+        config.server.connections_max = config.server.connections_max.max(8192);
+        config.server.connections_per_address_max = 0;
+        let runtime = runtime()?;
+        let (app, stop) = (App::new(scene.database.clone(), config), Arc::new(Notify::new()));
+        let grpc = grpc::door(app.clone())?;
+        let (told, address) = oneshot::channel();
+        let stopped = Arc::clone(&stop);
+        let served = runtime.spawn(async move {
+            let stop = move || {
+                let stopped = Arc::clone(&stopped);
+                async move { stopped.notified().await }
+            };
+            serve(app, grpc, None, |address, _| _ = told.send(address), stop).await
+        });
+        let address = runtime.block_on(async {
+            match address.await {
+                Ok(address) => Ok(address),
+                Err(_) => match served.await {
+                    Ok(Err(error)) => Err(error.into()),
+                    _ => Err(Failure::Usage("the server ended before it began".into())),
+                },
+            }
+        })?;
+        Ok(Self { _runtime: runtime, stop, address })
+    }
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Io("the server's threads cannot be started", error))
+}
+
+/// Where clients run: one thread, so that they take no more than one core.
+pub fn asking() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Io("the clients' thread cannot be started", error))
+}
