@@ -61,7 +61,7 @@ fn voted(voters: &[VoterKey], refused: &Error) -> Approval {
 fn workload(disk: &Faulty) -> Done {
     let now = || disk.operations();
     let shared: Arc<dyn StorageBackend> = Arc::new(disk.clone());
-    let db = over(&shared, 2).open().unwrap();
+    let db = over(Arc::clone(&shared), 2).open().unwrap();
     let (key, id) = create(&db);
     let made = now();
     let other = db.access().rotate(ENVIRONMENT, &id, 0).unwrap().text.to_string();
@@ -88,7 +88,7 @@ fn workload(disk: &Faulty) -> Done {
 fn no_crash_gives_a_key_back_or_an_approval_twice() {
     let disk = Faulty::new();
     let shared: Arc<dyn StorageBackend> = Arc::new(disk.clone());
-    let db = over(&shared, 1).open().unwrap();
+    let db = over(Arc::clone(&shared), 1).open().unwrap();
     let env = db.environment(ENVIRONMENT).unwrap();
     env.collection("docs").dimension(2).create().unwrap();
     let (earlier, _) = create(&db);
@@ -104,7 +104,7 @@ fn no_crash_gives_a_key_back_or_an_approval_twice() {
                 continue;
             }
             let image: Arc<dyn StorageBackend> = Arc::new(Faulty::on(image));
-            let db = over(&image, 1000 + moment).open().unwrap();
+            let db = over(Arc::clone(&image), 1000 + moment).open().unwrap();
             let context = format!("operation {moment} of {}, {crash:?}", done.ended);
             let after = |acknowledged: u64| *moment >= acknowledged;
             assert!(is_let_in(&db, &earlier), "{context}: a key that was there is");
