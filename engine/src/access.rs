@@ -219,7 +219,8 @@ impl Access {
         let class = system.look(|book| book.grant(&id).map(|grant| grant.class));
         let class = class.ok_or_else(|| refused(ChangeError::NoKey))?;
         let key = ApiKey::renewed(class, id, &mut generator(&*env.state.shared.entropy)?);
-        let until = env.state.shared.clock.now_ms().saturating_add(overlap_ms);
+        // Without an overlap no clock, whatever it is set to, brings the secret before back.
+        let until = if overlap_ms > 0 { env.state.shared.clock.now_ms().saturating_add(overlap_ms) } else { 0 };
         self.change(&env, &system, Act::ApiKeyRotated { key: name_of(id)? }, |book| {
             book.rotate(&key, system.pepper(), until, self.permit.permissions())
         })?;

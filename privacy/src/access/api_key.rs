@@ -96,7 +96,8 @@ impl Class {
             Class::Public => searches,
             Class::Ingest => RecordWrite.into(),
             Class::Secret => {
-                let administers = ["apikey.", "role.", "rule.", "token.", "key.", "approval.", "egress.", "system."];
+                let administers =
+                    ["apikey.", "role.", "rule.", "token.", "key.", "approval.", "egress.", "system.", "metrics."];
                 let is_admin = |name: &str| administers.iter().any(|room| name.starts_with(room));
                 let beyond: Permissions = [EnvCreate, EnvDelete, DpGrant].into_iter().collect();
                 let all = Permission::ALL.iter().copied().filter(|permission| !is_admin(permission.as_str()));

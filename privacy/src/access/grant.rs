@@ -140,9 +140,9 @@ impl Grant {
         self.retiring.as_ref().map(|(_, until)| *until)
     }
 
-    /// Takes another secret; the one before is taken, too, until then.
+    /// Takes another secret; the one before is taken, too, until then, and never again where that is 0.
     pub(super) fn rotate(&mut self, key: &ApiKey, pepper: &Pepper, overlap_until_ms: u64) {
-        let before = self.digest.replace(key.digest(pepper));
+        let before = self.digest.replace(key.digest(pepper)).filter(|_| overlap_until_ms > 0);
         self.retiring = before.map(|digest| (digest, overlap_until_ms));
     }
 

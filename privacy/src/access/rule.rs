@@ -386,10 +386,11 @@ mod tests {
                 let one = || prop::option::of(prop::collection::vec(
                     (prop::option::of("[ab]"), any::<bool>(), "[xy]"), 1..3));
                 let all = || prop::collection::vec(one(), 2);
-                (all(), all(), any::<bool>()).prop_map(|(before, more, extends)| {
-                    // Half of the time, what was there is extended.
-                    let after = before.iter().zip(&more).map(|(before, more)| match (before, more, extends) {
-                        (Some(before), Some(more), true) => Some([before.clone(), more.clone()].concat()),
+                (all(), all(), 0..3u8).prop_map(|(before, more, how)| {
+                    // What was there is extended, or only begun, or is something else.
+                    let after = before.iter().zip(&more).map(|(before, more)| match (before, more, how) {
+                        (Some(before), Some(more), 0) => Some([before.clone(), more.clone()].concat()),
+                        (Some(before), _, 1) => Some(before[..1].to_vec()),
                         (_, more, _) => more.clone(),
                     });
                     let after: Vec<_> = after.collect();
