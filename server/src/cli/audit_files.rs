@@ -197,8 +197,14 @@ pub fn tail(context: &Context, args: &Tail) -> Result<(), Failure> {
     }
     newest.truncate(if args.lines == 0 { 0 } else { newest.len() });
     newest.iter().try_for_each(|line| show(&context.terminal, line))?;
-    while args.follow {
-        let files = files_of(&dir)?;
+    if args.follow { follow(context, &dir, at, offset) } else { Ok(()) }
+}
+
+/// Shows what is written after `offset` of the file `at`, and in those after it, until somebody interrupts it or reads no
+/// more.
+fn follow(context: &Context, dir: &Path, mut at: Option<PathBuf>, mut offset: u64) -> Result<(), Failure> {
+    loop {
+        let files = files_of(dir)?;
         let from = at.as_ref().and_then(|at| files.iter().position(|path| path == at)).unwrap_or_default();
         for path in files.get(from..).unwrap_or_default() {
             if at.as_ref() != Some(path) {
@@ -208,7 +214,6 @@ pub fn tail(context: &Context, args: &Tail) -> Result<(), Failure> {
         }
         thread::park_timeout(LOOK_EVERY);
     }
-    Ok(())
 }
 
 /// The directory of the environment among those of the sink.
