@@ -359,3 +359,33 @@ fn a_collection_keeps_records_for_a_window() {
     let told = place.ok("--data old audit list --action retention.ran");
     assert_eq!(told["events"].as_array().unwrap().len(), 1, "{told}");
 }
+
+#[test]
+fn the_audit_log_is_exported_checked_and_shown() {
+    let place = Place::with_films();
+    place.write("lethedb.toml", "[audit]\nsink = \"sink\"\n");
+    place.ok("verify");
+    let key = place.ok("receipt key")["receipt_key"].as_str().unwrap().to_owned();
+    assert_eq!(place.run(&["audit", "export", "--out", "acme.jsonl"], "").0, 0);
+    let said = place.fails(1, "audit export --out acme.jsonl");
+    assert!(said.contains("acme.jsonl"), "nothing is replaced: {said}");
+    let check = |file: &str| format!("audit verify --file {file} --key {key}");
+    let report = place.ok(&check("acme.jsonl"));
+    assert_eq!((&report["is_key_claimed"], &report["signed_through"]), (&json!(false), &report["through"]));
+    assert_eq!(place.ok("audit verify --file acme.jsonl")["is_key_claimed"], true);
+    let sink = fs::read_dir(place.0.path().join("sink")).unwrap().next().unwrap().unwrap().path();
+    let told = place.ok(&check(&sink.display().to_string()));
+    assert!(told["from"] == 0 && told["through"].as_u64() > report["through"].as_u64(), "{told}");
+    let (code, tail, said) = place.run(&["audit", "tail", "-n", "2"], "");
+    assert!(code == 0 && tail.lines().count() == 2 && tail.contains("audit.read"), "{tail} {said}");
+
+    let text = fs::read_to_string(place.0.path().join("acme.jsonl")).unwrap();
+    assert!(!text.contains("ada") && text.contains("\"host\""));
+    place.write("altered.jsonl", &text.replacen("\"host\"", "\"engine\"", 1));
+    assert!(place.fails(3, &check("altered.jsonl")).contains("was changed"));
+    let last = text.trim_end().rfind('\n').unwrap();
+    place.write("cut.jsonl", &text[..=last]);
+    assert!(place.fails(3, &check("cut.jsonl")).contains("cut"));
+    let other = key.replace(|c: char| c.is_ascii_digit(), "a");
+    assert!(place.fails(3, &format!("audit verify --file acme.jsonl --key {other}")).contains("another key"));
+}

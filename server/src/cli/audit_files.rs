@@ -197,11 +197,14 @@ pub fn tail(context: &Context, args: &Tail) -> Result<(), Failure> {
     }
     newest.truncate(if args.lines == 0 { 0 } else { newest.len() });
     newest.iter().try_for_each(|line| show(&context.terminal, line))?;
-    if !args.follow {
-        return Ok(());
-    }
+    if args.follow { follow(context, &dir, at, offset) } else { Ok(()) }
+}
+
+/// Shows what is written after `offset` of the file `at`, and in those after it, until somebody interrupts it or reads no
+/// more.
+fn follow(context: &Context, dir: &Path, mut at: Option<PathBuf>, mut offset: u64) -> Result<(), Failure> {
     loop {
-        let files = files_of(&dir)?;
+        let files = files_of(dir)?;
         let from = at.as_ref().and_then(|at| files.iter().position(|path| path == at)).unwrap_or_default();
         for path in files.get(from..).unwrap_or_default() {
             if at.as_ref() != Some(path) {
