@@ -217,7 +217,8 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
     let mut config = Config::default();
     config.server.body_bytes_max = 1 << 20;
     let (_server, calls) = with_docs(config).await;
-    for (path, good) in [("Records/Search", &search), ("Analysis/Sample", &frame(&field(1, b"docs")))] {
+    let near = frame(&search_near([1.0, 0.0]));
+    for (path, good) in [("Records/Search", &near), ("Analysis/Sample", &frame(&field(1, b"docs")))] {
         let path = format!("/lethedb.v1.{path}");
         for (what, bytes, headers, code, reason) in &sent() {
             let answer = calls.send(&path, bytes.as_ref().unwrap_or(good).clone(), headers).await;
