@@ -2,7 +2,7 @@
 //! tests, and a description of all of them, from which the other calls are served and which reflection shows.
 //!
 //! Invariant: needs no `protoc`, and writes nothing but into the directory that cargo names.
-#![expect(clippy::disallowed_methods, reason = "a build script asks cargo, and writes its files")]
+#![expect(clippy::disallowed_methods, reason = "a build script asks cargo where to write, and writes there")]
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -36,10 +36,10 @@ pub fn status(told: &Told) -> Status {
     let facts: HashMap<String, String> = facts.map(|(name, fact)| (name.to_owned(), fact)).collect();
     let mut details = ErrorDetails::with_error_info(problem.code, DOMAIN, facts);
     if let Some(seconds) = problem.retry_seconds {
-        details.set_retry_info(Some(Duration::from_secs(seconds)));
+        details.set_retry_info(Some(Duration::from_secs(seconds.into())));
     }
     if let Some(field) = &problem.field {
-        details.add_bad_request_violation(&**field, &problem.detail);
+        details.add_bad_request_violation(field.as_ref(), &problem.detail);
     }
     let mut status = Status::with_error_details(code, message, details);
     status.set_source(Arc::new(told.clone()));

@@ -150,7 +150,7 @@ pub struct Problem {
     pub code: &'static str,
     /// After how many seconds it may be asked again; said in a header.
     #[serde(skip)]
-    pub retry_seconds: Option<u64>,
+    pub retry_seconds: Option<u32>,
     /// The member of the body that is wrong, where that is known and its name is one of ours; `detail` has it, too.
     #[serde(skip)]
     pub field: Option<Box<str>>,
@@ -190,7 +190,7 @@ impl Problem {
 
     /// The same, to be asked again no sooner than after so many seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_seconds = Some(seconds);
+        self.retry_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
         self
     }
 

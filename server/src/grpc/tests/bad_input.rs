@@ -41,122 +41,107 @@ fn search_near(vector: [f32; 2]) -> Vec<u8> {
     [field(1, b"docs"), field(2, &field(1, &floats))].concat()
 }
 
-/// The call, what is sent, the status, the code of the problem, and what the message says.
+/// What is wrong, the call and its message, the code and reason that it gets, and the field that is said to be wrong.
 type Row = (&'static str, (&'static str, Value), Code, &'static str, &'static str);
 
-/// The call, the bytes of its body if not the usual ones, further headers, the status, and the code of the problem.
-type Raw = (&'static str, Option<Vec<u8>>, Vec<(&'static str, &'static str)>, Code, &'static str);
+const BAD: Code = Code::InvalidArgument;
+
+fn search(query: Value) -> (&'static str, Value) {
+    ("Search", json!({"collection": "docs", "search": query}))
+}
+
+fn with(name: &str, value: Value) -> (&'static str, Value) {
+    let mut query = json!({"vector": [1, 0]});
+    query[name] = value;
+    search(query)
+}
+
+fn searches() -> Vec<Row> {
+    let path = json!({"key": "s3cr3t[", "match": {"value": 1}});
+    let order = json!({"key": "n", "direction": SECRET});
+    vec![
+        ("no vector", search(json!({})), BAD, "invalid_body", ""),
+        ("a zero vector under cosine", search(json!({"vector": [0, 0]})), BAD, "invalid", ""),
+        ("another dimension", search(json!({"vector": [1, 0, 0]})), BAD, "invalid", ""),
+        ("limit 0", with("limit", json!(0)), BAD, "invalid", ""),
+        ("limit over its maximum", with("limit", json!(10_001)), BAD, "invalid", ""),
+        ("offset 2^64 - 1", with("offset", json!(u64::MAX)), BAD, "invalid", ""),
+        ("ef 0", with("ef", json!(0)), BAD, "invalid", ""),
+        ("a rerank that is none", with("rerank", json!(SECRET)), BAD, "invalid_body", "rerank"),
+        ("a filter that is none", with("filter", json!({SECRET: 1})), BAD, "invalid_body", "filter"),
+        ("a filter that is a list", with("filter", json!([SECRET])), BAD, "invalid_body", "filter"),
+        ("a wrong path in it", with("filter", path), BAD, "invalid_body", "filter"),
+        (
+            "a filter with too much in it",
+            with("filter", json!({"must": vec![json!({}); 1025]})),
+            BAD,
+            "filter_too_complex",
+            "filter",
+        ),
+        ("an example that is none", with("like", json!([null])), BAD, "invalid_body", "like[0]"),
+        ("an example that is no UUID", with("unlike", json!([1, SECRET])), BAD, "invalid_id", "unlike[1]"),
+        (
+            "a direction that is none",
+            ("Scroll", json!({"collection": "docs", "order_by": order})),
+            BAD,
+            "invalid_body",
+            "order_by.direction",
+        ),
+    ]
+}
+
+fn records() -> Vec<Row> {
+    let upsert = |record: Value| {
+        let records = [json!({"id": 2, "vector": [1, 0]}), record];
+        ("Upsert", json!({"collection": "docs", "records": records}))
+    };
+    let many: Vec<_> = (0..10_001).map(|id| json!({"id": id, "vector": [1, 0]})).collect();
+    let person = json!({"id": 3, "vector": [1, 0], "entity": "x".repeat(257)});
+    let keyed = json!({"collection": "docs", "ids": [1], "key": SECRET});
+    vec![
+        ("no id", upsert(json!({"vector": [1, 0], "entity": SECRET})), BAD, "invalid_body", "records[1].id"),
+        ("an id that is none", upsert(json!({"id": SECRET, "vector": [1, 0]})), BAD, "invalid_id", "records[1].id"),
+        ("a number as text", ("Fetch", json!({"collection": "docs", "id": "7"})), BAD, "invalid_id", "id"),
+        ("a vector too short", upsert(json!({"id": 3, "vector": [1]})), BAD, "invalid", ""),
+        ("an entity of 257 bytes", upsert(person), BAD, "invalid", ""),
+        ("too many records", ("Upsert", json!({"collection": "docs", "records": many})), BAD, "invalid", ""),
+        ("neither ids nor filter", ("Delete", json!({"collection": "docs"})), BAD, "invalid_body", ""),
+        ("a key without members", ("Update", keyed), BAD, "invalid_body", ""),
+        ("no collection", ("Count", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
+        ("no record", ("Fetch", json!({"collection": "docs", "id": 9})), Code::NotFound, "not_found", ""),
+    ]
+}
+
+fn others() -> Vec<Row> {
+    let make = |name: &str, dimension: u64| {
+        ("PutCollection", json!({"collection": name, "dimension": dimension, "metric": "cosine"}))
+    };
+    let private = |epsilon: f64| ("Centroid", json!({"collection": "docs", "epsilon": epsilon}));
+    let strange = json!({"collection": "docs", "epsilon": 1.0, "aggregate": SECRET});
+    vec![
+        ("ε of 0", private(0.0), BAD, "invalid", ""),
+        ("ε below 0", private(-1.0), BAD, "invalid", ""),
+        ("no ε", ("Centroid", json!({"collection": "docs"})), BAD, "invalid_body", ""),
+        ("ε above what is left", private(60.0), Code::ResourceExhausted, "budget_exhausted", ""),
+        ("an aggregate that is none", ("Aggregate", strange), BAD, "invalid_body", "aggregate"),
+        ("a collection above the directory", make("../s3cr3t", 2), BAD, "invalid", ""),
+        ("two dots for a collection", make("..", 2), BAD, "invalid", ""),
+        ("a collection with a NUL", make("s3cr3t\0", 2), BAD, "invalid", ""),
+        ("a collection that looks like another", make("d\u{43e}cs", 2), BAD, "invalid", ""),
+        ("a name of a kilobyte", make(&"x".repeat(1024), 2), BAD, "invalid", ""),
+        ("no name", make("", 2), BAD, "invalid_body", "collection"),
+        ("another dimension for a collection", make("docs", 3), Code::FailedPrecondition, "conflict", ""),
+        ("nothing there", ("DescribeCollection", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
+        ("a time that is none", ("ReadAudit", json!({"start": SECRET})), BAD, "invalid_query", ""),
+        ("nobody to erase", ("Erase", json!({})), BAD, "invalid_body", ""),
+        ("a key of no class", ("CreateApiKey", json!({"class": SECRET, "roles": []})), BAD, "invalid_body", ""),
+    ]
+}
 
 #[tokio::test]
 async fn bad_messages_get_their_codes_and_fields() {
     let (_server, calls) = with_docs(Config::default()).await;
-    let search = |query: Value| ("Search", json!({"collection": "docs", "search": query}));
-    let with = |name: &str, value: Value| {
-        let mut query = json!({"vector": [1, 0]});
-        query[name] = value;
-        search(query)
-    };
-    let make = |name: &str, dimension: u64| {
-        ("PutCollection", json!({"collection": name, "dimension": dimension, "metric": "cosine"}))
-    };
-    let upsert =
-        |record: Value| ("Upsert", json!({"collection": "docs", "records": [{"id": 2, "vector": [1, 0]}, record]}));
-    let private = |epsilon: f64| ("Centroid", json!({"collection": "docs", "epsilon": epsilon}));
-    let clauses = json!({"must": vec![json!({}); 1025]});
-    let many: Vec<_> = (0..10_001).map(|id| json!({"id": id, "vector": [1, 0]})).collect();
-    let bad = Code::InvalidArgument;
-    let table: Vec<Row> = vec![
-        ("no vector", search(json!({})), bad, "invalid_body", ""),
-        ("a zero vector under cosine", search(json!({"vector": [0, 0]})), bad, "invalid", ""),
-        ("another dimension", search(json!({"vector": [1, 0, 0]})), bad, "invalid", ""),
-        ("limit 0", with("limit", json!(0)), bad, "invalid", ""),
-        ("limit over its maximum", with("limit", json!(10_001)), bad, "invalid", ""),
-        ("offset 2^64 - 1", with("offset", json!(u64::MAX)), bad, "invalid", ""),
-        ("ef 0", with("ef", json!(0)), bad, "invalid", ""),
-        ("a rerank that is none", with("rerank", json!(SECRET)), bad, "invalid_body", "rerank"),
-        ("a filter that is none", with("filter", json!({SECRET: 1})), bad, "invalid_body", "filter"),
-        ("a filter that is a list", with("filter", json!([SECRET])), bad, "invalid_body", "filter"),
-        (
-            "a wrong path in it",
-            with("filter", json!({"key": "s3cr3t[", "match": {"value": 1}})),
-            bad,
-            "invalid_body",
-            "filter",
-        ),
-        ("a filter with too much in it", with("filter", clauses), bad, "filter_too_complex", "filter"),
-        ("an example that is none", with("like", json!([null])), bad, "invalid_body", "like[0]"),
-        ("an example that is no UUID", with("unlike", json!([1, SECRET])), bad, "invalid_id", "unlike[1]"),
-        (
-            "a record without id",
-            upsert(json!({"vector": [1, 0], "entity": SECRET})),
-            bad,
-            "invalid_body",
-            "records[1].id",
-        ),
-        (
-            "a record id that is none",
-            upsert(json!({"id": SECRET, "vector": [1, 0]})),
-            bad,
-            "invalid_id",
-            "records[1].id",
-        ),
-        ("a number as text", ("Fetch", json!({"collection": "docs", "id": "7"})), bad, "invalid_id", "id"),
-        ("a vector too short", upsert(json!({"id": 3, "vector": [1]})), bad, "invalid", ""),
-        (
-            "an entity of 257 bytes",
-            upsert(json!({"id": 3, "vector": [1, 0], "entity": "x".repeat(257)})),
-            bad,
-            "invalid",
-            "",
-        ),
-        ("too many records", ("Upsert", json!({"collection": "docs", "records": many})), bad, "invalid", ""),
-        ("neither ids nor filter", ("Delete", json!({"collection": "docs"})), bad, "invalid_body", ""),
-        (
-            "a key without members",
-            ("Update", json!({"collection": "docs", "ids": [1], "key": SECRET})),
-            bad,
-            "invalid_body",
-            "",
-        ),
-        (
-            "a direction that is none",
-            ("Scroll", json!({"collection": "docs", "order_by": {"key": "n", "direction": SECRET}})),
-            bad,
-            "invalid_body",
-            "order_by.direction",
-        ),
-        ("ε of 0", private(0.0), bad, "invalid", ""),
-        ("ε below 0", private(-1.0), bad, "invalid", ""),
-        ("no ε", ("Centroid", json!({"collection": "docs"})), bad, "invalid_body", ""),
-        ("ε above what is left", private(60.0), Code::ResourceExhausted, "budget_exhausted", ""),
-        (
-            "an aggregate that is none",
-            ("Aggregate", json!({"collection": "docs", "epsilon": 1.0, "aggregate": SECRET})),
-            bad,
-            "invalid_body",
-            "aggregate",
-        ),
-        ("a collection above the directory", make("../s3cr3t", 2), bad, "invalid", ""),
-        ("two dots for a collection", make("..", 2), bad, "invalid", ""),
-        ("a collection with a NUL", make("s3cr3t\0", 2), bad, "invalid", ""),
-        ("a collection that looks like another", make("d\u{43e}cs", 2), bad, "invalid", ""),
-        ("a name of a kilobyte", make(&"x".repeat(1024), 2), bad, "invalid", ""),
-        ("no name", make("", 2), bad, "invalid_body", "collection"),
-        ("another dimension for a collection", make("docs", 3), Code::FailedPrecondition, "conflict", ""),
-        ("what is not there", ("DescribeCollection", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
-        ("the same for a typed call", ("Count", json!({"collection": SECRET})), Code::NotFound, "not_found", ""),
-        (
-            "a record that is not there",
-            ("Fetch", json!({"collection": "docs", "id": 9})),
-            Code::NotFound,
-            "not_found",
-            "",
-        ),
-        ("a time that is none", ("ReadAudit", json!({"start": SECRET})), bad, "invalid_query", ""),
-        ("nobody to erase", ("Erase", json!({})), bad, "invalid_body", ""),
-        ("a share that is none", ("CreateApiKey", json!({"class": SECRET, "roles": []})), bad, "invalid_body", ""),
-    ];
-    for (what, (name, body), code, reason, field) in table {
+    for (what, (name, body), code, reason, field) in [searches(), records(), others()].concat() {
         let answer = calls.call(calls.rpc(name), &body, &[]).await;
         is_refused(&answer, what, code, reason);
         let details = answer.status.get_error_details();
@@ -168,22 +153,16 @@ async fn bad_messages_get_their_codes_and_fields() {
     for (what, vector) in
         [("NaN", [f32::NAN, 0.0]), ("infinity", [f32::INFINITY, 0.0]), ("-infinity", [0.0, f32::NEG_INFINITY])]
     {
-        is_refused(&calls.send(search, frame(&search_near(vector)), &[]).await, what, bad, "invalid");
+        is_refused(&calls.send(search, frame(&search_near(vector)), &[]).await, what, BAD, "invalid");
     }
     let nan = [field(1, b"docs"), vec![0x39], f64::NAN.to_le_bytes().to_vec()].concat();
-    is_refused(
-        &calls.send("/lethedb.v1.Analysis/Centroid", frame(&nan), &[]).await,
-        "ε that is none",
-        bad,
-        "invalid_body",
-    );
+    is_refused(&calls.send("/lethedb.v1.Analysis/Centroid", frame(&nan), &[]).await, "ε NaN", BAD, "invalid_body");
 }
 
-#[tokio::test]
-async fn what_is_no_message_of_ours_is_refused_in_our_words() {
-    let mut config = Config::default();
-    config.server.body_bytes_max = 1 << 20;
-    let (_server, calls) = with_docs(config).await;
+/// What is wrong, the bytes if it is those, the headers if it is those, and the code and reason that it gets.
+type Sent = (&'static str, Option<Vec<u8>>, Vec<(&'static str, &'static str)>, Code, &'static str);
+
+fn sent() -> Vec<Sent> {
     let search = frame(&search_near([1.0, 0.0]));
     let flagged = [&[1][..], &search[1..]].concat();
     let odd = [&[9][..], &search[1..]].concat();
@@ -200,7 +179,7 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
     let headed = |what, headers, code, reason| (what, None, headers, code, reason);
     let (bad, nobody) = (Code::InvalidArgument, Code::Unauthenticated);
     let media = |what, header| (what, None, vec![header], Code::Unimplemented, "unsupported_media_type");
-    let table: Vec<Raw> = vec![
+    vec![
         broken("nothing", Vec::new()),
         broken("half a frame", search[..9].to_vec()),
         broken("a frame that claims more", claims),
@@ -230,10 +209,18 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
         headed("a token without a key", vec![("x-user-token", SECRET)], nobody, "unauthenticated"),
         headed("a vote that is none", vec![("lethe-approval", SECRET)], bad, "invalid_header"),
         headed("another host", vec![("host", "evil.example")], Code::PermissionDenied, "foreign_host"),
-    ];
-    for (path, good) in [("Records/Search", &search), ("Analysis/Sample", &frame(&field(1, b"docs")))] {
+    ]
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_ours_is_refused_in_our_words() {
+    let mut config = Config::default();
+    config.server.body_bytes_max = 1 << 20;
+    let (_server, calls) = with_docs(config).await;
+    let near = frame(&search_near([1.0, 0.0]));
+    for (path, good) in [("Records/Search", &near), ("Analysis/Sample", &frame(&field(1, b"docs")))] {
         let path = format!("/lethedb.v1.{path}");
-        for (what, bytes, headers, code, reason) in &table {
+        for (what, bytes, headers, code, reason) in &sent() {
             let answer = calls.send(&path, bytes.as_ref().unwrap_or(good).clone(), headers).await;
             is_refused(&answer, what, *code, reason);
         }
