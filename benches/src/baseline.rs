@@ -93,7 +93,7 @@ mod tests {
         for metric in [Distance::L2, Distance::Cosine] {
             let set = Mixture::new(16, 10, 0.5, 1).dataset(metric, 1000, 50, 10, 2);
             let index = Index::build(&set).unwrap();
-            let pass = Pass::run(&set, 1, |query| Ok::<_, ()>(index.search(query, 10, 100))).unwrap();
+            let pass = Pass::run(&set.test, 1, |query| Ok::<_, ()>(index.search(query, 10, 100))).unwrap();
             let recall = pass.point(&set, &set.neighbors.clone().unwrap(), 10, 100).recall;
             assert!(recall > 0.95, "{metric}: {recall}");
         }

@@ -217,7 +217,7 @@ fn measure(
             progress(Stage::Search, (step * options.rounds + round) as u64, (options.ef.len() * options.rounds) as u64);
             for ((_, stand), best) in stands.iter().zip(&mut best) {
                 let ask = |query: &[f32]| search(stand, left, query, options.k, ef).map(|(places, _)| places);
-                let pass = Pass::run(set, 1, ask)?;
+                let pass = Pass::run(&set.test, 1, ask)?;
                 if best.as_ref().is_none_or(|best| pass.is_faster_than(best)) {
                     *best = Some(pass);
                 }

@@ -72,7 +72,7 @@ impl Course<'_> {
     /// Asks our own `collection` every query with the width `ef`, on the one core.
     fn ask_ours(&self, collection: &Collection, ef: usize) -> engine::Result<(Timed, Pass)> {
         let _pin = Pin::to(self.core);
-        let pass = Pass::run(self.set, 1, |query| search(collection, query, self.k, ef))?;
+        let pass = Pass::run(&self.set.test, 1, |query| search(collection, query, self.k, ef))?;
         let [p50_us, p95_us, p99_us] = [50, 95, 99].map(|percent| pass.percentile_us(percent));
         Ok((Timed { qps: pass.qps(), latency: Some(Latency { p50_us, p95_us, p99_us }) }, pass))
     }

@@ -34,6 +34,8 @@ const DISTANCE: Distance = Distance::Cosine;
 const EF_MOST: usize = 4096;
 /// Each width is timed this often and the fastest pass counts, because only disturbances make a pass slower.
 const ROUNDS: usize = 5;
+/// Queries of each thread in a pass, at least.
+const ASKED: usize = 2_000;
 /// Records that one delete names.
 const BATCH_ROWS: usize = 5_000;
 /// The collection that is measured.
@@ -228,14 +230,22 @@ impl Stand {
         Ok(Cost::mean(ef, recall, &total, set.test.len(), 0.0))
     }
 
-    /// Microseconds of a query on average, in the fastest of some passes.
+    /// Microseconds that a thread has for a query on average, waiting for a core included, in the fastest of some passes.
     fn time(&self, case: &Case, ef: usize) -> Result<f64, RunError> {
+        let asked = self.asked(case.threads);
         let mut fastest = f64::INFINITY;
         for _ in 0..ROUNDS {
-            let pass = Pass::run(&self.set, case.threads, |query| search(&self.collection, query, case.k, ef))?;
-            fastest = fastest.min(pass.mean_us());
+            let pass = Pass::run(&asked, case.threads, |query| search(&self.collection, query, case.k, ef))?;
+            fastest = fastest.min(case.threads as f64 * 1e6 / pass.qps());
         }
         Ok(fastest)
+    }
+
+    /// The queries so often that starting the threads takes no part of the time that can be seen.
+    fn asked(&self, threads: usize) -> Matrix {
+        let queries = &self.set.test;
+        let times = (ASKED * threads).div_ceil(queries.len().max(1));
+        Matrix::new(queries.dimension(), queries.as_slice().repeat(times)).unwrap_or_else(|| queries.clone())
     }
 
     /// Closes the store and removes its files.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use datasets::{Dataset, truth};
+use datasets::{Dataset, Matrix, truth};
 
 use crate::report::Point;
 
@@ -22,9 +22,9 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Asks every query of `set` through `search` on `threads` threads. The first error ends the pass.
+    /// Asks every query through `search` on `threads` threads. The first error ends the pass.
     pub fn run<E: Send>(
-        set: &Dataset,
+        queries: &Matrix,
         threads: usize,
         search: impl Fn(&[f32]) -> Result<Vec<u32>, E> + Sync,
     ) -> Result<Self, E> {
@@ -33,11 +33,11 @@ impl Pass {
             let mut answers = Vec::new();
             loop {
                 let query = next.fetch_add(1, Ordering::Relaxed);
-                if query >= set.test.len() {
+                if query >= queries.len() {
                     return Ok(answers);
                 }
                 let start = Instant::now();
-                let found = search(set.test.row(query))?;
+                let found = search(queries.row(query))?;
                 answers.push((query, found, start.elapsed()));
             }
         };
@@ -52,7 +52,7 @@ impl Pass {
         })?;
         let total = start.elapsed();
 
-        let mut found = vec![Vec::new(); set.test.len()];
+        let mut found = vec![Vec::new(); queries.len()];
         let mut latencies = Vec::with_capacity(answers.len());
         for (query, answer, latency) in answers {
             found[query] = answer;
@@ -119,12 +119,12 @@ mod tests {
             position.and_then(|position| truth.get(position).cloned()).ok_or(())
         };
         for threads in [1, 4] {
-            let pass = Pass::run(&set, threads, answers).unwrap();
+            let pass = Pass::run(&set.test, threads, answers).unwrap();
             assert_eq!(pass.latencies.len(), 37);
             assert_eq!(pass.point(&set, &truth, 5, 16).recall, 1.0);
         }
-        assert!(Pass::run(&set, 2, |_| Err(())).is_err());
-        let pass = Pass::run(&set, 1, |_| Ok::<_, ()>(Vec::new())).unwrap();
+        assert!(Pass::run(&set.test, 2, |_| Err(())).is_err());
+        let pass = Pass::run(&set.test, 1, |_| Ok::<_, ()>(Vec::new())).unwrap();
         assert_eq!(pass.point(&set, &truth, 5, 16).recall, 0.0);
     }
 

@@ -187,11 +187,11 @@ fn measure(
         let (mut our_best, mut other_best) = (None, None);
         for round in 0..ROUNDS {
             progress(Stage::Search, (number * ROUNDS + round) as u64, steps);
-            let pass = Pass::run(set, options.threads, |query| search(collection, query, options.k, ef))?;
+            let pass = Pass::run(&set.test, options.threads, |query| search(collection, query, options.k, ef))?;
             keep_faster(&mut our_best, pass);
             if let Some(index) = baseline {
                 let search = |query: &[f32]| Ok::<_, RunError>(index.search(query, options.k, ef));
-                keep_faster(&mut other_best, Pass::run(set, options.threads, search)?);
+                keep_faster(&mut other_best, Pass::run(&set.test, options.threads, search)?);
             }
         }
         let point = |pass: Pass| pass.point(set, neighbors, options.k, ef);
