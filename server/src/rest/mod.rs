@@ -24,6 +24,7 @@ mod connections;
 mod consent;
 mod docs;
 mod end_user;
+mod ending;
 mod error;
 mod filter;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use admission::units_of;
 pub use auth::{Caller, admitted};
 pub use body::read;
 pub use connections::{ServeError, check_address, check_keys, serve};
+pub use ending::{Ending, parts};
 pub use error::{Problem, Refusal, Told};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
 pub use route::CountsAs;

@@ -189,20 +189,22 @@ impl App {
                 Ok(lines) => lines,
                 Err(problem) => return drop(begun.send(Err(problem))),
             };
-            let (sender, response) = lines::answer();
+            let (sender, ending, response) = lines::answer();
             if begun.send(Ok(response)).is_err() {
                 return;
             }
             for line in lines {
-                let is_last = line.is_err();
-                let sent = timeout(patience, sender.send(line.map(Bytes::from)));
-                match runtime.block_on(sent) {
-                    Ok(Ok(())) if !is_last => {}
-                    // Dropping the sender would end the body as if it were whole.
-                    Err(_) => return drop(sender.try_send(Err(io::ErrorKind::TimedOut.into()))),
-                    _ => return,
+                let line = match line {
+                    Ok(line) => Bytes::from(line),
+                    Err(broken) => return ending.broke_off(Err(broken)),
+                };
+                match runtime.block_on(timeout(patience, sender.send(Ok(line)))) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return,
+                    Err(_) => return ending.broke_off(Err(io::ErrorKind::TimedOut.into())),
                 }
             }
+            ending.whole();
         });
         has_begun.await.unwrap_or_else(|_| Err(unfinished()))
     }

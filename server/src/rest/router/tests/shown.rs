@@ -14,7 +14,8 @@ fn strict(limit: u64) -> Server {
     let builder = Database::builder(data.path().join("data")).settings(settings).root_key(RootKey::bytes([7; 32]));
     let database = builder.open().unwrap();
     database.environment("default").unwrap();
-    Server { data, database: database.clone(), routes: router(App::new(database, Config::default())) }
+    let app = App::new(database.clone(), Config::default());
+    Server { data, database, routes: router(app.clone()), app }
 }
 
 /// `docs` with so many records of the organisation `acme` and so many of another, all in a segment.
