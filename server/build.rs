@@ -8,6 +8,8 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
+use tonic_prost_build::Config;
+
 /// What Rust is made of.
 const TYPED: [&str; 2] = ["lethedb/v1/value.proto", "lethedb/v1/records.proto"];
 const DESCRIBED: [&str; 4] =
@@ -23,7 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut files = compiler.file_descriptor_set();
     files.file.retain(|file| TYPED.contains(&file.name()));
     let rust = tonic_prost_build::configure().build_transport(false);
-    rust.clone().build_client(false).compile_fds(files.clone())?;
+    // Names tell the codec which message it weighs.
+    let mut named = Config::new();
+    named.enable_type_names();
+    let served = rust.clone().build_client(false).codec_path("crate::grpc::codec::Typed");
+    served.compile_fds_with_config(files.clone(), named)?;
     let clients = out.join("client");
     fs::create_dir_all(&clients)?;
     rust.build_server(false).build_client(true).out_dir(clients).compile_fds(files)?;

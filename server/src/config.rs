@@ -81,6 +81,8 @@ pub struct Server {
     pub insecure: bool,
     /// The address to listen on; only loopback is allowed without both TLS and keys.
     pub listen: SocketAddr,
+    /// Whether to speak gRPC, beside REST.
+    pub grpc: bool,
     /// The address to listen on for gRPC, by the same rules.
     pub grpc_listen: SocketAddr,
     /// Whether gRPC describes its calls to whoever asks (reflection); if absent, only while it listens on loopback.
@@ -92,7 +94,7 @@ pub struct Server {
     pub private_issuers: Vec<String>,
     /// Largest request body in bytes.
     pub body_bytes_max: usize,
-    /// Open connections; further ones wait unaccepted.
+    /// Open connections; further ones wait.
     pub connections_max: usize,
     /// Open connections of one address, of IPv6 of one network of 64 bits; further ones are closed. 0 for no limit. Behind a
     /// proxy all clients have one address.
@@ -125,6 +127,7 @@ impl Default for Server {
             auth: false,
             insecure: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 6333)),
+            grpc: true,
             grpc_listen: SocketAddr::from(([127, 0, 0, 1], 6334)),
             grpc_reflection: None,
             hosts: Vec::new(),
@@ -141,6 +144,13 @@ impl Default for Server {
             drain_seconds: 30,
             log: LogFormat::default(),
         }
+    }
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        std::iter::once(self.listen).chain(self.grpc.then_some(self.grpc_listen))
     }
 }
 

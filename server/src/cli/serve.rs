@@ -24,7 +24,7 @@ pub struct Args {
     /// Address to listen on; loopback only while there are neither TLS nor keys [default: 127.0.0.1:6333].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Address to listen on for gRPC, by the same rules [default: 127.0.0.1:6334].
+    /// Address to listen on for gRPC, by the same rules, unless `server.grpc` is off [default: 127.0.0.1:6334].
     #[arg(long, value_name = "ADDRESS")]
     grpc_listen: Option<SocketAddr>,
     /// Start without a root key, wherever one could be taken from, and answer nothing but that, until enough shares of it
@@ -68,7 +68,7 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     // What can be refused is refused before the database is opened, which may take long.
     let certificates = certificates::of(&context.config.tls)?;
     let server = &context.config.server;
-    for address in [server.listen, server.grpc_listen] {
+    for address in server.addresses() {
         if !server.insecure && certificates.is_none() {
             rest::check_address(address)?;
         }
@@ -87,11 +87,12 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         .map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
     let (is_sealed, is_tls) = (app.seal().database().is_err(), certificates.is_some());
     let grpc = grpc::door(app.clone())?;
-    let listening = |address, grpc| {
+    let listening = |address, grpc: Option<SocketAddr>| {
         // Whoever started the server may have closed its output; it serves all the same.
         let scheme = if is_tls { "https" } else { "http" };
-        let both = format_args!("listening on {scheme}://{address}\nlistening for gRPC on {scheme}://{grpc}");
-        _ = terminal.show(&json!({ "listening": address, "grpc": grpc }), both);
+        let grpc_too = grpc.map(|grpc| format!("\nlistening for gRPC on {scheme}://{grpc}")).unwrap_or_default();
+        let said = format_args!("listening on {scheme}://{address}{grpc_too}");
+        _ = terminal.show(&json!({ "listening": address, "grpc": grpc }), said);
         if is_sealed {
             _ = terminal
                 .note("The server is sealed: give it shares of the root key with `lethedb keys unseal --server`.");

@@ -13,22 +13,25 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use http_body_util::BodyExt;
-use prost_reflect::prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::{Map, Value as Json};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::Service;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 
+use super::aside::aside;
+use super::codec::Dynamic;
 use super::dynamic::Unfit;
 use super::schema::{Rpc, Schema};
 use super::status::status;
-use super::streams::{Deadline, too_long};
+use super::streams::{Deadline, answers, too_long};
 use crate::rest::{Problem, Refusal, Told};
+
+/// How many bytes the message of a call came in.
+#[derive(Clone, Copy)]
+pub struct Length(pub usize);
 
 /// One call, and the handlers that answer it.
 #[derive(Clone)]
@@ -60,11 +63,13 @@ impl Bridge {
         request: tonic::Request<DynamicMessage>,
     ) -> Result<(Arc<Schema>, MessageDescriptor, Body), Status> {
         let (metadata, extensions, message) = request.into_parts();
-        let rpc = self.schema.rpcs.get(self.at).ok_or_else(|| Status::from(unfit_answer()))?;
-        let mut asked = route_request(&self.schema, rpc, &message)?;
+        let (schema, at) = (Arc::clone(&self.schema), self.at);
+        let output = schema.rpcs.get(at).ok_or_else(unfit_answer)?.output.clone();
+        let bytes = extensions.get::<Length>().map_or(0, |Length(bytes)| *bytes);
+        let form = move || route_request(&schema, schema.rpcs.get(at).ok_or_else(unfit_answer)?, &message);
+        let mut asked = aside(bytes, form).await?;
         *asked.headers_mut() = headers(metadata.into_headers());
         *asked.extensions_mut() = extensions;
-        let output = rpc.output.clone();
         let answered = Service::call(&mut self.routes, asked).await.unwrap_or_else(|never| match never {});
         if let Some(told) = answered.extensions().get::<Told>() {
             return Err(status(told));
@@ -82,7 +87,7 @@ impl UnaryService<DynamicMessage> for Bridge {
         Box::pin(async move {
             let (schema, output, body) = bridge.ask(request).await?;
             let bytes = to_bytes(body, usize::MAX).await.map_err(|_| Status::from(unfit_answer()))?;
-            Ok(tonic::Response::new(message(&schema, &output, &bytes)?))
+            Ok(tonic::Response::new(message(schema, output, bytes).await?))
         })
     }
 }
@@ -97,22 +102,21 @@ impl ServerStreamingService<DynamicMessage> for Bridge {
         let deadline = Deadline::of(request.extensions());
         Box::pin(async move {
             let (schema, output, mut body) = bridge.ask(request).await?;
-            let (sender, receiver) = mpsc::channel(1);
+            let (sender, receiver, ending) = answers();
             // The route sends a line a frame; it stops once nobody reads them.
             tokio::spawn(async move {
                 let lines = async {
                     while let Some(frame) = body.frame().await {
                         let line = frame.ok().and_then(|frame| frame.into_data().ok());
-                        let broken = || Problem::new(Refusal::Internal, "the answer broke off");
-                        let sent = line.ok_or_else(broken).and_then(|line| message(&schema, &output, &line));
-                        let is_last = sent.is_err();
-                        if sender.send(sent.map_err(Status::from)).await.is_err() || is_last {
-                            return;
-                        }
+                        let line = line.ok_or_else(|| Problem::new(Refusal::Internal, "the answer broke off"))?;
+                        let sent = sender.send(Ok(message(Arc::clone(&schema), output.clone(), line).await?)).await;
+                        sent.map_err(|_| Problem::new(Refusal::BrokenBody, "the client is gone"))?;
                     }
+                    Ok(())
                 };
-                if timeout(deadline, lines).await.is_err() {
-                    _ = sender.send(Err(too_long().into())).await;
+                match timeout(deadline, lines).await.unwrap_or_else(|_| Err(too_long())) {
+                    Ok(()) => ending.whole(),
+                    Err(problem) => ending.broke_off(Err(problem.into())),
                 }
             });
             Ok(tonic::Response::new(ReceiverStream::new(receiver)))
@@ -167,60 +171,21 @@ fn headers(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// The message that a route's JSON is; an empty one where it answers nothing.
-fn message(schema: &Schema, of: &MessageDescriptor, json: &Bytes) -> Result<DynamicMessage, Problem> {
-    let json = match json.is_empty() {
-        true => Json::Object(Map::new()),
-        false => serde_json::from_slice(json).map_err(|_| unfit_answer())?,
+async fn message(schema: Arc<Schema>, of: MessageDescriptor, json: Bytes) -> Result<DynamicMessage, Problem> {
+    let bytes = json.len();
+    let read = move || {
+        let json = match json.is_empty() {
+            true => Json::Object(Map::new()),
+            false => serde_json::from_slice(&json).map_err(|_| unfit_answer())?,
+        };
+        schema.message(&of, json).map_err(|Unfit { field }| {
+            tracing::error!(message = of.full_name(), field, "an answer does not fit its message");
+            unfit_answer()
+        })
     };
-    schema.message(of, json).map_err(|Unfit { field }| {
-        tracing::error!(message = of.full_name(), field, "an answer does not fit its message");
-        unfit_answer()
-    })
+    aside(bytes, read).await
 }
 
 fn unfit_answer() -> Problem {
     Problem::new(Refusal::Internal, "the answer does not fit its message")
-}
-
-/// Reads messages of one kind, and writes any.
-struct Dynamic {
-    input: MessageDescriptor,
-}
-
-impl Codec for Dynamic {
-    type Encode = DynamicMessage;
-    type Decode = DynamicMessage;
-    type Encoder = Written;
-    type Decoder = Read;
-
-    fn encoder(&mut self) -> Written {
-        Written
-    }
-
-    fn decoder(&mut self) -> Read {
-        Read(self.input.clone())
-    }
-}
-
-struct Written;
-
-impl Encoder for Written {
-    type Item = DynamicMessage;
-    type Error = Status;
-
-    fn encode(&mut self, item: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(buffer).map_err(|_| unfit_answer().into())
-    }
-}
-
-struct Read(MessageDescriptor);
-
-impl Decoder for Read {
-    type Item = DynamicMessage;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        let wrong = |_| Problem::new(Refusal::BrokenBody, "what was sent cannot be read as this call's message");
-        Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(wrong)?))
-    }
 }

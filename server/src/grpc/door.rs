@@ -18,15 +18,17 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic_health::pb::health_server::HealthServer;
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, Length};
+use super::lasting::for_a_while;
 use super::schema::proto::records_server::RecordsServer;
 use super::schema::{FILES, Schema};
-use super::status::{deadline, ours, status};
+use super::status::{deadline, status, told};
 use super::streams::Deadline;
 use super::{health, records};
 use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, watched};
 
-const HEALTH: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const MEDIA_TYPE: &str = "application/grpc";
 
@@ -61,17 +63,16 @@ fn calls(app: &App, schema: &Arc<Schema>) -> Result<Router<App>, DoorError> {
     let bytes_max = app.config().server.body_bytes_max;
     let typed = RecordsServer::new(records::Service { app: app.clone() }).max_decoding_message_size(bytes_max);
     let health = HealthServer::new(health::Service::new(app.clone(), schema));
-    let mut calls = Router::new();
-    for path in HEALTH {
-        calls = calls.route_service(path, health.clone());
-    }
+    let mut lasting = Router::new().route_service(WATCH, health.clone());
     if reflects(app) {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILES)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        calls = calls.route_service(REFLECTION, reflection);
+        lasting = lasting.route_service(REFLECTION, reflection);
     }
+    let lasting = lasting.layer(from_fn_with_state(app.clone(), for_a_while));
+    let mut calls = Router::new().route_service(CHECK, health).merge(lasting);
     let routes = handlers(app.clone());
     for (at, rpc) in schema.rpcs.iter().enumerate() {
         if rpc.is_typed {
@@ -96,7 +97,7 @@ impl Door {
         let open = |path: &str| CountsAs { method: Method::GET, path: path.to_owned() };
         match path {
             REFLECTION => Some(open("/openapi.json")),
-            path if HEALTH.contains(&path) => Some(open("/livez")),
+            CHECK | WATCH => Some(open("/livez")),
             path => self.schema.rpc(path).map(|rpc| CountsAs { method: rpc.method.clone(), path: rpc.route.clone() }),
         }
     }
@@ -115,6 +116,9 @@ async fn translated(State(door): State<Door>, mut request: Request, next: Next) 
     // Few clients tell a length: what a message costs is counted once it is read.
     request.headers_mut().remove(CONTENT_LENGTH);
     let answered = match deadline(request.headers()) {
+        _ if request.method() != Method::POST => {
+            Problem::new(Refusal::WrongMethod, "calls of gRPC are sent with POST").into_response()
+        }
         Err(problem) => problem.into_response(),
         Ok(None) => next.run(request).await,
         Ok(Some(time)) if time.is_zero() => late().into_response(),
@@ -135,15 +139,9 @@ fn in_grpc(answered: Response) -> Response {
     if let Some(told) = answered.extensions().get::<Told>() {
         return refused(&status(told), told);
     }
-    let Some(status_) = answered.extensions().get::<Status>() else { return answered };
-    let source = std::error::Error::source(status_).and_then(|source| source.downcast_ref::<Told>());
-    match source {
-        Some(told) => refused(status_, told),
-        None => {
-            let told = Told(Arc::new(ours(status_)));
-            refused(&status(&told), &told)
-        }
-    }
+    let Some(said) = answered.extensions().get::<Status>() else { return answered };
+    let told = told(said);
+    refused(&status(&told), &told)
 }
 
 fn refused(status: &Status, told: &Told) -> Response {
@@ -161,11 +159,12 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
     if !door.takes_one(request.uri().path()) {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let bytes = match read(Request::new(body), &door.app).await {
         Ok(bytes) => bytes,
         Err(problem) => return problem.into_response(),
     };
+    parts.extensions.insert(Length(bytes.len()));
     next.run(Request::from_parts(parts, Body::from(bytes))).await
 }
 

@@ -84,8 +84,9 @@ impl Schema {
         if self.is_plain(of) {
             // A null is what is said by nothing.
             if !json.is_null() {
-                let held = |field: FieldDescriptor| Some((self.value(&field, json.clone()).ok()?, field));
-                let (value, field) = of.fields().find_map(held).ok_or_else(|| Unfit::at(""))?;
+                // No two of them hold the same kind of JSON.
+                let field = of.fields().find(|field| self.can_hold(field, &json)).ok_or_else(|| Unfit::at(""))?;
+                let value = self.value(&field, json)?;
                 message.set_field(&field, value);
             }
             return Ok(message);
@@ -106,6 +107,24 @@ impl Schema {
     fn can_be_null(&self, field: &FieldDescriptor) -> bool {
         let Kind::Message(of) = field.kind() else { return false };
         !field.is_list() && !field.is_map() && of.full_name() == "lethedb.v1.Value"
+    }
+
+    /// Whether a field is of the kind of `json`, whatever that holds.
+    fn can_hold(&self, field: &FieldDescriptor, json: &Json) -> bool {
+        if field.is_map() || field.is_list() {
+            return if field.is_map() { json.is_object() } else { json.is_array() };
+        }
+        match field.kind() {
+            Kind::Message(of) if self.is_plain(&of) => of.fields().any(|field| self.can_hold(&field, json)),
+            Kind::Message(_) => json.is_object(),
+            Kind::Bool => json.is_boolean(),
+            Kind::Uint32 => json.as_u64().is_some_and(|number| u32::try_from(number).is_ok()),
+            Kind::Uint64 => json.is_u64(),
+            Kind::Int64 => json.is_i64(),
+            Kind::Float | Kind::Double => json.is_number(),
+            Kind::String => json.is_string(),
+            _ => false,
+        }
     }
 
     fn value(&self, field: &FieldDescriptor, json: Json) -> Result<Value, Unfit> {

@@ -59,13 +59,18 @@ fn value(json: Json) -> proto::Value {
     proto::Value { kind }
 }
 
+/// A value that says something; one without is null, which in a member of REST is the same as none.
+fn said(value: Option<proto::Value>) -> Option<proto::Value> {
+    value.filter(|value| value.kind.is_some())
+}
+
 fn filter(filter: Option<proto::Value>) -> Formed<Option<Object<Filter>>> {
-    let Some(filter) = filter else { return Ok(None) };
+    let Some(filter) = said(filter) else { return Ok(None) };
     Ok(Some(read("filter", json("filter", filter)?)?))
 }
 
 fn payload(field: &str, value: Option<proto::Value>) -> Formed<Option<Payload>> {
-    value.map(|value| json(field, value).map(Payload)).transpose()
+    said(value).map(|value| json(field, value).map(Payload)).transpose()
 }
 
 /// What `id` names.
@@ -165,7 +170,7 @@ pub fn query(query: Option<proto::Query>) -> Formed<SearchBody> {
 pub fn scroll(request: proto::ScrollRequest) -> Formed<ScrollBody> {
     let order = |order: proto::OrderBy| {
         let direction = order.direction.map(|name| read("order_by.direction", name.into())).transpose()?;
-        let start_from = order.start_from.map(|value| json("order_by.start_from", value)).transpose()?;
+        let start_from = said(order.start_from).map(|value| json("order_by.start_from", value)).transpose()?;
         Formed::Ok(Object(OrderBody { key: order.key, direction: direction.unwrap_or_default(), start_from }))
     };
     Ok(ScrollBody {

@@ -5,18 +5,23 @@
 //! Rust and go to the engine straight; every other one becomes the JSON of its route, and the route's own handler answers.
 //!
 //! Leaves first: the [`schema`] that the `.proto` files are; a problem as a [`status`]; the [`forms`] of typed messages and
-//! of those that have [`dynamic`] ones; the calls of [`records`], one by one and in [`streams`], of [`health`], and all
+//! of those that have [`dynamic`] ones; the [`weight`] of messages before the [`codec`] reads them, and long work on them
+//! [`aside`]; the calls of [`records`], one by one and in [`streams`], of [`health`], and all
 //! others over the [`bridge`]; the [`door`] they stand behind.
 
+mod aside;
 mod bridge;
+mod codec;
 mod door;
 mod dynamic;
 mod forms;
 mod health;
+mod lasting;
 mod records;
 mod schema;
 mod status;
 mod streams;
+mod weight;
 
 pub use door::{DoorError, door};
 

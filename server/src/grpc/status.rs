@@ -35,7 +35,8 @@ pub fn status(told: &Told) -> Status {
     });
     let facts: HashMap<String, String> = facts.map(|(name, fact)| (name.to_owned(), fact)).collect();
     let mut details = ErrorDetails::with_error_info(problem.code, DOMAIN, facts);
-    if let Some(seconds) = problem.retry_seconds {
+    // Who set the deadline decides whether to try again.
+    if let Some(seconds) = problem.retry_seconds.filter(|_| code != Code::DeadlineExceeded) {
         details.set_retry_info(Some(Duration::from_secs(seconds.into())));
     }
     if let Some(field) = &problem.field {
@@ -62,14 +63,20 @@ fn code(problem: &Problem) -> Code {
         (_, 404) => Code::NotFound,
         (_, 409 | 410) => Code::FailedPrecondition,
         (_, 413 | 429 | 507) => Code::ResourceExhausted,
-        (_, 501) => Code::Unimplemented,
+        (_, 405 | 501) => Code::Unimplemented,
         (_, 503) => Code::Unavailable,
         _ => Code::Internal,
     }
 }
 
+/// The problem that a status tells: the one it was made of, or one of ours for what the library made itself.
+pub fn told(status: &Status) -> Told {
+    let source = std::error::Error::source(status).and_then(|source| source.downcast_ref::<Told>());
+    source.cloned().unwrap_or_else(|| Told(Arc::new(ours(status))))
+}
+
 /// A status that the library made itself, as a problem of ours: its text would show what a client sent.
-pub fn ours(status: &Status) -> Problem {
+fn ours(status: &Status) -> Problem {
     match status.code() {
         Code::OutOfRange | Code::ResourceExhausted => {
             Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max")

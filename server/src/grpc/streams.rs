@@ -2,13 +2,14 @@
 //!
 //! Invariant: every batch and every page counts as a request of its own. Whoever sends is asked for their key each time, so
 //! that one that is revoked ends the stream; each has its own turn, so that a client that dawdles holds up nobody; what is
-//! acknowledged is durable. A stream ends once its client is gone, takes too long, or the server goes.
+//! acknowledged is durable. A stream ends once its client is gone, takes too long, or the server goes; it ends well only if
+//! it is whole, and what the engine began is not given up for a server that goes.
 
 use std::time::Duration;
 
 use engine::Database;
 use prost_reflect::prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
@@ -16,7 +17,7 @@ use tonic::{Extensions, Request, Status, Streaming};
 
 use super::schema::proto::{ScrollRequest, ScrollResponse, UpsertRequest, UpsertResponse};
 use super::{forms, status};
-use crate::rest::{App, Problem, Refusal, Tenant, Visit, admitted, units_of};
+use crate::rest::{App, Ending, Problem, Refusal, Tenant, Visit, admitted, parts, units_of};
 
 /// How long a call may take, from when its head came.
 #[derive(Clone, Copy)]
@@ -36,16 +37,15 @@ struct Client {
     extensions: Extensions,
 }
 
-type Sender<T> = mpsc::Sender<Result<T, Status>>;
+type Sent<T> = Result<T, Status>;
+type Sender<T> = mpsc::Sender<Sent<T>>;
 
 /// Stores batch after batch and answers each.
 pub fn upserts(app: App, request: Request<Streaming<UpsertRequest>>) -> ReceiverStream<Result<UpsertResponse, Status>> {
     run(app, request, async |client, mut batches, sender| {
         while let Some(batch) = client.next(&mut batches).await? {
             let stored = client.store(batch).await?;
-            if client.send(&sender, stored).await.is_none() {
-                break;
-            }
+            client.send(&sender, stored).await?;
         }
         Ok(())
     })
@@ -57,7 +57,8 @@ pub fn pages(app: App, request: Request<ScrollRequest>) -> ReceiverStream<Result
         loop {
             let page = client.page(request.clone()).await?;
             let next = (page.next.clone(), page.next_value.clone());
-            if client.send(&sender, page).await.is_none() || next.0.is_none() {
+            client.send(&sender, page).await?;
+            if next.0.is_none() {
                 return Ok(());
             }
             request.after = next.0;
@@ -74,21 +75,20 @@ fn run<M: Send + 'static, A: Send + 'static, F: Future<Output = Result<(), Probl
     request: Request<M>,
     work: impl FnOnce(Client, M, Sender<A>) -> F + Send + 'static,
 ) -> ReceiverStream<Result<A, Status>> {
-    // One answer waits for the client, and the next is made only once that is taken.
-    let (sender, receiver) = mpsc::channel(1);
+    let (sender, receiver, ending) = answers();
     let (metadata, extensions, message) = request.into_parts();
     let deadline = Deadline::of(&extensions);
     let visit = Visit::current();
-    let client = Client { app: app.clone(), metadata, extensions };
-    let end = sender.clone();
+    let client = Client { app, metadata, extensions };
+    let listened_to = sender.clone();
     let streaming = async move {
         let ended = tokio::select! {
             ended = timeout(deadline, work(client, message, sender)) => ended.unwrap_or_else(|_| Err(too_long())),
-            () = end.closed() => return,
-            () = app.drained() => Err(Problem::new(Refusal::Overloaded, "the server is shutting down")),
+            () = listened_to.closed() => return,
         };
-        if let Err(problem) = ended {
-            _ = end.send(Err(problem.into())).await;
+        match ended {
+            Ok(()) => ending.whole(),
+            Err(problem) => ending.broke_off(Err(problem.into())),
         }
     };
     match visit {
@@ -98,6 +98,11 @@ fn run<M: Send + 'static, A: Send + 'static, F: Future<Output = Result<(), Probl
     ReceiverStream::new(receiver)
 }
 
+/// What a client is answered one after the other: one answer waits for it, and the next is made only once that is taken.
+pub fn answers<T: Send + 'static>() -> (Sender<T>, Receiver<Sent<T>>, Ending<Sent<T>>) {
+    parts(1, || Err(Problem::new(Refusal::Internal, "the answer broke off").into()))
+}
+
 impl Client {
     fn patience(&self) -> Duration {
         Duration::from_secs(self.app.config().server.body_seconds)
@@ -105,14 +110,30 @@ impl Client {
 
     /// The next message; none once the client has sent its last.
     async fn next<M>(&self, messages: &mut Streaming<M>) -> Result<Option<M>, Problem> {
-        let slow = || Problem::new(Refusal::SlowBody, "send the next batch sooner, or end the stream");
-        let next = timeout(self.patience(), messages.message()).await.map_err(|_| slow())?;
-        next.map_err(|broken| status::ours(&broken))
+        self.wanted()?;
+        let next = self.waited(messages.message(), "send the next batch sooner, or end the stream").await?;
+        next.map_err(|broken| Problem::clone(&status::told(&broken).0))
     }
 
-    /// Hands an answer over; nothing if nobody takes it.
-    async fn send<A>(&self, sender: &Sender<A>, answer: A) -> Option<()> {
-        timeout(self.patience(), sender.send(Ok(answer))).await.ok()?.ok()
+    /// Hands an answer over.
+    async fn send<A>(&self, sender: &Sender<A>, answer: A) -> Result<(), Problem> {
+        let sent = self.waited(sender.send(Ok(answer)), "read the answers sooner").await?;
+        sent.map_err(|_| Problem::new(Refusal::BrokenBody, "the client is gone"))
+    }
+
+    /// What a client does, if it does it in time and the server stays for it.
+    async fn waited<T>(&self, client: impl Future<Output = T>, advice: &str) -> Result<T, Problem> {
+        let slow = || Problem::new(Refusal::SlowBody, advice);
+        tokio::select! {
+            biased;
+            done = timeout(self.patience(), client) => done.map_err(|_| slow()),
+            () = self.app.drained() => Err(going()),
+        }
+    }
+
+    /// Refuses more of a stream while the server goes, however fast its client is.
+    fn wanted(&self) -> Result<(), Problem> {
+        if self.app.is_ready() { Ok(()) } else { Err(going()) }
     }
 
     /// The environment, if its key is still good.
@@ -134,12 +155,17 @@ impl Client {
     }
 
     async fn page(&self, mut request: ScrollRequest) -> Result<ScrollResponse, Problem> {
+        self.wanted()?;
         let tenant = self.tenant(0).await?;
         let name = std::mem::take(&mut request.collection);
         let body = forms::scroll(request)?;
         let read = move |database: &Database| Ok(body.on(&tenant.open(database)?.open_collection(&name)?)?.into());
         self.app.run(read).await
     }
+}
+
+fn going() -> Problem {
+    Problem::new(Refusal::Overloaded, "the server is shutting down")
 }
 
 /// The problem of a stream that took longer than its caller would wait.
@@ -169,11 +195,10 @@ mod tests {
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        let work = async move |_: Client, (), sender: Sender<u64>| {
+        let work = async move |client: Client, (), sender: Sender<u64>| {
             let _guard = guard;
-            _ = sender.send(Ok(1)).await;
-            pending::<()>().await;
-            Ok(())
+            client.send(&sender, 1).await?;
+            client.waited(pending::<()>(), "").await
         };
         (run(server.app.clone(), request, work), dropped)
     }
@@ -203,5 +228,46 @@ mod tests {
         server.app.drain();
         assert_eq!(reason(&mut stream).await, "overloaded");
         assert!(dropped.await.is_err() && stream.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_too_slowly_is_told_that_it_has_not_all() {
+        let server = Server::new(Config::default());
+        let work = async |client: Client, (), sender: Sender<u64>| {
+            for answer in 0..9 {
+                client.send(&sender, answer).await?;
+            }
+            Ok(())
+        };
+        let all: Vec<_> = run(server.app.clone(), Request::new(()), work).collect().await;
+        assert_eq!(all.into_iter().map(Result::unwrap).collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
+
+        let mut stream = run(server.app.clone(), Request::new(()), work);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(stream.next().await.unwrap().unwrap(), 0);
+        assert_eq!(reason(&mut stream).await, "body_timeout");
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_fails_ends_no_stream_well_and_what_runs_ends_before_the_server() {
+        let server = Server::new(Config::default());
+        let work = async |_: Client, (), _: Sender<u64>| -> Result<(), Problem> { panic!("the work fails") };
+        let mut stream = run(server.app.clone(), Request::new(()), work);
+        assert_eq!(reason(&mut stream).await, "internal");
+
+        // What the engine does is not a wait for the client: its answer comes, and only then the end.
+        let (go, gone) = oneshot::channel::<()>();
+        let work = async move |client: Client, (), sender: Sender<u64>| {
+            _ = gone.await;
+            client.send(&sender, 7).await?;
+            client.wanted()
+        };
+        let mut stream = run(server.app.clone(), Request::new(()), work);
+        server.app.drain();
+        tokio::task::yield_now().await;
+        go.send(()).unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap(), 7);
+        assert_eq!(reason(&mut stream).await, "overloaded");
     }
 }

@@ -70,9 +70,9 @@ fn visit(app: &App, request: &Request) -> Option<Visit> {
     }
     let caller = request.extensions().get::<Caller>()?;
     let named = || request.headers().get(tenant::HEADER).and_then(|name| name.to_str().ok());
-    let (environment, key_id) = match caller {
-        Caller(Some(session)) => (session.environment_name(), Some(session.key_id())),
-        Caller(None) => (named().unwrap_or(app.config().store.environment.as_str()), None),
+    let (environment, key_id) = match &caller.session {
+        Some(session) => (session.environment_name(), Some(session.key_id())),
+        None => (named().unwrap_or(app.config().store.environment.as_str()), None),
     };
     Some(Visit::new(environment, key_id))
 }

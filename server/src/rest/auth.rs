@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::end_user;
 use super::error::{Problem, Refusal};
-use super::route::path_of;
+use super::route::{CountsAs, path_of};
 use super::state::App;
 
 const API_KEY: &str = "X-API-Key";
@@ -34,7 +34,12 @@ type Shown = (Option<Zeroizing<String>>, Option<Zeroizing<String>>);
 
 /// Who a request is from: whoever reaches a server without keys, or somebody who was let in.
 #[derive(Clone)]
-pub struct Caller(pub Option<Session>);
+pub struct Caller {
+    /// What a key let them begin; none on a server without keys.
+    pub session: Option<Session>,
+    /// By which way they came, for the audit log.
+    pub source: Source,
+}
 
 /// Lets requests in that show a key, or need none, and tells the handlers whose they are.
 pub async fn only_authorised(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -57,10 +62,16 @@ pub async fn only_authorised(State(app): State<App>, mut request: Request, next:
 /// Whose a request with these headers is, if they are let in: of one that goes on for long, to be asked again and again.
 pub async fn admitted(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
     let shown = key_in(headers).and_then(|key| Ok((key, end_user::token_in(headers)?)));
-    caller(app, shown, extensions.get::<Peer>().map(|Peer(address)| *address)).await
+    let source = if extensions.get::<CountsAs>().is_some() { Source::Grpc } else { Source::Rest };
+    caller(app, shown, source, extensions.get::<Peer>().map(|Peer(address)| *address)).await
 }
 
-async fn caller(app: &App, shown: Result<Shown, Problem>, address: Option<IpAddr>) -> Result<Caller, Problem> {
+async fn caller(
+    app: &App,
+    shown: Result<Shown, Problem>,
+    source: Source,
+    address: Option<IpAddr>,
+) -> Result<Caller, Problem> {
     let database = app.seal().database()?;
     let (key, token) = shown?;
     match key {
@@ -68,9 +79,9 @@ async fn caller(app: &App, shown: Result<Shown, Problem>, address: Option<IpAddr
             let (database, app) = (database.clone(), app.clone());
             // The first use on a day is noted, which waits for the disk, and a token's keys may have to be fetched.
             let authorise = move || {
-                let session = authorise(&database, &text, address)?;
+                let session = authorise(&database, &text, address)?.by_way_of(source);
                 let narrowed = token.map(|token| end_user::narrowed(&session, &token, app.token_keys()));
-                Ok(Caller(Some(narrowed.unwrap_or(Ok(session))?)))
+                Ok(Caller { session: Some(narrowed.unwrap_or(Ok(session))?), source })
             };
             let authorised = spawn_blocking(authorise).await;
             authorised.unwrap_or_else(|_| Err(Problem::new(Refusal::Internal, "the key was not looked at to the end")))
@@ -79,7 +90,7 @@ async fn caller(app: &App, shown: Result<Shown, Problem>, address: Option<IpAddr
             Err(Problem::new(Refusal::Unauthenticated, "send the header Authorization: Bearer lethe_…"))
         }
         None if token.is_some() => Err(end_user::not_good()),
-        None => Ok(Caller(None)),
+        None => Ok(Caller { session: None, source }),
     }
 }
 
@@ -90,7 +101,7 @@ fn authorise(database: &Database, text: &str, address: Option<IpAddr>) -> Result
         None => credentials,
     };
     match database.authorize(&credentials) {
-        Ok(session) => Ok(session.by_way_of(Source::Rest)),
+        Ok(session) => Ok(session),
         Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid) => {
             Err(Problem::new(Refusal::Unauthenticated, error.to_string()))
         }

@@ -73,7 +73,7 @@ pub fn check_address(address: SocketAddr) -> Result<(), ServeError> {
 /// # Errors
 /// `NoKeys`.
 pub fn check_keys(server: &Server, are_asked_for: bool) -> Result<(), ServeError> {
-    let beyond = [server.listen, server.grpc_listen].into_iter().find(|address| !address.ip().is_loopback());
+    let beyond = server.addresses().find(|address| !address.ip().is_loopback());
     match beyond {
         Some(address) if !server.auth && !are_asked_for => Err(ServeError::NoKeys(address)),
         _ => Ok(()),
@@ -82,7 +82,7 @@ pub fn check_keys(server: &Server, are_asked_for: bool) -> Result<(), ServeError
 
 /// Serves `app`, and beside REST the calls of `grpc`, until the first `stop`, then finishes the running requests until the
 /// drain time is over or `stop` comes again.
-/// `listening` is told both addresses once requests are welcome; their ports are those of the settings, or free ones for 0.
+/// `listening` is told the addresses once requests are welcome; their ports are those of the settings, or free ones for 0.
 ///
 /// # Errors
 /// If it cannot start or cannot end; see [`ServeError`].
@@ -90,11 +90,11 @@ pub async fn serve<Stop: Future<Output = ()>>(
     app: App,
     grpc: Router,
     certificates: Option<Arc<Certificates>>,
-    listening: impl FnOnce(SocketAddr, SocketAddr),
+    listening: impl FnOnce(SocketAddr, Option<SocketAddr>),
     stop: impl Fn() -> Stop,
 ) -> Result<(), ServeError> {
     let server = app.config().server.clone();
-    for address in [server.listen, server.grpc_listen] {
+    for address in server.addresses() {
         if !server.insecure && certificates.is_none() {
             check_address(address)?;
         }
@@ -103,11 +103,19 @@ pub async fn serve<Stop: Future<Output = ()>>(
     let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(head);
     let rest = Door::open(server.listen, router(app.clone()), Speaks::Http1(http1)).await?;
-    let grpc = Door::open(server.grpc_listen, grpc, Speaks::Http2(http2::builder(head))).await?;
-    listening(rest.address, grpc.address);
+    let grpc = match server.grpc {
+        true => Some(Door::open(server.grpc_listen, grpc, Speaks::Http2(http2::builder(head))).await?),
+        false => None,
+    };
+    listening(rest.address, grpc.as_ref().map(|door| door.address));
 
     let house = House::new(app.clone(), certificates);
-    let accept = async || _ = tokio::join!(house.accept(&rest), house.accept(&grpc));
+    let second = async || {
+        if let Some(grpc) = &grpc {
+            house.accept(grpc).await;
+        }
+    };
+    let accept = async || _ = tokio::join!(house.accept(&rest), second());
     tokio::select! {
         () = accept() => {}
         () = stop() => {}

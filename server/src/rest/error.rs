@@ -135,7 +135,7 @@ impl Refusal {
 }
 
 /// A refusal as RFC 9457 has it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// `urn:lethedb:problem:` and the code.
     #[serde(rename = "type")]
@@ -160,7 +160,7 @@ pub struct Problem {
 }
 
 /// What others are to approve: see `lethedb approve`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NeededBody {
     /// The canonical operation, in hexadecimal digits: what is signed.
     pub operation: String,

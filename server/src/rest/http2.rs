@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::sleep;
 
 /// Calls of one connection at once.
-const STREAMS_MAX: u32 = 128;
+const STREAMS_MAX: u32 = 32;
 /// Bytes of the head of a call, after decompression; the details of a status stand in that of an answer.
 const HEAD_BYTES_MAX: u32 = 16 << 10;
 /// Calls that a client may take back before the server looked at them; more of them end the connection.

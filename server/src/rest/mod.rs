@@ -27,6 +27,7 @@ mod consent;
 mod cost;
 mod docs;
 mod end_user;
+mod ending;
 mod error;
 mod filter;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub use auth::{Caller, admitted};
 pub use body::read;
 pub use connections::{ServeError, check_address, check_keys, serve};
 pub use cost::bytes as units_of;
+pub use ending::{Ending, parts};
 pub use error::{Problem, Refusal, Told};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
 pub use route::CountsAs;

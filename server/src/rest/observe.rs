@@ -6,9 +6,10 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine::{Clock, SystemClock};
@@ -36,9 +37,21 @@ pub async fn observed(State(app): State<App>, mut request: Request, next: Next) 
     drop(running);
     let took = SystemClock.now_us().saturating_sub(begun);
     let problem = response.extensions().get::<Told>().map(|Told(problem)| problem.code);
-    app.metrics().answered(method, &route, response.status(), problem, took);
+    app.metrics().answered(method, &route, status_of(&response), problem, took);
     response.headers_mut().insert(HEADER, id);
     response
+}
+
+/// The status that an answer comes to: that of its problem, which gRPC tells in an answer of status 200.
+fn status_of(response: &Response) -> StatusCode {
+    let told = response.extensions().get::<Told>();
+    told.and_then(|Told(problem)| StatusCode::from_u16(problem.status).ok()).unwrap_or_else(|| response.status())
+}
+
+/// Ends the line of a request: how long it took, and what it came to.
+pub fn answered(response: &Response, took: Duration, _: &Span) {
+    let (latency_ms, status) = (took.as_millis(), status_of(response).as_u16());
+    tracing::info!(target: "tower_http::trace", latency_ms, status, "answered");
 }
 
 /// One line a request: method, route, id and duration, and never the path itself.

@@ -14,15 +14,14 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tracing::Level;
+use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
 
 use super::admission::{only_in_measure, only_within_means};
 use super::auth::only_authorised;
 use super::error::{Problem, Refusal, only_problems};
 use super::filter::{MinShould, Nested};
-use super::observe::{observed, span};
+use super::observe::{answered, observed, span};
 use super::repeats::only_once;
 use super::route::path_of;
 use super::state::App;
@@ -202,7 +201,7 @@ pub fn guarded(routes: Router<App>, app: &App) -> Router<App> {
 /// `routes` with a line in the log and a count for every request.
 pub fn watched(routes: Router<App>, app: &App) -> Router<App> {
     routes
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(answered))
         .layer(from_fn_with_state(app.clone(), observed))
 }
 

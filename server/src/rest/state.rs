@@ -225,21 +225,26 @@ impl App {
                 Ok(lines) => lines,
                 Err(problem) => return drop(begun.send(Err(problem))),
             };
-            let (sender, response) = lines::answer();
+            let (sender, ending, response) = lines::answer();
             if begun.send(Ok(response)).is_err() {
                 return;
             }
             let mut leeway = Leeway::new(patience, LINES_BYTES_A_SECOND);
-            for line in lines.map(|line| line.map(Bytes::from)).map(Some).chain([None]) {
-                // Without the sender the body breaks off.
-                let Ok(line) = line.transpose() else { return };
-                let (bytes, begun) = (line.as_ref().map_or(0, Bytes::len), SystemClock.steady_ms());
-                let sent = runtime.block_on(timeout(leeway.left(), sender.send(line)));
+            for line in lines {
+                let line = match line {
+                    Ok(line) => Bytes::from(line),
+                    Err(broken) => return ending.broke_off(Err(broken)),
+                };
+                let (bytes, begun) = (line.len(), SystemClock.steady_ms());
+                let sent = runtime.block_on(timeout(leeway.left(), sender.send(Ok(line))));
                 leeway.spend(Duration::from_millis(SystemClock.steady_ms() - begun), bytes);
-                if !matches!(sent, Ok(Ok(()))) {
-                    return;
+                match sent {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return,
+                    Err(_) => return ending.broke_off(Err(io::ErrorKind::TimedOut.into())),
                 }
             }
+            ending.whole();
         });
         has_begun.await.unwrap_or_else(|_| Err(unfinished()))
     }

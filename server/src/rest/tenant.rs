@@ -6,7 +6,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use engine::{Access, Approval, Database, Environment, Source};
+use engine::{Access, Approval, Database, Environment};
 use utoipa::IntoParams;
 
 use super::auth::Caller;
@@ -52,26 +52,26 @@ impl Tenant {
 
     /// The environment, which must exist.
     pub fn open(&self, database: &Database) -> Result<Environment, Problem> {
-        let environment = match &self.caller {
-            Caller(Some(session)) => session.environment(&self.name)?,
-            Caller(None) => database.open_environment(&self.name)?.by_way_of(Source::Rest),
+        let environment = match &self.caller.session {
+            Some(session) => session.environment(&self.name)?,
+            None => database.open_environment(&self.name)?.by_way_of(self.caller.source),
         };
         Ok(self.approval.as_ref().map(|votes| environment.approved_by(votes)).unwrap_or(environment))
     }
 
     /// The environment, made if it does not exist and nobody had to show a key.
     pub fn open_or_create(&self, database: &Database) -> Result<Environment, Problem> {
-        match &self.caller {
-            Caller(Some(_)) => self.open(database),
-            Caller(None) => Ok(database.environment(&self.name)?.by_way_of(Source::Rest)),
+        match &self.caller.session {
+            Some(_) => self.open(database),
+            None => Ok(database.environment(&self.name)?.by_way_of(self.caller.source)),
         }
     }
 
     /// API keys and roles, as far as the caller reaches.
     pub fn access(&self, database: &Database) -> Access {
-        let access = match &self.caller {
-            Caller(Some(session)) => session.access(),
-            Caller(None) => database.access().by_way_of(Source::Rest),
+        let access = match &self.caller.session {
+            Some(session) => session.access(),
+            None => database.access().by_way_of(self.caller.source),
         };
         self.approval.as_ref().map(|votes| access.approved_by(votes)).unwrap_or(access)
     }
@@ -93,9 +93,9 @@ impl Tenant {
         let mut values = headers.get_all(HEADER).iter();
         let approval = approval(headers)?;
         let name = match (values.next(), values.next()) {
-            (None, _) => Some(match caller {
-                Caller(Some(session)) => session.environment_name(),
-                Caller(None) => app.config().store.environment.as_str(),
+            (None, _) => Some(match &caller.session {
+                Some(session) => session.environment_name(),
+                None => app.config().store.environment.as_str(),
             }),
             (Some(value), None) => value.to_str().ok(),
             (Some(_), Some(_)) => None,

@@ -91,7 +91,7 @@ impl Running {
                 async move { stopped.notified().await }
             };
             let grpc = axum::Router::new();
-            serve(app, grpc, shown, |address, grpc| told.send((address, grpc)).unwrap(), stop).await
+            serve(app, grpc, shown, |address, grpc| told.send((address, grpc.unwrap())).unwrap(), stop).await
         });
         let (address, grpc) = address.await.unwrap();
         Self { address, grpc, files, certificates, stop, served, _data: data }

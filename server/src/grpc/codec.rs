@@ -1,0 +1,95 @@
+//! Messages from bytes and back, for calls of both kinds.
+//!
+//! Invariant: no message is read before its bytes were [weighed](super::weight), and no text that the library made about
+//! one leaves.
+
+use std::marker::PhantomData;
+
+use prost_reflect::prost::bytes::Buf;
+use prost_reflect::prost::{Message, Name};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::weight::{Held, admit, broken};
+use crate::rest::{Problem, Refusal};
+
+/// Of messages that have types of Rust; named by what the build makes of the `.proto` files.
+pub struct Typed<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for Typed<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Message + Send + 'static, U: Message + Name + Default + Send + 'static> Codec for Typed<T, U> {
+    type Encode = T;
+    type Decode = U;
+    type Encoder = Written<T>;
+    type Decoder = TypedRead<U>;
+
+    fn encoder(&mut self) -> Written<T> {
+        Written(PhantomData)
+    }
+
+    fn decoder(&mut self) -> TypedRead<U> {
+        TypedRead(PhantomData)
+    }
+}
+
+/// Reads messages of one kind, and writes any.
+pub struct Dynamic {
+    pub input: MessageDescriptor,
+}
+
+impl Codec for Dynamic {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = Written<DynamicMessage>;
+    type Decoder = DynamicRead;
+
+    fn encoder(&mut self) -> Written<DynamicMessage> {
+        Written(PhantomData)
+    }
+
+    fn decoder(&mut self) -> DynamicRead {
+        DynamicRead(self.input.clone())
+    }
+}
+
+pub struct Written<T>(PhantomData<T>);
+
+impl<T: Message> Encoder for Written<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        let large = |_| Problem::new(Refusal::Internal, "the answer has no room").into();
+        item.encode(buffer).map_err(large)
+    }
+}
+
+pub struct TypedRead<U>(PhantomData<U>);
+
+impl<U: Message + Name + Default> Decoder for TypedRead<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        admit(&U::full_name(), buffer.chunk(), Held::Typed)?;
+        Ok(Some(U::decode(buffer).map_err(|_| broken())?))
+    }
+}
+
+pub struct DynamicRead(MessageDescriptor);
+
+impl Decoder for DynamicRead {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        admit(self.0.full_name(), buffer.chunk(), Held::Dynamic)?;
+        Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(|_| broken())?))
+    }
+}
