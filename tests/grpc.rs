@@ -116,6 +116,8 @@ async fn a_client_stores_finds_and_asks_what_there_is() {
     assert!(services.contains("grpc.health.v1.Health"), "{services:?}");
     let counts = server.send("GET", "/metrics", "", b"").unwrap().2;
     assert!(counts.contains("route=\"/lethedb.v1.Records/Search\""), "{counts}");
+    let refused = |line: &str| line.contains("/lethedb.v1.Records/Count") && line.contains("code=\"404\"");
+    assert!(counts.lines().any(refused), "a refusal counts as what it is: {counts}");
 }
 
 #[tokio::test]

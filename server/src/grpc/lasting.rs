@@ -78,3 +78,39 @@ impl Frames for Until {
         Poll::Ready(told.ok().map(|()| Ok(Frame::trailers(trailers))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use http_body_util::{BodyExt, StreamBody};
+    use tonic::codegen::tokio_stream;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::rest::tests::Server;
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_few_at_once_and_none_lasts() {
+        let server = Server::new(Config::default());
+        let endless =
+            || async { Body::new(StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Infallible>>())) };
+        let routes = Router::new().route("/", get(endless)).layer(from_fn_with_state(server.app.clone(), for_a_while));
+        let ask = || routes.clone().oneshot(Request::new(Body::empty()));
+        let mut all = Vec::new();
+        for _ in 0..CALLS_MAX {
+            all.push(ask().await.unwrap());
+        }
+        assert_eq!(ask().await.unwrap().status(), 503, "one more");
+        // Nothing else moves the clock: without an end this would hang.
+        let ended = all.pop().unwrap().into_body().collect().await.unwrap();
+        assert_eq!(ended.trailers().unwrap()["grpc-status"], "14");
+        let again = ask().await.unwrap();
+        server.app.drain();
+        assert_eq!(again.into_body().collect().await.unwrap().trailers().unwrap()["grpc-status"], "14");
+    }
+}

@@ -140,6 +140,8 @@ mod tests {
         assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "later"));
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("rate_limited", "lethedb"));
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
+        let late = Status::from(Problem::new(Refusal::SlowRequest, "late"));
+        assert_eq!((late.code(), late.get_error_details().retry_info().is_none()), (Code::DeadlineExceeded, true));
         let status = Status::from(Problem::new(Refusal::InvalidBody, "no").about("records[3].id"));
         assert_eq!(status.get_error_details().bad_request().unwrap().field_violations[0].field, "records[3].id");
     }

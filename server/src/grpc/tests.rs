@@ -223,6 +223,26 @@ async fn health_is_told_without_a_key_and_follows_the_server() {
     assert_eq!((list.code(), list.reason().as_str()), (Code::Unauthenticated, "unauthenticated"));
 }
 
+#[tokio::test]
+async fn the_audit_log_names_the_way_in_and_calls_are_sent_with_post() {
+    let server = Server::new(Config::default());
+    let calls = Calls::of(&server);
+    assert_eq!(calls.call(calls.rpc("Erase"), &json!({"entity": "nobody"}), &[]).await.code(), Code::Ok);
+    let read = calls.call(calls.rpc("ReadAudit"), &json!({}), &[]).await;
+    let sources: BTreeSet<_> = read.messages[0]["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["source"])
+        .map(Value::to_string)
+        .collect();
+    assert!(sources.contains("\"grpc\"") && !sources.contains("\"rest\""), "{sources:?}");
+
+    let get = Request::builder().method("GET").uri(format!("http://localhost{}", calls.rpc("Count").path));
+    let answered = calls.routes.clone().oneshot(get.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(Status::from_header_map(answered.headers()).unwrap().code(), Code::Unimplemented);
+}
+
 impl Calls {
     /// The code and the status of a health check.
     async fn health(&self, bytes: Vec<u8>) -> (Code, i32) {

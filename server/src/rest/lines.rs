@@ -44,3 +44,36 @@ pub fn answer() -> (mpsc::Sender<Line>, Ending<Line>, Response) {
     response.headers_mut().insert(CONTENT_TYPE, MEDIA_TYPE);
     (sender, ending, response)
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::Database;
+    use http_body_util::BodyExt;
+    use tokio::sync::oneshot;
+
+    use super::super::tests::Server;
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_client_that_pauses_too_long_is_not_told_that_it_has_all() {
+        let mut config = Config::default();
+        config.server.body_seconds = 0;
+        let server = Server::new(config);
+        let lines = |count: u64, guard: oneshot::Sender<()>| {
+            move |_: &Database| {
+                Ok((0..count).map(move |_| {
+                    _ = &guard;
+                    Ok(b"{}\n".to_vec())
+                }))
+            }
+        };
+        for (count, is_whole) in [(WAITING as u64, true), (1000, false)] {
+            let (guard, dropped) = oneshot::channel();
+            let response = server.app.stream(lines(count, guard)).await.unwrap();
+            // Read once the maker is through: nothing of it is taken before.
+            _ = dropped.await;
+            assert_eq!(response.into_body().collect().await.is_ok(), is_whole, "{count} lines");
+        }
+    }
+}

@@ -133,7 +133,10 @@ async fn pages_of_a_stream_are_all_records_and_batches_are_answered_one_by_one()
         &calls.message(rpc, &json!({"collection": "docs", "records": [{"id": 99, "vector": [1]}]})).encode_to_vec(),
     );
     let answer = calls.send(&rpc.path, [batch(0), batch(10), bad, batch(30)].concat(), &[]).await;
-    assert_eq!((answer.messages.len(), answer.code(), answer.reason().as_str()), (2, Code::InvalidArgument, "invalid"));
+    assert_eq!(
+        (answer.messages.len(), answer.code(), answer.reason().as_str()),
+        (2, Code::InvalidArgument, "invalid_vector")
+    );
     assert!(answer.messages.iter().all(|message| message["upserted"] == 10), "{}", answer.text());
     for order in [json!(null), json!({"key": "n", "direction": "desc"})] {
         let mut body = json!({"collection": "docs", "limit": 7});

@@ -292,6 +292,12 @@ fn beyond_this_machine_everybody_shows_a_key() {
     assert!(check_keys(&server, true).is_ok());
     server.auth = true;
     assert!(check_keys(&server, false).is_ok());
+    // The same for gRPC, unless it is switched off.
+    server = Config::default().server;
+    server.grpc_listen = SocketAddr::from(([192, 0, 2, 1], 6334));
+    assert!(matches!(check_keys(&server, false), Err(ServeError::NoKeys(_))));
+    server.grpc = false;
+    assert!(check_keys(&server, false).is_ok());
 }
 
 #[test]
