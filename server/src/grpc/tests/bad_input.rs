@@ -44,6 +44,9 @@ fn search_near(vector: [f32; 2]) -> Vec<u8> {
 /// What is asked: a call and its body. What it gets: a code, a reason, and how the field that is wrong begins, if one is told.
 type Case = (&'static str, (&'static str, Value), Code, &'static str, &'static str);
 
+/// What is wrong; the bytes of the body and further headers, if others than usual; the code and reason that it gets.
+type Raw = (&'static str, Option<Vec<u8>>, Vec<(&'static str, &'static str)>, Code, &'static str);
+
 const BAD: Code = Code::InvalidArgument;
 
 fn bad_searches() -> Vec<Case> {
@@ -213,7 +216,7 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
     let headed = |what, headers, code, reason| (what, None, headers, code, reason);
     let nobody = Code::Unauthenticated;
     let media = |what, header| (what, None, vec![header], Code::Unimplemented, "unsupported_media_type");
-    let table: Vec<(&str, Option<Vec<u8>>, Vec<(&str, &str)>, Code, &str)> = vec![
+    let table: Vec<Raw> = vec![
         broken("nothing", Vec::new()),
         broken("half a frame", search[..9].to_vec()),
         broken("a frame that claims more", claims),
