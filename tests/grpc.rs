@@ -96,7 +96,9 @@ async fn a_client_stores_finds_and_asks_what_there_is() {
     );
     let mut late = Request::new(count());
     late.metadata_mut().insert("grpc-timeout", "0n".parse().unwrap());
-    assert_eq!(records.count(late).await.unwrap_err().code(), Code::DeadlineExceeded);
+    // The client looks at its watch, too, and may be the first to give up.
+    let gave_up = records.count(late).await.unwrap_err().code();
+    assert!(matches!(gave_up, Code::DeadlineExceeded | Code::Cancelled), "{gave_up:?}");
 
     let health = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(health.into_inner().status, 1);
