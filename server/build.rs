@@ -2,11 +2,7 @@
 //! tests, and a description of all of them, from which the other calls are served and which reflection shows.
 //!
 //! Invariant: needs no `protoc`, and writes nothing but into the directory that cargo names.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a build script asks and tells cargo, and writes its files"
-)]
+#![expect(clippy::disallowed_methods, reason = "a build script asks and tells cargo, and writes its files")]
 
 use std::error::Error;
 use std::path::PathBuf;
