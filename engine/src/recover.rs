@@ -16,8 +16,7 @@ use storage::id::Sequence;
 use storage::journal::Subject;
 use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
-use storage::segment::layout::rows_name;
-use storage::segment::read_tombstones;
+use storage::segment::{layout::rows_name, read_tombstones};
 use storage::wal::{Entry, Loss, Salvaged, replay, salvage};
 
 use crate::budget_book::BudgetBook;
