@@ -169,6 +169,6 @@ fn is_look(permission: Permission) -> bool {
             | TokenRead
             | ApprovalRead
             | DpRead
-            | SystemConfig
+            | MetricsRead
     )
 }

@@ -12,7 +12,7 @@ use super::*;
 const TOLD: &[(&str, &str)] = &[
     ("get /livez", ""),
     ("get /readyz", ""),
-    ("get /metrics", "read system.config"),
+    ("get /metrics", "read metrics.read"),
     ("get /openapi.json", ""),
     ("get /docs", ""),
     // A server that is open has nothing to unseal; one that was opened by shares tells keys.unsealed.
