@@ -22,7 +22,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the REST server until SIGTERM or Ctrl-C.
+    /// Run the server, REST and gRPC, until SIGTERM or Ctrl-C.
     Serve(serve::Args),
     /// Show which settings are in force, and why.
     #[command(subcommand)]
