@@ -1,7 +1,8 @@
 //! Calls that go on: batches to store as they come, and pages as they are read.
 //!
-//! Invariant: every batch and every page counts as a request of its own. Whoever sends is asked for their key each time, so
-//! that one that is revoked ends the stream; each has its own turn, so that a client that dawdles holds up nobody; what is
+//! Invariant: every batch and every page is charged to the key and the environment as a request of its own; to the address,
+//! the whole stream is one. Whoever sends is asked for their key each time, so that one that is revoked ends the stream;
+//! each has its own turn, so that a client that dawdles holds up nobody; what is
 //! acknowledged is durable. A stream ends once its client is gone, takes too long, or the server goes; it ends well only if
 //! it is whole, and what the engine began is not given up for a server that goes.
 
