@@ -96,7 +96,11 @@ impl Ann {
                 let reach = Reach { ef, ..reach };
                 let share = matching as f64 / codes.len() as f64;
                 let mut room = scratch.take_room();
-                let through = Through::new(graph, graph.degree(), (allow, share), &mut room);
+                let cells = graph.cells(codes.between_rows(goal.query));
+                let through = Through::new((graph, graph.degree(), cells), goal, (allow, share), &mut room);
+                // Pivots lie side by side: each takes as long as a row that is scanned.
+                scratch.count_compared(cells.len() as u64);
+                let most = most.saturating_add(cells.len() as u64);
                 let extent = Extent { reach, width: reach.width_among_others(), most };
                 let is_whole = walk(&through, goal, &extent, Allow::All, scratch);
                 scratch.give_room(room);

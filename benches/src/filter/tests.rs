@@ -5,18 +5,21 @@ use datasets::{Distance, hdf5};
 
 use super::*;
 
+/// Enough for walks among half of them.
+const ROWS: usize = 20_000;
+
 fn options(folder: &Path, set: &Dataset) -> FilterOptions {
     let dataset = folder.join("set.hdf5");
     hdf5::write(&dataset, set).unwrap();
     let folder = folder.join("stores");
     std::fs::create_dir_all(&folder).unwrap();
-    FilterOptions { dataset, k: 5, ef: vec![40, 30], queries: 20, rounds: 1, core: None, folder: Some(folder) }
+    FilterOptions { dataset, k: 5, ef: vec![100, 80], queries: 40, rounds: 1, core: None, folder: Some(folder) }
 }
 
 #[test]
 fn every_filter_is_measured_beside_all_rows_and_all_matches() {
     let folder = tempfile::tempdir().unwrap();
-    let set = Mixture::new(16, 10, 0.5, 1).dataset(Distance::L2, 6000, 30, 5, 2);
+    let set = crate::clustered::mixture(32).dataset(Distance::L2, ROWS, 40, 5, 2);
     let options = options(folder.path(), &set);
     let mut stages = Vec::new();
     let filtering = filter(&options, &mut |stage, _, _| stages.push(stage)).unwrap();
@@ -24,19 +27,11 @@ fn every_filter_is_measured_beside_all_rows_and_all_matches() {
     assert_eq!(std::fs::read_dir(options.folder.unwrap()).unwrap().count(), 0, "stores are removed");
 
     assert_eq!(filtering.filters.len(), 2 * Placement::ALL.len() * SHARES.len());
-    assert!(filtering.filters[..18].iter().all(|filtered| filtered.ef == 40), "in the order asked for");
+    assert!(filtering.filters[..18].iter().all(|filtered| filtered.ef == 100), "in the order asked for");
     for filtered in &filtering.filters {
         let Filtered { recall, flat_recall, matches, share, .. } = filtered;
-        // A walk as narrow as this ends early among rows that lie together: ten clusters that do not touch are the hardest
-        // set there is, and 20 queries say little. What walks reach on real sets, the benchmark itself tells.
-        let least = match filtered.kind {
-            _ if filtered.hops == 0.0 => 0.97,
-            Placement::Random => 0.9,
-            Placement::Elsewhere => 0.75,
-            Placement::Far => 0.5,
-        };
-        assert!(*flat_recall >= 0.97 && *recall >= least, "{filtered:?}");
-        assert!((matches / 6000.0 - share).abs() < 0.3 * share + 0.002, "{filtered:?}");
+        assert!(*flat_recall >= 0.97 && *recall >= 0.97, "{filtered:?}");
+        assert!((matches / ROWS as f64 - share).abs() < 0.3 * share + 0.002, "{filtered:?}");
         assert!(filtered.us > 0.0 && filtered.flat_us > 0.0 && filtered.unfiltered_us > 0.0, "{filtered:?}");
         assert!(filtered.compared > 0.0 && filtered.matching_us > 0.0, "{filtered:?}");
         assert!(filtering.to_string().contains(filtered.kind.as_str()));
@@ -45,7 +40,7 @@ fn every_filter_is_measured_beside_all_rows_and_all_matches() {
     assert!(filtering.filters.iter().filter(few).all(|filtered| filtered.hops == 0.0 && filtered.walked == 0.0));
     assert!(filtering.filters.iter().any(|filtered| filtered.walked > 0.5), "{filtering}");
     let json = serde_json::to_value(&filtering).unwrap();
-    assert_eq!((&json["queries"], &json["filters"][0]["kind"]), (&json!(20), &json!("random")));
+    assert_eq!((&json["queries"], &json["filters"][0]["kind"]), (&json!(40), &json!("random")));
 }
 
 #[test]

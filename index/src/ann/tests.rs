@@ -74,6 +74,37 @@ fn every_filter_gives_enough_allowed_sorted_candidates() {
     }
 }
 
+/// Matches that lie away from the query, in clusters that do not touch: whoever begins a walk anywhere among them stays there.
+#[test]
+fn a_walk_among_others_begins_where_the_nearest_matches_are() {
+    const ROWS: usize = 12_000;
+    for metric in METRICS {
+        let space = Space::new(metric, 16, &[4; 32]);
+        let mut vectors = clusters(ROWS + 60, 16, 21);
+        let queries = vectors.split_off(ROWS);
+        let ann = index(&space, &vectors);
+        let (mut scratch, mut right, mut walked) = (Scratch::new(), 0, 0);
+        let by_distance = |from: &[f32], rows: &mut dyn Iterator<Item = u32>| {
+            let mut rows: Vec<(f32, u32)> =
+                rows.map(|row| (metric.distance(from, &vectors[row as usize]), row)).collect();
+            rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+            rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>()
+        };
+        for query in &queries {
+            let viewpoint = by_distance(query, &mut (0..8))[0];
+            let matching: RoaringBitmap =
+                by_distance(&vectors[viewpoint as usize], &mut (0..ROWS as u32))[ROWS / 2..].iter().collect();
+            let nearest = by_distance(query, &mut matching.iter());
+            let found =
+                ann.search(&space.query(query), Reach { limit: 10, ef: 48 }, Allow::Only(&matching), &mut scratch);
+            right += nearest[..10].iter().filter(|row| found.iter().any(|found| found.position == **row)).count();
+            walked += u64::from(scratch.counters().hops > 0 && scratch.counters().compared < matching.len());
+        }
+        assert!(right * 100 >= 92 * 10 * queries.len(), "{metric}: {right}");
+        assert!(walked > 50, "{metric}: {walked}");
+    }
+}
+
 #[test]
 fn small_segments_are_flat_and_empty_ones_answer() {
     let space = Space::new(Metric::Dot, 5, &[4; 32]);

@@ -16,6 +16,7 @@ use crate::kernel::kernels;
 use crate::source::{PAGE, Source};
 use crate::trailer::{TRAILER, Trailer};
 use rayon::prelude::*;
+use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 /// The newest byte form of a graph.
@@ -91,7 +92,7 @@ impl FrozenGraph {
             let used = packing.page(slots.len() / degree);
             unpack(page, used, packing.bits, slots, rows).map_err(S::Error::from)
         })?;
-        Ok(Self { degree, adjacency })
+        Ok(Self { degree, adjacency, cells: OnceLock::new() })
     }
 }
 

@@ -6,13 +6,16 @@
 
 use crate::arena::Arena;
 use crate::kernel;
-use crate::search::{Links, STARTS, first};
+use crate::search::{Cells, Links, STARTS, first};
 use roaring::RoaringBitmap;
+use std::sync::OnceLock;
 
 /// A graph of rows, each with at most `degree` neighbours. Searches start near row 0.
 pub struct FrozenGraph {
     pub(super) degree: usize,
     pub(super) adjacency: Arena<u32>,
+    /// Made when a search first asks for them, of a graph that changes no more.
+    pub(super) cells: OnceLock<Cells>,
 }
 
 impl FrozenGraph {
@@ -22,7 +25,7 @@ impl FrozenGraph {
         for (row, slots) in (0..).zip(adjacency.chunks_exact_mut(degree)) {
             slots.fill(row);
         }
-        Self { degree, adjacency }
+        Self { degree, adjacency, cells: OnceLock::new() }
     }
 
     /// Number of rows.
@@ -74,6 +77,11 @@ impl FrozenGraph {
         seen.len() as usize
     }
 
+    /// The cells of its rows; `keys` as [`Cells::new`] wants them, and the same whenever it is asked.
+    pub(crate) fn cells(&self, keys: impl FnMut(u32, &[u32], &mut [i32])) -> &Cells {
+        self.cells.get_or_init(|| Cells::new(self, keys))
+    }
+
     /// Bytes of one list of neighbours.
     pub(crate) fn list_bytes(&self) -> u64 {
         (self.degree * size_of::<u32>()) as u64
@@ -81,12 +89,12 @@ impl FrozenGraph {
 
     /// Bytes of memory held.
     pub fn resident_bytes(&self) -> usize {
-        self.adjacency.resident_bytes()
+        self.adjacency.resident_bytes() + self.cells.get().map_or(0, Cells::resident_bytes)
     }
 
     /// Whether the system agreed to keep the lists out of swap.
     pub fn is_locked(&self) -> bool {
-        self.adjacency.is_locked()
+        self.adjacency.is_locked() && self.cells.get().is_none_or(Cells::is_locked)
     }
 }
 

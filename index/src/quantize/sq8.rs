@@ -169,6 +169,23 @@ impl Space {
 }
 
 impl Query {
+    /// A query in the same space that [stands for](Self::stand_for) stored rows. Of these the longest would be nearest to all by
+    /// the inner product: it is their L2 distance that counts then.
+    pub(crate) fn for_rows(&self) -> Self {
+        let metric = if self.metric == Metric::Dot { Metric::L2 } else { self.metric };
+        Self { code: self.code.clone(), metric, ..*self }
+    }
+
+    /// Becomes the row of this scale whose code `read` writes.
+    pub(crate) fn stand_for(&mut self, Scale { norm, fit }: Scale, read: impl FnOnce(&mut [i8])) {
+        read(&mut self.code);
+        let unit = STEP / (self.code.len() as f32).sqrt();
+        self.sum = self.code.iter().map(|&z| i32::from(z)).sum();
+        self.scale = unit * unit * fit;
+        self.norm = norm;
+        self.residual = residual(unit * fit, (self.kernels.dot)(&self.code, &self.code));
+    }
+
     /// Inner products of the query's code with the rows at `positions`, into the front of `out`.
     #[inline]
     pub(crate) fn products(&self, rows: Rows<'_, i8>, positions: &[u32], out: &mut [i32]) {

@@ -16,7 +16,7 @@ pub enum Allow<'a> {
     Only(&'a RoaringBitmap),
 }
 
-impl<'a> Allow<'a> {
+impl Allow<'_> {
     /// Whether `position`, one of the segment's, is allowed.
     #[inline]
     pub(crate) fn contains(&self, position: u32) -> bool {
@@ -25,25 +25,6 @@ impl<'a> Allow<'a> {
             Self::Except(bitmap) => !bitmap.contains(position),
             Self::Only(bitmap) => bitmap.contains(position),
         }
-    }
-
-    /// The allowed ones of the first `rows` positions, rising.
-    pub(crate) fn positions(self, rows: u32) -> impl Iterator<Item = u32> + 'a {
-        let (all, only) = match self {
-            Self::All => (0..rows, None),
-            Self::Except(_) => (0..rows, None),
-            Self::Only(bitmap) => (0..0, Some(bitmap.range(..rows))),
-        };
-        let mut excluded = match self {
-            Self::Except(bitmap) => Some(bitmap.iter().peekable()),
-            _ => None,
-        };
-        let kept = all.filter(move |position| {
-            let Some(excluded) = &mut excluded else { return true };
-            while excluded.next_if(|next| next < position).is_some() {}
-            excluded.peek() != Some(position)
-        });
-        kept.chain(only.into_iter().flatten())
     }
 
     /// How many of the first `rows` positions are allowed.

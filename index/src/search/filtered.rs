@@ -8,20 +8,16 @@
 
 use super::allow::Allow;
 use super::bits::Bits;
-use super::walkable::{self, Links, first};
+use super::cells::{Cells, Nearest};
+use super::walkable::{Goal, Links};
 use std::cell::Cell;
 
 /// Rows picked at once.
 const BATCH: usize = 16;
 
-/// Rows that a walk starts from. Where vectors form clusters, edges from one to another lead mostly through rows that do not
-/// match, so that a walk hardly leaves those it began in: it begins in many, at most.
-const STARTS: usize = 2048;
-
-/// It begins in one of so many rows, since more rows form more clusters, and no more than one of so many that match, since a
-/// scan would soon be better.
-const ROWS_PER_START: usize = 100;
-const MATCHES_PER_START: usize = 16;
+/// Rows that a walk begins in, for each cell that there is: those of the nearest cells that match. From others, edges lead
+/// mostly through rows that do not, and where vectors form clusters, a walk hardly leaves those it began in.
+const STARTS_PER_CELL: usize = 1;
 
 /// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
 /// what it compares, and a wider one more.
@@ -40,6 +36,8 @@ pub(crate) struct Room {
     matching: Bits,
     unmet: Bits,
     looked_through: Bits,
+    nearest: Nearest,
+    starts: Vec<u32>,
 }
 
 impl Room {
@@ -53,14 +51,13 @@ impl Room {
 /// A graph, seen through the rows that do not match.
 pub(crate) struct Through<'a, G> {
     graph: &'a G,
-    allow: Allow<'a>,
     matching: &'a [u64],
     /// The matching rows that were nobody's neighbours yet.
     unmet: &'a [Cell<u64>],
     /// The other rows whose neighbours were.
     looked_through: &'a [Cell<u64>],
-    /// How many rows the walk starts from.
-    starts: usize,
+    /// The rows that the walk starts from.
+    starts: &'a [u32],
     /// How many rows in between are looked through for one row, at most.
     most: usize,
     /// Rows looked through so far.
@@ -68,39 +65,37 @@ pub(crate) struct Through<'a, G> {
 }
 
 impl<'a, G: Links> Through<'a, G> {
-    /// `graph`, in which rows have about `degree` neighbours, as those of its rows see it that are allowed: this share.
-    pub fn new(graph: &'a G, degree: usize, (allow, share): (Allow<'a>, f64), room: &'a mut Room) -> Self {
+    /// `graph`, in which rows have about `degree` neighbours and lie in `cells`, as those of its rows see it that are allowed:
+    /// this share.
+    pub fn new(
+        (graph, degree, cells): (&'a G, usize, &Cells),
+        goal: &impl Goal,
+        (allow, share): (Allow<'_>, f64),
+        room: &'a mut Room,
+    ) -> Self {
         let rows = graph.rows() as u32;
-        let Room { matching, unmet, looked_through } = room;
+        let Room { matching, unmet, looked_through, nearest, starts } = room;
         matching.fill(allow, rows);
         unmet.copy(matching);
         looked_through.clear(rows);
-        let cells = |bits: &'a mut Bits| Cell::from_mut(bits.words_mut()).as_slice_of_cells();
-        let matches = (graph.rows() as f64 * share) as usize;
-        let starts = (graph.rows() / ROWS_PER_START).min(matches / MATCHES_PER_START);
+        starts.clear();
+        let wanted = cells.len() * STARTS_PER_CELL;
+        let own = Cell::from_mut(unmet.words_mut()).as_slice_of_cells();
+        for rows in cells.by_distance(goal, nearest) {
+            pick(own, rows, starts);
+            if starts.len() >= wanted {
+                break;
+            }
+        }
         let behind_each = (degree as f64 * share).max(f64::MIN_POSITIVE);
         Self {
             graph,
-            allow,
             matching: matching.words(),
-            unmet: cells(unmet),
-            looked_through: cells(looked_through),
-            starts: starts.clamp(walkable::STARTS, STARTS),
+            unmet: own,
+            looked_through: Cell::from_mut(looked_through.words_mut()).as_slice_of_cells(),
+            starts,
             most: (AGAIN * ENOUGH as f64 / behind_each).ceil() as usize,
             lists: Cell::new(0),
-        }
-    }
-
-    /// Adds the matching ones of `rows` that were not met before to `picked`. Which these are, no processor can foresee:
-    /// no branch depends on it. What was met is noted of them alone, so that no look waits for a note.
-    fn pick(&self, rows: &[u32], picked: &mut Vec<u32>) {
-        let unmet = self.unmet;
-        let (batches, rest) = rows.as_chunks::<BATCH>();
-        for rows in batches {
-            pick_batch(unmet, rows, picked);
-        }
-        if !rest.is_empty() {
-            pick_batch(unmet, rest, picked);
         }
     }
 
@@ -117,6 +112,18 @@ impl<'a, G: Links> Through<'a, G> {
             matches += bit(word, row);
         }
         (matches, others)
+    }
+}
+
+/// Adds those of `rows` that are in `unmet` to `picked`, and takes them out. Which these are, no processor can foresee: no
+/// branch depends on it. What was met is noted of them alone, so that no look waits for a note.
+fn pick(unmet: &[Cell<u64>], rows: &[u32], picked: &mut Vec<u32>) {
+    let (batches, rest) = rows.as_chunks::<BATCH>();
+    for rows in batches {
+        pick_batch(unmet, rows, picked);
+    }
+    if !rest.is_empty() {
+        pick_batch(unmet, rest, picked);
     }
 }
 
@@ -148,8 +155,8 @@ impl<G: Links> Links for Through<'_, G> {
         self.graph.rows()
     }
 
-    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
-        first(self.starts, self.allow.positions(self.graph.rows() as u32), room)
+    fn starts<'a>(&'a self, _: &'a mut Vec<u32>) -> &'a [u32] {
+        self.starts
     }
 
     fn neighbours<'a>(&'a self, row: u32, room: &'a mut Vec<u32>) -> &'a [u32] {
@@ -167,7 +174,7 @@ impl<G: Links> Links for Through<'_, G> {
         let lacking = ENOUGH.saturating_sub(matching);
         let between = between.get(..others.min(self.most)).filter(|_| lacking > 0).unwrap_or_default();
         between.iter().for_each(|&to| self.graph.prefetch(to));
-        self.pick(near, room);
+        pick(self.unmet, near, room);
         let enough = room.len() + lacking;
         for &to in between {
             if room.len() >= enough {
@@ -177,7 +184,7 @@ impl<G: Links> Links for Through<'_, G> {
             if let Some(word) = self.looked_through.get(to as usize / 64) {
                 word.set(word.get() | 1 << (to % 64));
             }
-            self.pick(self.graph.neighbours(to, &mut nothing), room);
+            pick(self.unmet, self.graph.neighbours(to, &mut nothing), room);
         }
         room
     }

@@ -2,12 +2,14 @@
 //!
 //! `pool` keeps the best of what was seen, `visited` what was seen, `scratch` the memory of both
 //! between queries; `allow` says which positions count and `reach` how far to go; `traverse` and `flat`
-//! are the two ways, `filtered` what a walk is shown where few rows match, with their `bits`, and `refine` looks again at what a rough walk found. What a graph is and what is
+//! are the two ways, `filtered` what a walk is shown where few rows match, with their `bits` and the `cells` it begins in, and
+//! `refine` looks again at what a rough walk found. What a graph is and what is
 //! sought, `traverse` knows only through the traits in `walkable`, because builders walk too.
 
 mod allow;
 mod bits;
 mod candidate;
+mod cells;
 mod filtered;
 mod flat;
 mod planner;
@@ -26,6 +28,7 @@ pub use candidate::Candidate;
 pub use reach::Reach;
 pub use scratch::{Counters, Scratch};
 
+pub(crate) use cells::Cells;
 pub(crate) use filtered::Through;
 pub(crate) use flat::scan;
 pub(crate) use planner::{Way, way};

@@ -72,6 +72,11 @@ impl Scratch {
         self.counters.bytes += bytes;
     }
 
+    /// Adds codes that were compared beside those of the walk.
+    pub(crate) fn count_compared(&mut self, codes: u64) {
+        self.counters.compared += codes;
+    }
+
     /// Starts the counting of a search.
     pub(crate) fn reset_counters(&mut self) {
         self.counters = Counters::default();

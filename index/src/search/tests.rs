@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use super::filtered::Room;
-use super::{Allow, Extent, Goal, Horizon, Reach, Scratch, Through, refine, scan, walk};
+use super::{Allow, Cells, Extent, Goal, Horizon, Reach, Scratch, Through, refine, scan, walk};
 use crate::Codes;
 use crate::graph::{self, BuildParams, FrozenGraph};
 use crate::metric::Metric;
@@ -243,6 +243,7 @@ fn a_walk_through_other_rows_finds_the_nearest_that_match() {
     let space = Space::new(Metric::L2, 24, &[2; 32]);
     let codes = codes(&space, &clusters(ROWS as usize, 24, 8));
     let graph = build(&space, &codes, &BuildParams::default());
+    let cells = Cells::new(&graph, codes.between_rows(&space.query(&[0.0; 24])));
     let (mut scratch, mut room) = (Scratch::new(), Room::default());
     for every in [3, 10, 30] {
         let some: RoaringBitmap = (0..ROWS).filter(|row| (row / 7) % every == 0).collect();
@@ -252,11 +253,12 @@ fn a_walk_through_other_rows_finds_the_nearest_that_match() {
             let query = space.query(&vector);
             let allow = if number % 2 == 0 { Allow::Only(&some) } else { Allow::Except(&others) };
             let share = some.len() as f64 / f64::from(ROWS);
-            let through = Through::new(&graph, graph.degree(), (allow, share), &mut room);
+            let goal = Sought(&codes, &query, false);
+            let through = Through::new((&graph, graph.degree(), &cells), &goal, (allow, share), &mut room);
             let ef = 80 + 20 * every.ilog2() as usize;
             let extent = whole(Reach { limit: 10, ef }, 4 * ef);
             scratch.reset_counters();
-            walk(&through, &Sought(&codes, &query, false), &extent, Allow::All, &mut scratch);
+            walk(&through, &goal, &extent, Allow::All, &mut scratch);
             scratch.found.sort();
             let near = found(&scratch);
             assert!(near.iter().all(|&row| some.contains(row)));
