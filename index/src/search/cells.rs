@@ -19,11 +19,8 @@ const ROWS: usize = 50;
 /// Pivots at most.
 const MOST: usize = 4096;
 
-/// Neighbours of a row, the nearest first, whose pivots are tried.
-const NEIGHBOURS: usize = 10;
-
-/// Passes over all rows: in the second, neighbours know of nearer pivots than in the first; in a third hardly any would.
-const PASSES: usize = 2;
+/// Neighbours of a row, the nearest first, whose pivots are tried: a cache line of them.
+const NEIGHBOURS: usize = 16;
 
 /// Of a row whose pivot is not known yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -110,22 +107,24 @@ fn nearest(graph: &impl Links, pivots: u32, mut keys: impl FnMut(u32, &[u32], &m
     let mut nearest: Zeroizing<Vec<u32>> =
         Zeroizing::new((0..rows).map(|row| if row < pivots { row } else { UNKNOWN }).collect());
     let (mut links, mut near, mut found) = (Vec::new(), Vec::new(), Vec::new());
-    for pass in 0..=PASSES {
+    // Who comes first knows the fewest: where no neighbour is with a pivot yet, one is by the second turn.
+    for is_last in [false, true] {
         for row in pivots..rows {
-            let own = nearest[row as usize];
+            if nearest[row as usize] != UNKNOWN {
+                continue;
+            }
             near.clear();
-            near.extend((own != UNKNOWN).then_some(own));
-            if pass < PASSES || own == UNKNOWN {
-                for &to in graph.neighbours(row, &mut links).iter().take(NEIGHBOURS) {
-                    let pivot = nearest.get(to as usize).copied().unwrap_or(UNKNOWN);
-                    if pivot != UNKNOWN && !near.contains(&pivot) {
-                        near.push(pivot);
-                    }
+            for &to in graph.neighbours(row, &mut links).iter().take(NEIGHBOURS) {
+                let pivot = nearest.get(to as usize).copied().unwrap_or(UNKNOWN);
+                if pivot != UNKNOWN && !near.contains(&pivot) {
+                    near.push(pivot);
                 }
             }
-            if near.is_empty() && pass == PASSES {
+            match near.as_slice() {
+                [] if !is_last => continue,
                 // One of many copies that name no other rows.
-                near.extend_from_slice(&all);
+                [] => near.extend_from_slice(&all),
+                _ => {}
             }
             found.resize(near.len().max(found.len()), 0);
             if near.len() > 1 {
