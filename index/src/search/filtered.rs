@@ -15,10 +15,6 @@ use std::cell::Cell;
 /// Rows picked at once.
 const BATCH: usize = 16;
 
-/// Rows that a walk begins in, for each cell that there is: those of the nearest cells that match. From others, edges lead
-/// mostly through rows that do not, and where vectors form clusters, a walk hardly leaves those it began in.
-const STARTS_PER_CELL: usize = 1;
-
 /// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
 /// what it compares, and a wider one more.
 const ENOUGH: usize = 20;
@@ -78,12 +74,13 @@ impl<'a, G: Links> Through<'a, G> {
         matching.fill(allow, rows);
         unmet.copy(matching);
         looked_through.clear(rows);
+        // As many rows as there were pivots to compare. From others than the nearest, edges lead mostly through rows that do
+        // not match, and where vectors form clusters a walk hardly leaves those it began in.
         starts.clear();
-        let wanted = cells.len() * STARTS_PER_CELL;
         let own = Cell::from_mut(unmet.words_mut()).as_slice_of_cells();
         for rows in cells.by_distance(goal, nearest) {
             pick(own, rows, starts);
-            if starts.len() >= wanted {
+            if starts.len() >= cells.len() {
                 break;
             }
         }
