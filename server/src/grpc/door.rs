@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use http_body_util::Limited;
 use prost_reflect::DescriptorError;
 use tokio::time::timeout;
 use tonic::Status;
@@ -24,12 +25,15 @@ use super::schema::proto::records_server::RecordsServer;
 use super::schema::{FILES, Schema};
 use super::status::{deadline, status, told};
 use super::streams::Deadline;
+use super::toll::Toll;
 use super::{health, records};
 use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, watched};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+/// What somebody without a key may ask of the description in one call.
+const ASKED_BYTES_MAX: usize = 1 << 20;
 const MEDIA_TYPE: &str = "application/grpc";
 
 /// Why there is no gRPC: what the build made of the `.proto` files cannot be read.
@@ -156,10 +160,13 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         let detail = "send Content-Type: application/grpc, over HTTP/2";
         return Problem::new(Refusal::MediaType, detail).into_response();
     }
-    if !door.takes_one(request.uri().path()) {
-        return next.run(request).await;
-    }
     let (mut parts, body) = request.into_parts();
+    if !door.takes_one(parts.uri.path()) {
+        let toll = Toll::new(door.app);
+        let body = if parts.uri.path() == REFLECTION { Body::new(Limited::new(body, ASKED_BYTES_MAX)) } else { toll.on(body) };
+        parts.extensions.insert(toll);
+        return next.run(Request::from_parts(parts, body)).await;
+    }
     let bytes = match read(Request::new(body), &door.app).await {
         Ok(bytes) => bytes,
         Err(problem) => return problem.into_response(),

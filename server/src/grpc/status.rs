@@ -4,6 +4,7 @@
 //! the same as over REST. What went wrong inside the server is not told: its log says it.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,8 +72,14 @@ fn code(problem: &Problem) -> Code {
 
 /// The problem that a status tells: the one it was made of, or one of ours for what the library made itself.
 pub fn told(status: &Status) -> Told {
-    let source = std::error::Error::source(status).and_then(|source| source.downcast_ref::<Told>());
-    source.cloned().unwrap_or_else(|| Told(Arc::new(ours(status))))
+    let mut source = status.source();
+    while let Some(error) = source {
+        if let Some(told) = error.downcast_ref::<Told>() {
+            return told.clone();
+        }
+        source = error.source();
+    }
+    Told(Arc::new(ours(status)))
 }
 
 /// A status that the library made itself, as a problem of ours: its text would show what a client sent.
