@@ -11,6 +11,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::dynamic::wipe;
 use super::weight::{Held, admit, broken};
 use crate::rest::{Problem, Refusal};
 
@@ -46,11 +47,11 @@ pub struct Dynamic {
 impl Codec for Dynamic {
     type Encode = DynamicMessage;
     type Decode = DynamicMessage;
-    type Encoder = Written<DynamicMessage>;
+    type Encoder = DynamicWritten;
     type Decoder = DynamicRead;
 
-    fn encoder(&mut self) -> Written<DynamicMessage> {
-        Written(PhantomData)
+    fn encoder(&mut self) -> DynamicWritten {
+        DynamicWritten
     }
 
     fn decoder(&mut self) -> DynamicRead {
@@ -65,9 +66,26 @@ impl<T: Message> Encoder for Written<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        let large = |_| Problem::new(Refusal::Internal, "the answer has no room").into();
-        item.encode(buffer).map_err(large)
+        write(&item, buffer)
     }
+}
+
+/// Wipes what it wrote: some of it is a new key.
+pub struct DynamicWritten;
+
+impl Encoder for DynamicWritten {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, mut item: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        let written = write(&item, buffer);
+        wipe(&mut item);
+        written
+    }
+}
+
+fn write(message: &impl Message, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    message.encode(buffer).map_err(|_| Problem::new(Refusal::Internal, "the answer has no room").into())
 }
 
 pub struct TypedRead<U>(PhantomData<U>);

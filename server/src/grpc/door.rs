@@ -26,14 +26,16 @@ use super::schema::{FILES, Schema};
 use super::status::{deadline, status, told};
 use super::streams::Deadline;
 use super::toll::Toll;
+use super::unseal::Unsealing;
 use super::{health, records};
-use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, watched};
+use crate::rest::{App, CountsAs, OPEN, Problem, Refusal, Told, guarded, handlers, read, watched};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
-/// What somebody without a key may ask of the description in one call.
-const ASKED_BYTES_MAX: usize = 1 << 20;
+const UNSEAL: &str = "/lethedb.v1.Admin/Unseal";
+/// What somebody without a key may send in one call: a share, or names of what they want described.
+const OPEN_BYTES_MAX: usize = 64 << 10;
 const MEDIA_TYPE: &str = "application/grpc";
 
 /// Why there is no gRPC: what the build made of the `.proto` files cannot be read.
@@ -76,9 +78,11 @@ fn calls(app: &App, schema: &Arc<Schema>) -> Result<Router<App>, DoorError> {
         lasting = lasting.route_service(REFLECTION, reflection);
     }
     let lasting = lasting.layer(from_fn_with_state(app.clone(), for_a_while));
-    let mut calls = Router::new().route_service(CHECK, health).merge(lasting);
+    let unsealing = Unsealing(app.clone());
+    let unseal = any(move |request| unsealing.clone().answer(request));
+    let mut calls = Router::new().route_service(CHECK, health).route(UNSEAL, unseal).merge(lasting);
     let routes = handlers(app.clone());
-    for (at, rpc) in schema.rpcs.iter().enumerate() {
+    for (at, rpc) in schema.rpcs.iter().enumerate().filter(|(_, rpc)| rpc.path != UNSEAL) {
         if rpc.is_typed {
             calls = calls.route_service(&rpc.path, typed.clone());
             continue;
@@ -160,10 +164,13 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         let detail = "send Content-Type: application/grpc, over HTTP/2";
         return Problem::new(Refusal::MediaType, detail).into_response();
     }
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
+    if parts.extensions.get::<CountsAs>().is_some_and(|route| OPEN.contains(&&*route.path)) {
+        body = Body::new(Limited::new(body, OPEN_BYTES_MAX));
+    }
     if !door.takes_one(parts.uri.path()) {
         let toll = Toll::new(door.app);
-        let body = if parts.uri.path() == REFLECTION { Body::new(Limited::new(body, ASKED_BYTES_MAX)) } else { toll.on(body) };
+        let body = if parts.uri.path() == REFLECTION { body } else { toll.on(body) };
         parts.extensions.insert(toll);
         return next.run(Request::from_parts(parts, body)).await;
     }

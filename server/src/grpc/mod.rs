@@ -6,7 +6,7 @@
 //!
 //! Leaves first: the [`schema`] that the `.proto` files are; a problem as a [`status`]; the [`forms`] of typed messages and
 //! of those that have [`dynamic`] ones; the [`weight`] of messages before the [`codec`] reads them, and long work on them
-//! [`aside`]; the calls of [`records`], one by one and in [`streams`], which pay a [`toll`], of [`health`], and all
+//! [`aside`]; the calls of [`records`], one by one and in [`streams`], which pay a [`toll`], to [`unseal`], of [`health`], and all
 //! others over the [`bridge`]; the [`door`] they stand behind.
 
 mod aside;
@@ -22,6 +22,7 @@ mod schema;
 mod status;
 mod streams;
 mod toll;
+mod unseal;
 mod weight;
 
 pub use door::{DoorError, door};

@@ -34,11 +34,11 @@ pub struct Seal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnsealAnswer {
     /// Shares that give the root key; null before the first is there, and once they gave it.
-    needed: Option<u8>,
+    pub needed: Option<u8>,
     /// Different shares given so far.
-    given: usize,
+    pub given: usize,
     /// Whether the server still waits for shares.
-    sealed: bool,
+    pub sealed: bool,
 }
 
 impl Seal {
