@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// With a collection `docs` and three records in it.
-    async fn with_docs(config: Config) -> Self {
+    pub async fn with_docs(config: Config) -> Self {
         let server = Self::new(config);
         let docs = json!({"dimension": 2, "metric": "cosine"});
         assert_eq!(server.ask(Method::PUT, "/v1/collections/docs", docs).await.0, StatusCode::CREATED);
