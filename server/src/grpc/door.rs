@@ -20,7 +20,7 @@ use tonic::Status;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::bridge::{Bridge, Length};
-use super::lasting::for_a_while;
+use super::lasting::{Lasting, for_a_while};
 use super::schema::proto::records_server::RecordsServer;
 use super::schema::{FILES, Schema};
 use super::status::{deadline, status, told};
@@ -77,7 +77,7 @@ fn calls(app: &App, schema: &Arc<Schema>) -> Result<Router<App>, DoorError> {
             .build_v1()?;
         lasting = lasting.route_service(REFLECTION, reflection);
     }
-    let lasting = lasting.layer(from_fn_with_state(app.clone(), for_a_while));
+    let lasting = lasting.layer(from_fn_with_state(Lasting::new(app.clone()), for_a_while));
     let unsealing = Unsealing(app.clone());
     let unseal = any(move |request| unsealing.clone().answer(request));
     let mut calls = Router::new().route_service(CHECK, health).route(UNSEAL, unseal).merge(lasting);

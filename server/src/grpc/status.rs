@@ -89,6 +89,7 @@ fn ours(status: &Status) -> Problem {
             Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max")
         }
         Code::Unimplemented => Problem::new(Refusal::MediaType, "send protobuf without compression"),
+        Code::NotFound => Problem::new(Refusal::NotFound, "there is nothing of this name"),
         Code::Cancelled => Problem::new(Refusal::BrokenBody, "the call was cancelled"),
         _ => Problem::new(Refusal::BrokenBody, "what was sent cannot be read as this call's message"),
     }

@@ -68,7 +68,7 @@ mod turns;
 mod visit;
 
 pub use again::Again;
-pub use auth::{Caller, OPEN};
+pub use auth::{Caller, OPEN, Peer};
 pub use body::read;
 pub use connections::{ServeError, check_address, check_keys, serve};
 pub use cost::bytes as units_of;
@@ -76,6 +76,7 @@ pub use ending::{Ending, parts};
 pub use error::{Problem, Refusal, Told};
 pub use keys::give as give_share;
 pub use pantry::{NoRoom, Share};
+pub use places::{Place, Places};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
 pub use route::CountsAs;
 pub use router::{guarded, handlers, watched};
