@@ -12,7 +12,8 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::dynamic::wipe;
-use super::weight::{Held, admit, broken};
+use super::shape::broken;
+use super::weight::{Held, admit};
 use crate::rest::{Problem, Refusal};
 
 /// Of messages that have types of Rust; named by what the build makes of the `.proto` files.

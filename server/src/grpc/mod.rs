@@ -5,7 +5,8 @@
 //! Rust and go to the engine straight; every other one becomes the JSON of its route, and the route's own handler answers.
 //!
 //! Leaves first: the [`schema`] that the `.proto` files are; a problem as a [`status`]; the [`forms`] of typed messages and
-//! of those that have [`dynamic`] ones; the [`weight`] of messages before the [`codec`] reads them, and long work on them
+//! of those that have [`dynamic`] ones; the
+//! [`shape`] of messages, their [`weight`] before the [`codec`] reads them and the [`sense`] of one that is sent again, and long work on them
 //! [`aside`]; the calls of [`records`], one by one and in [`streams`], which pay a [`toll`], to [`unseal`], of [`health`], and all
 //! others over the [`bridge`]; the [`door`] they stand behind.
 
@@ -19,6 +20,8 @@ mod health;
 mod lasting;
 mod records;
 mod schema;
+mod sense;
+mod shape;
 mod status;
 mod streams;
 mod toll;

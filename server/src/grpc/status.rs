@@ -55,10 +55,12 @@ fn code(problem: &Problem) -> Code {
         ("broken_body", _) => Code::Internal,
         // It may have been done all the same, so nobody is to try again unasked.
         ("request_timeout" | "body_timeout", _) => Code::DeadlineExceeded,
-        ("budget_exhausted", _) => Code::ResourceExhausted,
+        ("budget_exhausted" | "limit_reached", _) => Code::ResourceExhausted,
+        // The first such request still runs: this one lost to it, and may come again.
+        ("request_in_progress", _) => Code::Aborted,
         ("corrupt", _) => Code::DataLoss,
         ("unknown_route" | "unsupported_media_type", _) => Code::Unimplemented,
-        (_, 400) => Code::InvalidArgument,
+        (_, 400 | 422) => Code::InvalidArgument,
         (_, 401) => Code::Unauthenticated,
         (_, 403 | 421) => Code::PermissionDenied,
         (_, 404) => Code::NotFound,

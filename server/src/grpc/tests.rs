@@ -21,6 +21,7 @@ use crate::rest::tests::Server;
 
 mod bad_input;
 mod isolation;
+mod repeats;
 mod same;
 
 /// What a call came to: its messages as JSON, and its status.

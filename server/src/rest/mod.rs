@@ -78,6 +78,7 @@ pub use keys::give as give_share;
 pub use pantry::{NoRoom, Share};
 pub use places::{Place, Places};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
+pub use repeats::{Content, HEADER as IDEMPOTENCY_KEY, only_once};
 pub use route::CountsAs;
 pub use router::{guarded, handlers, watched};
 pub use seal::UnsealAnswer;
