@@ -1,5 +1,5 @@
-//! What is made of the `.proto` files: Rust for the calls of `records.proto`, which move vectors, a client of them for the
-//! tests, and a description of all of them, from which the other calls are served and which reflection shows.
+//! What is made of the `.proto` files: Rust for the calls of `records.proto`, which move vectors, and for the message that is a
+//! secret, a client of them for the tests, and a description of all of them, from which the other calls are served and which reflection shows.
 //!
 //! Invariant: needs no `protoc`, and writes nothing but into the directory that cargo names.
 #![expect(clippy::disallowed_methods, reason = "a build script asks cargo where to write, and writes there")]
@@ -11,7 +11,9 @@ use std::{env, fs};
 use tonic_prost_build::Config;
 
 /// What Rust is made of.
-const TYPED: [&str; 2] = ["lethedb/v1/value.proto", "lethedb/v1/records.proto"];
+const TYPED: [&str; 3] = ["lethedb/v1/value.proto", "lethedb/v1/records.proto", "lethedb/v1/unseal.proto"];
+/// What nobody is to print.
+const SECRET: &str = "lethedb.v1.UnsealRequest";
 const DESCRIBED: [&str; 4] =
     ["lethedb/v1/analysis.proto", "lethedb/v1/collections.proto", "lethedb/v1/admin.proto", "lethedb/v1/access.proto"];
 
@@ -28,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Names tell the codec which message it weighs.
     let mut named = Config::new();
     named.enable_type_names();
+    named.skip_debug([SECRET]);
     let served = rust.clone().build_client(false).codec_path("crate::grpc::codec::Typed");
     served.compile_fds_with_config(files.clone(), named)?;
     let clients = out.join("client");

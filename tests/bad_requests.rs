@@ -97,8 +97,10 @@ fn bodies() -> Vec<Row> {
     let stored = |payload: &str| {
         ask("PUT", "records", format!(r#"{{"records": [{{"id": 9, "vector": [1, 0], "payload": {payload}}}]}}"#))
     };
-    let deep = format!("{{\"a\": {}{}}}", "[".repeat(200), "]".repeat(200));
+    let nested = |lists: usize| format!("{{\"a\": {}1{}}}", "[".repeat(lists), "]".repeat(lists));
+    let deep = nested(200);
     vec![
+        ("a payload over 32 deep", stored(&nested(32)), 400, "invalid"),
         ("malformed JSON", search("{\"vector\": s3cr3t"), 400, "invalid_json"),
         ("no body", search(""), 400, "invalid_json"),
         ("nesting over 128", stored(&deep), 400, "invalid_json"),

@@ -178,8 +178,44 @@ async fn a_server_that_goes_ends_its_streams_and_goes() {
     assert!(ended.await.unwrap().success(), "the drain ended by itself");
 }
 
+#[tokio::test]
+async fn who_watches_is_told_of_the_end_and_leaves_places_for_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = start(dir.path(), &[]);
+    let mut health = HealthClient::new(channel(&server).await);
+    let mut watched = Vec::new();
+    let refused = loop {
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watch) => watched.push(watch.into_inner()),
+            Err(status) => break status,
+        }
+        assert_eq!(watched.last_mut().unwrap().message().await.unwrap().unwrap().status, 1);
+        assert!(watched.len() < 100, "an address takes all places there are");
+    };
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    watched.pop();
+    let mut tries = 0;
+    while health.watch(HealthCheckRequest::default()).await.is_err() {
+        tries += 1;
+        assert!(tries < 10_000, "no place comes back");
+    }
+    signal(&server.child, Signal::TERM).unwrap();
+    for mut watch in watched {
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "not serving");
+        assert!(!matches!(watch.message().await, Ok(Some(_))), "it was the last word");
+    }
+    let ended = tokio::task::spawn_blocking(move || server.child.wait().unwrap());
+    assert!(ended.await.unwrap().success(), "the drain ended by itself");
+}
+
 /// The kind of a frame that begins an answer (RFC 9113 §6.2).
 const HEADERS: u8 = 1;
+/// Of one that tells the settings (§6.5).
+const SETTINGS: u8 = 4;
+/// And of one that says which calls were heard before the end (§6.8).
+const GOAWAY: u8 = 7;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const NO_SETTINGS: &[u8] = &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
 
 /// The kinds of the frames of HTTP/2 in these bytes (RFC 9113 §4.1).
 fn frame_kinds(mut bytes: &[u8]) -> Vec<u8> {
@@ -192,19 +228,36 @@ fn frame_kinds(mut bytes: &[u8]) -> Vec<u8> {
     kinds
 }
 
+/// A client that is idle, and does not even answer pings, is told that the server goes, and does not hold it up.
+#[test]
+fn a_server_that_goes_tells_who_is_idle() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = start(dir.path(), &[("SERVER__HEAD_SECONDS", "1")]);
+    let mut stream = TcpStream::connect(server.grpc_address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(&[PREFACE, NO_SETTINGS].concat()).unwrap();
+    let mut first = [0; 9];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(first[3], SETTINGS);
+    signal(&server.child, Signal::TERM).unwrap();
+    let mut rest = Vec::new();
+    _ = stream.read_to_end(&mut rest);
+    let kinds = frame_kinds(&[&first[..], &rest].concat());
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+    assert!(server.child.wait().unwrap().success(), "the drain ended by itself");
+}
+
 #[test]
 fn who_dawdles_is_let_go_and_others_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path(), &[("SERVER__HEAD_SECONDS", "1"), ("SERVER__BODY_SECONDS", "1")]);
-    let preface: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let settings: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     // A head of a request whose end never comes: HEADERS without END_HEADERS.
     let endless: &[u8] = &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82];
     for (what, sent) in [
         ("nothing", Vec::new()),
-        ("half a preface", preface[..9].to_vec()),
-        ("no request", [preface, settings].concat()),
-        ("half a head", [preface, settings, endless].concat()),
+        ("half a preface", PREFACE[..9].to_vec()),
+        ("no request", [PREFACE, NO_SETTINGS].concat()),
+        ("half a head", [PREFACE, NO_SETTINGS, endless].concat()),
         ("HTTP/1", b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
     ] {
         let mut stream = TcpStream::connect(server.grpc_address()).unwrap();
@@ -216,6 +269,8 @@ fn who_dawdles_is_let_go_and_others_are_served() {
         assert!(!matches!(waited, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{what}");
         let kinds = frame_kinds(&answer);
         assert!(!kinds.contains(&HEADERS) && !answer.starts_with(b"HTTP/"), "{what}: it was answered: {kinds:?}");
+        let is_told = kinds.contains(&GOAWAY);
+        assert!(is_told || !sent.starts_with(PREFACE), "{what}: a client of HTTP/2 is told before: {kinds:?}");
     }
     assert_eq!(server.send("GET", "/livez", "", b"").unwrap().0, 200);
     let log = fs::read_to_string(dir.path().join("log")).unwrap();

@@ -21,8 +21,9 @@ use crate::settings::Settings;
 use crate::snapshot::View;
 use crate::state::CollectionState;
 
-/// Lists and objects that a payload may hold in one another: what reads them back goes no deeper than 128.
-const PAYLOAD_DEPTH_MAX: usize = 100;
+/// Lists and objects that a payload may hold in one another: so many that whoever asks can read it back, whichever way. Readers
+/// of protobuf stop at 100 messages in one another, of which an object takes three and what stands around a payload three.
+const PAYLOAD_DEPTH_MAX: usize = 32;
 
 /// A record and where the caller's batch had it.
 pub(crate) struct Candidate {

@@ -20,6 +20,7 @@ use tonic::Status;
 use tonic::codegen::Service;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::server::{Grpc, ServerStreamingService, UnaryService};
+use zeroize::Zeroize;
 
 use super::aside::aside;
 use super::codec::Dynamic;
@@ -174,11 +175,12 @@ fn headers(mut headers: HeaderMap) -> HeaderMap {
 async fn message(schema: Arc<Schema>, of: MessageDescriptor, json: Bytes) -> Result<DynamicMessage, Problem> {
     let bytes = json.len();
     let read = move || {
-        let json = match json.is_empty() {
-            true => Json::Object(Map::new()),
-            false => serde_json::from_slice(&json).map_err(|_| unfit_answer())?,
-        };
-        schema.message(&of, json).map_err(|Unfit { field }| {
+        let read = if json.is_empty() { Ok(Json::Object(Map::new())) } else { serde_json::from_slice(&json) };
+        // It may hold a new key.
+        if let Ok(mut bytes) = json.try_into_mut() {
+            bytes[..].zeroize();
+        }
+        schema.message(&of, read.map_err(|_| unfit_answer())?).map_err(|Unfit { field }| {
             tracing::error!(message = of.full_name(), field, "an answer does not fit its message");
             unfit_answer()
         })

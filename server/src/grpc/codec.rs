@@ -1,7 +1,7 @@
 //! Messages from bytes and back, for calls of both kinds.
 //!
 //! Invariant: no message is read before its bytes were [weighed](super::weight), and no text that the library made about
-//! one leaves.
+//! one leaves. Large ones hold up nobody else.
 
 use std::marker::PhantomData;
 
@@ -11,7 +11,10 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::weight::{Held, admit, broken};
+use super::aside::here;
+use super::dynamic::wipe;
+use super::shape::broken;
+use super::weight::{Held, admit};
 use crate::rest::{Problem, Refusal};
 
 /// Of messages that have types of Rust; named by what the build makes of the `.proto` files.
@@ -46,11 +49,11 @@ pub struct Dynamic {
 impl Codec for Dynamic {
     type Encode = DynamicMessage;
     type Decode = DynamicMessage;
-    type Encoder = Written<DynamicMessage>;
+    type Encoder = DynamicWritten;
     type Decoder = DynamicRead;
 
-    fn encoder(&mut self) -> Written<DynamicMessage> {
-        Written(PhantomData)
+    fn encoder(&mut self) -> DynamicWritten {
+        DynamicWritten
     }
 
     fn decoder(&mut self) -> DynamicRead {
@@ -65,9 +68,27 @@ impl<T: Message> Encoder for Written<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        let large = |_| Problem::new(Refusal::Internal, "the answer has no room").into();
-        item.encode(buffer).map_err(large)
+        write(&item, buffer)
     }
+}
+
+/// Wipes what it wrote: some of it is a new key.
+pub struct DynamicWritten;
+
+impl Encoder for DynamicWritten {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, mut item: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        let written = write(&item, buffer);
+        wipe(&mut item);
+        written
+    }
+}
+
+fn write(message: &impl Message, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    let written = here(message.encoded_len(), || message.encode(buffer));
+    written.map_err(|_| Problem::new(Refusal::Internal, "the answer has no room").into())
 }
 
 pub struct TypedRead<U>(PhantomData<U>);
@@ -77,8 +98,10 @@ impl<U: Message + Name + Default> Decoder for TypedRead<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        admit(&U::full_name(), buffer.chunk(), Held::Typed)?;
-        Ok(Some(U::decode(buffer).map_err(|_| broken())?))
+        here(buffer.remaining(), || {
+            admit(&U::full_name(), buffer.chunk(), Held::Typed)?;
+            Ok(Some(U::decode(buffer).map_err(|_| broken())?))
+        })
     }
 }
 
@@ -89,7 +112,9 @@ impl Decoder for DynamicRead {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        admit(self.0.full_name(), buffer.chunk(), Held::Dynamic)?;
-        Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(|_| broken())?))
+        here(buffer.remaining(), || {
+            admit(self.0.full_name(), buffer.chunk(), Held::Dynamic)?;
+            Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(|_| broken())?))
+        })
     }
 }

@@ -6,30 +6,44 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use http_body_util::Limited;
 use prost_reflect::DescriptorError;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic_health::pb::health_server::HealthServer;
 
+use super::aside::aside;
 use super::bridge::{Bridge, Length};
-use super::lasting::for_a_while;
+use super::lasting::{Lasting, for_a_while};
 use super::schema::proto::records_server::RecordsServer;
 use super::schema::{FILES, Schema};
+use super::sense::sense;
 use super::status::{deadline, status, told};
 use super::streams::Deadline;
+use super::toll::Toll;
+use super::unseal::Unsealing;
+use super::weight::{Held, admit};
 use super::{health, records};
-use crate::rest::{App, CountsAs, Problem, Refusal, Told, guarded, handlers, read, watched};
+use crate::rest::{
+    App, Content, CountsAs, IDEMPOTENCY_KEY, OPEN, Problem, Refusal, Told, guarded, handlers, only_once, read, watched,
+};
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const UNSEAL: &str = "/lethedb.v1.Admin/Unseal";
+/// What somebody without a key may send in one call: a share, or names of what they want described.
+const OPEN_BYTES_MAX: usize = 64 << 10;
+/// What stands before a message: whether it is compressed, and its length.
+const FRAME_BYTES: usize = 5;
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const MEDIA_TYPE: &str = "application/grpc";
 
 /// Why there is no gRPC: what the build made of the `.proto` files cannot be read.
@@ -54,7 +68,9 @@ struct Door {
 pub fn door(app: App) -> Result<Router, DoorError> {
     let schema = Arc::new(Schema::load()?);
     let door = Door { app: app.clone(), schema: Arc::clone(&schema) };
-    let calls = calls(&app, &schema)?.layer(from_fn_with_state(door.clone(), whole));
+    let calls = calls(&app, &schema)?.layer(map_response(async |answered| in_grpc(answered)));
+    let calls = calls.layer(from_fn_with_state(app.clone(), only_once));
+    let calls = calls.layer(from_fn_with_state(door.clone(), whole));
     let calls = guarded(calls, &app).layer(from_fn_with_state(door, translated));
     Ok(watched(calls, &app).with_state(app))
 }
@@ -71,10 +87,12 @@ fn calls(app: &App, schema: &Arc<Schema>) -> Result<Router<App>, DoorError> {
             .build_v1()?;
         lasting = lasting.route_service(REFLECTION, reflection);
     }
-    let lasting = lasting.layer(from_fn_with_state(app.clone(), for_a_while));
-    let mut calls = Router::new().route_service(CHECK, health).merge(lasting);
+    let lasting = lasting.layer(from_fn_with_state(Lasting::new(app.clone()), for_a_while));
+    let unsealing = Unsealing(app.clone());
+    let unseal = any(move |request| unsealing.clone().answer(request));
+    let mut calls = Router::new().route_service(CHECK, health).route(UNSEAL, unseal).merge(lasting);
     let routes = handlers(app.clone());
-    for (at, rpc) in schema.rpcs.iter().enumerate() {
+    for (at, rpc) in schema.rpcs.iter().enumerate().filter(|(_, rpc)| rpc.path != UNSEAL) {
         if rpc.is_typed {
             calls = calls.route_service(&rpc.path, typed.clone());
             continue;
@@ -100,6 +118,21 @@ impl Door {
             CHECK | WATCH => Some(open("/livez")),
             path => self.schema.rpc(path).map(|rpc| CountsAs { method: rpc.method.clone(), path: rpc.route.clone() }),
         }
+    }
+
+    /// What the message of a call says, by which it is known when it is sent again.
+    async fn said(&self, path: &str, bytes: Bytes) -> Result<Arc<[u8]>, Problem> {
+        let name = self.schema.rpc(path).map(|rpc| rpc.input.full_name().to_owned());
+        let length = bytes.len();
+        let said = move || match (name, bytes.split_at_checked(FRAME_BYTES)) {
+            (Some(name), Some((_, message))) => {
+                admit(&name, message, Held::Typed)?;
+                sense(&name, message)
+            }
+            // It will be refused, or it is nothing that is done once.
+            _ => Ok(bytes.to_vec()),
+        };
+        aside(length, said).await.map(Arc::from)
     }
 
     /// Whether the call takes one message, which then is the whole body.
@@ -146,6 +179,10 @@ fn in_grpc(answered: Response) -> Response {
 
 fn refused(status: &Status, told: &Told) -> Response {
     let mut response: Response = status.clone().into_http::<Body>();
+    if told.0.code == "unsupported_media_type" {
+        // A client may then send the same without compression (gRPC compression, Test cases).
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     response.extensions_mut().insert(told.clone());
     response
 }
@@ -156,15 +193,36 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         let detail = "send Content-Type: application/grpc, over HTTP/2";
         return Problem::new(Refusal::MediaType, detail).into_response();
     }
-    if !door.takes_one(request.uri().path()) {
-        return next.run(request).await;
+    let (mut parts, mut body) = request.into_parts();
+    if parts.extensions.get::<CountsAs>().is_some_and(|route| OPEN.contains(&&*route.path)) {
+        body = Body::new(Limited::new(body, OPEN_BYTES_MAX));
     }
-    let (mut parts, body) = request.into_parts();
+    if !door.takes_one(parts.uri.path()) {
+        if parts.headers.contains_key(IDEMPOTENCY_KEY) {
+            let detail = "a stream takes no Idempotency-Key: send its batches one by one";
+            return Problem::new(Refusal::InvalidHeader, detail).into_response();
+        }
+        let toll = Toll::new(door.app);
+        let body = if parts.uri.path() == REFLECTION { body } else { toll.on(body) };
+        parts.extensions.insert(toll);
+        return next.run(Request::from_parts(parts, body)).await;
+    }
     let bytes = match read(Request::new(body), &door.app).await {
         Ok(bytes) => bytes,
         Err(problem) => return problem.into_response(),
     };
+    if bytes.first_chunk().is_some_and(|[_, length @ ..]: &[u8; FRAME_BYTES]| {
+        bytes.len() - FRAME_BYTES > u32::from_be_bytes(*length) as usize
+    }) {
+        return Problem::new(Refusal::BrokenBody, "this call takes one message").into_response();
+    }
     parts.extensions.insert(Length(bytes.len()));
+    if parts.headers.contains_key(IDEMPOTENCY_KEY) {
+        match door.said(parts.uri.path(), bytes.clone()).await {
+            Ok(said) => _ = parts.extensions.insert(Content(said)),
+            Err(problem) => return problem.into_response(),
+        }
+    }
     next.run(Request::from_parts(parts, Body::from(bytes))).await
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use serde_json::{Map, Number, Value as Json};
+use zeroize::Zeroize;
 
 use super::schema::Schema;
 
@@ -149,11 +150,30 @@ impl Schema {
             Kind::Int64 => json.as_i64().map(Value::I64),
             Kind::Float => json.as_f64().map(|number| Value::F32(number as f32)),
             Kind::Double => json.as_f64().map(Value::F64),
-            Kind::String => json.as_str().map(|text| Value::String(text.to_owned())),
+            // The text itself, so that whoever wipes the message wipes all of it that there is.
+            Kind::String => match json {
+                Json::String(text) => Some(Value::String(text)),
+                _ => None,
+            },
             Kind::Message(of) => return self.message(&of, json).map(Value::Message),
             _ => None,
         };
         value.ok_or_else(|| Unfit::at(""))
+    }
+}
+
+/// Wipes the texts of a message.
+pub fn wipe(message: &mut DynamicMessage) {
+    message.fields_mut().for_each(|(_, value)| wipe_value(value));
+}
+
+fn wipe_value(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Message(message) => wipe(message),
+        Value::List(items) => items.iter_mut().for_each(wipe_value),
+        Value::Map(members) => members.values_mut().for_each(wipe_value),
+        _ => {}
     }
 }
 
@@ -184,6 +204,16 @@ mod tests {
         let bytes = held.encode_to_vec();
         let read = DynamicMessage::decode(of, &*bytes).unwrap();
         assert_eq!(schema.json(&read).unwrap(), body);
+    }
+
+    #[test]
+    fn what_is_wiped_has_no_text_left_wherever_it_stood() {
+        let (schema, of) = message("SearchGroupsRequest");
+        let filter = json!({"s3cr3t": ["s3cr3t", {"deep": "s3cr3t"}]});
+        let mut held = schema.message(&of, json!({"collection": "s3cr3t", "search": {"filter": filter}})).unwrap();
+        wipe(&mut held);
+        let left = schema.json(&held).unwrap();
+        assert_eq!(left, json!({"search": {"filter": {"s3cr3t": ["", {"deep": ""}]}}}));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! `grpc.health.v1`: whether the server wants calls, one answer or one at every change.
 //!
-//! Invariant: what it says is looked at when it is said. It is asked for no key, and knows no more than `/readyz`.
+//! Invariant: what it says is looked at when it is said, and again only when it may have changed: a server is unsealed once and
+//! goes once, and whoever watches is woken by that. It is asked for no key, and knows no more than `/readyz`.
 
-use std::time::Duration;
+use std::future::pending;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -14,9 +14,6 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::schema::Schema;
 use crate::rest::{App, Problem, Refusal};
-
-/// How often a watched server is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The service.
 pub struct Service {
@@ -73,8 +70,14 @@ impl Health for Service {
                 if !app.is_ready() {
                     return;
                 }
+                let opened = async {
+                    match app.seal().database() {
+                        Ok(_) => pending().await,
+                        Err(_) => app.seal().broken_open().await,
+                    }
+                };
                 tokio::select! {
-                    () = sleep(LOOK_EVERY) => {}
+                    () = opened => {}
                     () = app.drained() => {}
                     () = sender.closed() => return,
                 }

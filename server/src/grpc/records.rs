@@ -81,6 +81,7 @@ impl Records for Service {
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::delete(message)?);
+        self.app.charge(body.units())?;
         let delete = |collection: &Collection| {
             let done = body.on(collection)?;
             Ok(DeleteResponse { deleted: done.deleted, as_of: Some(done.as_of.into()) })
@@ -91,6 +92,7 @@ impl Records for Service {
     async fn update(&self, request: Request<UpdateRequest>) -> Result<Response<UpdateResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::update(message)?);
+        self.app.charge(body.units())?;
         let update = |collection: &Collection| {
             let done = body.on(collection)?;
             Ok(UpdateResponse { updated: done.updated, as_of: Some(done.as_of.into()) })
@@ -124,6 +126,7 @@ impl Records for Service {
     async fn scroll(&self, request: Request<ScrollRequest>) -> Result<Response<ScrollResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::scroll(message)?);
+        self.app.charge(body.units())?;
         self.run(around, name, |collection| Ok(body.on(collection)?.into())).await
     }
 
@@ -137,6 +140,7 @@ impl Records for Service {
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::count(message)?);
+        self.app.charge(body.units())?;
         self.run(around, name, |collection| Ok(body.on(collection)?.into())).await
     }
 }

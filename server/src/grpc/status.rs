@@ -4,6 +4,7 @@
 //! the same as over REST. What went wrong inside the server is not told: its log says it.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,10 +55,12 @@ fn code(problem: &Problem) -> Code {
         ("broken_body", _) => Code::Internal,
         // It may have been done all the same, so nobody is to try again unasked.
         ("request_timeout" | "body_timeout", _) => Code::DeadlineExceeded,
-        ("budget_exhausted", _) => Code::ResourceExhausted,
+        ("budget_exhausted" | "limit_reached", _) => Code::ResourceExhausted,
+        // The first such request still runs: this one lost to it, and may come again.
+        ("request_in_progress", _) => Code::Aborted,
         ("corrupt", _) => Code::DataLoss,
         ("unknown_route" | "unsupported_media_type", _) => Code::Unimplemented,
-        (_, 400) => Code::InvalidArgument,
+        (_, 400 | 422) => Code::InvalidArgument,
         (_, 401) => Code::Unauthenticated,
         (_, 403 | 421) => Code::PermissionDenied,
         (_, 404) => Code::NotFound,
@@ -71,8 +74,14 @@ fn code(problem: &Problem) -> Code {
 
 /// The problem that a status tells: the one it was made of, or one of ours for what the library made itself.
 pub fn told(status: &Status) -> Told {
-    let source = std::error::Error::source(status).and_then(|source| source.downcast_ref::<Told>());
-    source.cloned().unwrap_or_else(|| Told(Arc::new(ours(status))))
+    let mut source = status.source();
+    while let Some(error) = source {
+        if let Some(told) = error.downcast_ref::<Told>() {
+            return told.clone();
+        }
+        source = error.source();
+    }
+    Told(Arc::new(ours(status)))
 }
 
 /// A status that the library made itself, as a problem of ours: its text would show what a client sent.
@@ -82,6 +91,7 @@ fn ours(status: &Status) -> Problem {
             Problem::new(Refusal::LargeBody, "split the request, or raise server.body_bytes_max")
         }
         Code::Unimplemented => Problem::new(Refusal::MediaType, "send protobuf without compression"),
+        Code::NotFound => Problem::new(Refusal::NotFound, "there is nothing of this name"),
         Code::Cancelled => Problem::new(Refusal::BrokenBody, "the call was cancelled"),
         _ => Problem::new(Refusal::BrokenBody, "what was sent cannot be read as this call's message"),
     }

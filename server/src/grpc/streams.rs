@@ -1,24 +1,23 @@
 //! Calls that go on: batches to store as they come, and pages as they are read.
 //!
-//! Invariant: every batch and every page is charged to the key and the environment as a request of its own; to the address,
-//! the whole stream is one. Whoever sends is asked for their key each time, so that one that is revoked ends the stream;
-//! each has its own turn, so that a client that dawdles holds up nobody; what is
-//! acknowledged is durable. A stream ends once its client is gone, takes too long, or the server goes; it ends well only if
-//! it is whole, and what the engine began is not given up for a server that goes.
+//! Invariant: every batch and every page is let in, charged and counted as a request of its own ([`Again`]), so that a key
+//! that is revoked ends the stream, and one whose units are spent does, too; each has its own turn, so that a client that
+//! dawdles holds up nobody; what is acknowledged is durable. A stream ends once its client is gone, takes too long, or the
+//! server goes; it ends well only if it is whole, and what the engine began is not given up for a server that goes.
 
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use engine::Database;
-use prost_reflect::prost::Message;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
-use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Status, Streaming};
 
 use super::schema::proto::{ScrollRequest, ScrollResponse, UpsertRequest, UpsertResponse};
+use super::toll::Toll;
 use super::{forms, status};
-use crate::rest::{App, Ending, Problem, Refusal, Tenant, Visit, admitted, parts, units_of};
+use crate::rest::{Again, App, Caller, Ending, Problem, Refusal, Tenant, Visit, parts};
 
 /// How long a call may take, from when its head came.
 #[derive(Clone, Copy)]
@@ -34,8 +33,9 @@ impl Deadline {
 /// Who streams.
 struct Client {
     app: App,
-    metadata: MetadataMap,
-    extensions: Extensions,
+    requests: Again,
+    /// What the messages pay that they send.
+    toll: Option<Toll>,
 }
 
 type Sent<T> = Result<T, Status>;
@@ -43,7 +43,7 @@ type Sender<T> = mpsc::Sender<Sent<T>>;
 
 /// Stores batch after batch and answers each.
 pub fn upserts(app: App, request: Request<Streaming<UpsertRequest>>) -> ReceiverStream<Result<UpsertResponse, Status>> {
-    run(app, request, async |client, mut batches, sender| {
+    run(app, request, async |mut client, mut batches, sender| {
         while let Some(batch) = client.next(&mut batches).await? {
             let stored = client.store(batch).await?;
             client.send(&sender, stored).await?;
@@ -54,7 +54,7 @@ pub fn upserts(app: App, request: Request<Streaming<UpsertRequest>>) -> Receiver
 
 /// Gives page after page.
 pub fn pages(app: App, request: Request<ScrollRequest>) -> ReceiverStream<Result<ScrollResponse, Status>> {
-    run(app, request, async |client, mut request, sender| {
+    run(app, request, async |mut client, mut request, sender| {
         loop {
             let page = client.page(request.clone()).await?;
             let next = (page.next.clone(), page.next_value.clone());
@@ -80,7 +80,8 @@ fn run<M: Send + 'static, A: Send + 'static, F: Future<Output = Result<(), Probl
     let (metadata, extensions, message) = request.into_parts();
     let deadline = Deadline::of(&extensions);
     let visit = Visit::current();
-    let client = Client { app, metadata, extensions };
+    let toll = extensions.get::<Toll>().cloned();
+    let client = Client { app: app.clone(), requests: Again::new(app, metadata.into_headers(), extensions), toll };
     let listened_to = sender.clone();
     let streaming = async move {
         let ended = tokio::select! {
@@ -137,31 +138,34 @@ impl Client {
         if self.app.is_ready() { Ok(()) } else { Err(going()) }
     }
 
-    /// The environment, if its key is still good.
-    async fn tenant(&self, bytes: usize) -> Result<Tenant, Problem> {
-        self.app.charge(units_of(bytes as u64).saturating_add(1))?;
-        let headers = self.metadata.clone().into_headers();
-        let caller = admitted(&self.app, &headers, &self.extensions).await?;
-        Tenant::of(&headers, &caller, &self.app)
-    }
-
-    async fn store(&self, mut batch: UpsertRequest) -> Result<UpsertResponse, Problem> {
-        let tenant = self.tenant(batch.encoded_len()).await?;
-        let name = std::mem::take(&mut batch.collection);
-        let store = move |database: &Database| {
-            let collection = tenant.open(database)?.open_collection(&name)?;
-            Ok(forms::upsert(batch)?.on(&collection)?.into())
+    async fn store(&mut self, mut batch: UpsertRequest) -> Result<UpsertResponse, Problem> {
+        // What the batch takes of the memory for bodies, until it is answered.
+        let _share = self.toll.as_ref().map(Toll::take);
+        let app = self.app.clone();
+        let store = |headers: HeaderMap, caller: Caller| async move {
+            let tenant = Tenant::of(&headers, &caller, &app)?;
+            let name = std::mem::take(&mut batch.collection);
+            let store = move |database: &Database| {
+                let collection = tenant.open(database)?.open_collection(&name)?;
+                Ok(forms::upsert(batch)?.on(&collection)?.into())
+            };
+            app.run(store).await
         };
-        self.app.run(store).await
+        self.requests.next(0, store).await
     }
 
-    async fn page(&self, mut request: ScrollRequest) -> Result<ScrollResponse, Problem> {
+    async fn page(&mut self, mut request: ScrollRequest) -> Result<ScrollResponse, Problem> {
         self.wanted()?;
-        let tenant = self.tenant(0).await?;
         let name = std::mem::take(&mut request.collection);
         let body = forms::scroll(request)?;
-        let read = move |database: &Database| Ok(body.on(&tenant.open(database)?.open_collection(&name)?)?.into());
-        self.app.run(read).await
+        let app = self.app.clone();
+        let units = body.units();
+        let read = |headers: HeaderMap, caller: Caller| async move {
+            let tenant = Tenant::of(&headers, &caller, &app)?;
+            let read = move |database: &Database| Ok(body.on(&tenant.open(database)?.open_collection(&name)?)?.into());
+            app.run(read).await
+        };
+        self.requests.next(units, read).await
     }
 }
 

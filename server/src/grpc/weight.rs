@@ -4,31 +4,17 @@
 //! the bytes are walked first, without keeping any of them, and refused beyond a bound. The walk knows the fields of our
 //! messages; one that is not ours is refused as REST refuses a member that it does not know, and not left out of sight.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
-use prost_reflect::prost::decode_length_delimiter;
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
-
-use super::schema::FILES;
+use super::shape::{Field, Shapes, named, take};
 use crate::rest::{Problem, Refusal};
 
 /// Bytes that a message may take beside those that were sent.
 const BYTES_MAX: usize = 256 << 20;
-/// As deep as messages are read (prost's own limit).
-const DEPTH_MAX: usize = 100;
 /// A field in a message of Rust: most hold a text, a list, or a pointer, with a flag.
 const TYPED_FIELD: usize = 32;
 /// A message that is known by its description: the first leaf of its map of fields.
 const DYNAMIC_MESSAGE: usize = 1 << 10;
 /// An item of a list in one.
 const DYNAMIC_ITEM: usize = 64;
-
-// How a value is written, in the lowest bits of its key.
-const VARINT: usize = 0;
-const SIXTY_FOUR_BITS: usize = 1;
-const DELIMITED: usize = 2;
-const THIRTY_TWO_BITS: usize = 5;
 
 /// What messages become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,37 +25,13 @@ pub enum Held {
     Dynamic,
 }
 
-enum Field {
-    /// Of the shape at this place.
-    Message(usize),
-    Text,
-    /// A number, and the fewest bytes that one of them takes.
-    Number(usize),
-}
-
-struct Shape {
-    fields: HashMap<u32, Field>,
-    /// Of a message of Rust.
-    bytes: usize,
-}
-
-/// The fields of all our messages.
-struct Shapes {
-    shapes: Vec<Shape>,
-    by_name: HashMap<String, usize>,
-}
-
-static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| DescriptorPool::decode(FILES).ok().map(Shapes::of));
-
 /// Says whether the message of this name may be read from these bytes.
 ///
 /// # Errors
 /// `broken_body`, `invalid_body` for a field that is not ours, `body_too_large`.
 pub fn admit(name: &str, bytes: &[u8], held: Held) -> Result<(), Problem> {
-    let unknown = || Problem::new(Refusal::Internal, "the message has no description");
-    let shapes = SHAPES.as_ref().ok_or_else(unknown)?;
-    let at = *shapes.by_name.get(name).ok_or_else(unknown)?;
-    let mut walk = Walk { shapes: &shapes.shapes, held, bytes: 0, has_unknown: false };
+    let (shapes, at) = named(name)?;
+    let mut walk = Walk { shapes, held, bytes: 0, has_unknown: false };
     walk.message(at, bytes, 0)?;
     if walk.has_unknown {
         let detail = "it has a field that this server does not know; ask for its description";
@@ -78,33 +40,8 @@ pub fn admit(name: &str, bytes: &[u8], held: Held) -> Result<(), Problem> {
     Ok(())
 }
 
-impl Shapes {
-    fn of(pool: DescriptorPool) -> Self {
-        let messages: Vec<_> = pool.all_messages().collect();
-        let by_name: HashMap<_, _> =
-            messages.iter().enumerate().map(|(at, message)| (message.full_name().to_owned(), at)).collect();
-        let field = |field: FieldDescriptor| {
-            let shape = match field.kind() {
-                Kind::Message(of) => by_name.get(of.full_name()).map_or(Field::Text, |at| Field::Message(*at)),
-                Kind::String | Kind::Bytes => Field::Text,
-                Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Field::Number(4),
-                Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Field::Number(8),
-                _ => Field::Number(1),
-            };
-            (field.number(), shape)
-        };
-        let shape = |message: &MessageDescriptor| {
-            // Fields of which one is set share a place.
-            let alone = message.fields().filter(|field| field.containing_oneof().is_none()).count();
-            let places = alone + message.oneofs().count();
-            Shape { fields: message.fields().map(field).collect(), bytes: TYPED_FIELD.saturating_mul(places.max(1)) }
-        };
-        Self { shapes: messages.iter().map(shape).collect(), by_name }
-    }
-}
-
 struct Walk<'a> {
-    shapes: &'a [Shape],
+    shapes: &'a Shapes,
     held: Held,
     bytes: usize,
     has_unknown: bool,
@@ -112,19 +49,20 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn message(&mut self, at: usize, mut bytes: &[u8], depth: usize) -> Result<(), Problem> {
-        let Some(shape) = self.shapes.get(at).filter(|_| depth <= DEPTH_MAX) else { return Err(broken()) };
-        self.hold(if self.held == Held::Typed { shape.bytes } else { DYNAMIC_MESSAGE })?;
+        let shape = self.shapes.at(at, depth)?;
+        self.hold(match self.held {
+            Held::Typed => TYPED_FIELD.saturating_mul(shape.places),
+            Held::Dynamic => DYNAMIC_MESSAGE,
+        })?;
         while !bytes.is_empty() {
-            let key = varint(&mut bytes)?;
-            let kind = key & 7;
-            let value = value(kind, &mut bytes)?;
-            match u32::try_from(key >> 3).ok().and_then(|number| shape.fields.get(&number)) {
+            let written = take(&mut bytes)?;
+            match written.number.and_then(|number| shape.fields.get(&number)) {
                 None => self.has_unknown = true,
-                Some(Field::Message(inner)) if kind == DELIMITED => {
-                    self.message(*inner, value, depth + 1)?;
+                Some(Field::Message(inner) | Field::Entry(inner)) if written.is_delimited => {
+                    self.message(*inner, written.value, depth + 1)?;
                 }
-                Some(Field::Number(least)) if kind == DELIMITED => {
-                    self.items(value.len() / least, *least)?;
+                Some(Field::Number(least)) if written.is_delimited => {
+                    self.items(written.value.len() / least, *least)?;
                 }
                 Some(_) => self.items(1, 0)?,
             }
@@ -150,30 +88,6 @@ impl Walk<'_> {
         }
         Err(Problem::new(Refusal::LargeBody, "it has too many parts for one message: split the request"))
     }
-}
-
-/// The bytes of a field's value, which are taken off.
-fn value<'a>(kind: usize, bytes: &mut &'a [u8]) -> Result<&'a [u8], Problem> {
-    let length = match kind {
-        VARINT => return varint(bytes).map(|_| &[][..]),
-        SIXTY_FOUR_BITS => 8,
-        DELIMITED => varint(bytes)?,
-        THIRTY_TWO_BITS => 4,
-        // Groups are of the time before proto3.
-        _ => return Err(broken()),
-    };
-    let (value, rest) = bytes.split_at_checked(length).ok_or_else(broken)?;
-    *bytes = rest;
-    Ok(value)
-}
-
-fn varint(bytes: &mut &[u8]) -> Result<usize, Problem> {
-    decode_length_delimiter(bytes).map_err(|_| broken())
-}
-
-/// The problem of bytes that are no message.
-pub fn broken() -> Problem {
-    Problem::new(Refusal::BrokenBody, "what was sent cannot be read as this call's message")
 }
 
 #[cfg(test)]

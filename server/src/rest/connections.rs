@@ -4,7 +4,8 @@
 //! is given a timer, which `axum::serve` does not do), and so is one that does not shake hands in time or does not take its
 //! answers ([`Brisk`]); no more than `connections_max` are open, counted over both doors and the whole life of the server,
 //! and of one address no more than `connections_per_address_max`. A connection ends between two requests once the server
-//! stops, or once it takes certificates of other authorities than those that let the client in.
+//! stops, or once it takes certificates of other authorities than those that let the client in; then what still runs has no
+//! more time than a head. Over HTTP/2 a client is told before (GOAWAY), so that it knows which of its calls were not heard.
 
 use std::future::pending;
 use std::io;
@@ -263,9 +264,10 @@ impl Guest {
                     None => pending().await,
                 }
             };
+            // How long what runs may still take; the drain has a time of its own.
             tokio::select! {
-                _ = self.stopped.changed() => {}
-                () = is_distrusted => {}
+                _ = self.stopped.changed() => Duration::MAX,
+                () = is_distrusted => self.head,
             }
         };
         let ended = match self.speaks {
@@ -273,9 +275,9 @@ impl Guest {
                 let mut served = pin!(http.serve_connection(stream, TowerToHyperService::new(self.routes)));
                 tokio::select! {
                     ended = served.as_mut() => ended,
-                    () = ending => {
+                    patience = ending => {
                         served.as_mut().graceful_shutdown();
-                        served.await
+                        timeout(patience, served).await.unwrap_or(Ok(()))
                     }
                 }
             }
@@ -283,19 +285,27 @@ impl Guest {
                 let calls = http2::Calls::default();
                 let routes = TowerToHyperService::new(calls.counted(self.routes));
                 let mut served = pin!(http.serve_connection(stream, routes));
+                let patience = tokio::select! {
+                    ended = served.as_mut() => return log_end(ended),
+                    patience = ending => patience,
+                    () = calls.clone().idle(self.head) => Duration::MAX,
+                };
+                served.as_mut().graceful_shutdown();
                 tokio::select! {
-                    ended = served.as_mut() => ended,
-                    () = ending => {
-                        served.as_mut().graceful_shutdown();
-                        served.await
-                    }
+                    ended = served => ended,
+                    // It does not go by itself, and nothing runs that it would be kept for.
                     () = calls.idle(self.head) => Ok(()),
+                    () = sleep(patience) => Ok(()),
                 }
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection broke");
-        }
+        log_end(ended);
+    }
+}
+
+fn log_end(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP/2, which gRPC is spoken over: how much one connection may ask for at once, and when it is let go.
 //!
-//! Invariant: a connection without a call that runs, and without a new one for as long as a head may take, is closed; so
+//! Invariant: a connection without a call that runs, and without a new one for as long as a head may take, is let go; so
 //! one that never begins, never ends its head, or is forgotten holds no place. One whose client is gone is noticed by
 //! pings. What a client may have the server keep for it (heads, resets, streams) is bounded.
 

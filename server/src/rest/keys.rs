@@ -1,6 +1,7 @@
 //! Unsealing: the one request to a server that has no root key yet.
 //!
-//! Invariant: a share comes in the body alone, and is wiped wherever this program held it. It is said back nowhere.
+//! Invariant: a share comes in the body alone, and its text is wiped wherever this program holds it; the buffers in which the
+//! libraries of HTTP and TLS receive it are theirs. It is said back nowhere.
 
 use std::time::Duration;
 
@@ -39,6 +40,14 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zeroizing
 #[utoipa::path(post, operation_id = "unseal", path = "/v1/admin/keys/unseal", tag = "admin", request_body = UnsealBody,
     responses((status = 200, description = "how far it is", body = UnsealAnswer), Refused))]
 pub async fn unseal(State(app): State<App>, Body(body): Body<UnsealBody>) -> Result<Json<UnsealAnswer>, Problem> {
+    Ok(Json(give(&app, body.share, body.reset).await?))
+}
+
+/// Has a share looked at, whichever way it came.
+///
+/// # Errors
+/// Those of [`Seal::take`](super::seal::Seal::take).
+pub async fn give(app: &App, share: Option<Zeroizing<String>>, resets: bool) -> Result<UnsealAnswer, Problem> {
     let wait = Duration::from_secs(app.config().server.wait_seconds);
-    Ok(Json(app.seal().take(body.share, body.reset, wait).await?))
+    app.seal().take(share, resets, wait).await
 }

@@ -7,7 +7,7 @@
 //! ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`],
 //! [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`],
 //! [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
-//! [`lines`]); what is let in ([`admission`]), what is sent again ([`repeats`]) and what is known of it from outside
+//! [`lines`]); what is let in ([`admission`], and [`again`] under one head), what is sent again ([`repeats`]) and what is known of it from outside
 //! ([`observe`]); the [`router`] that lists them with their description in OpenAPI; and the [`connections`] that feed it,
 //! each in one of the [`places`] and [`brisk`], and gRPC over [`http2`], through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
@@ -15,6 +15,7 @@
 mod access;
 mod admin;
 mod admission;
+mod again;
 mod aliases;
 mod audit;
 mod auth;
@@ -66,15 +67,21 @@ mod tls;
 mod turns;
 mod visit;
 
-pub use auth::{Caller, admitted};
+pub use again::Again;
+pub use auth::{Caller, OPEN, Peer};
 pub use body::read;
 pub use connections::{ServeError, check_address, check_keys, serve};
 pub use cost::bytes as units_of;
 pub use ending::{Ending, parts};
 pub use error::{Problem, Refusal, Told};
+pub use keys::give as give_share;
+pub use pantry::{NoRoom, Share};
+pub use places::{Place, Places};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
+pub use repeats::{Content, HEADER as IDEMPOTENCY_KEY, only_once};
 pub use route::CountsAs;
 pub use router::{guarded, handlers, watched};
+pub use seal::UnsealAnswer;
 pub use search::{CountBody, OrderBody, ScrollBody, SearchAnswer, SearchBody};
 pub use state::App;
 pub use tenant::Tenant;

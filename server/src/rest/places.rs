@@ -1,4 +1,4 @@
-//! The connections that may be open: so many in all, and so many of one subscriber.
+//! Places for what lasts, such as open connections: so many in all, and so many of one subscriber.
 //!
 //! Invariant: one count for the whole server, however many listeners and loops accept; a place comes back when it is
 //! dropped, and who holds none is not remembered.
@@ -21,13 +21,13 @@ pub struct Places {
     of: Arc<Mutex<HashMap<Subscriber, usize>>>,
 }
 
-/// Room for one more connection, whose it may be.
+/// Room for one more, whose it may be.
 pub struct Room {
     places: Places,
     permit: OwnedSemaphorePermit,
 }
 
-/// The place of an open connection.
+/// The place of what lasts.
 pub struct Place {
     places: Places,
     subscriber: Subscriber,
@@ -46,10 +46,16 @@ impl Places {
         let permit = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Room { places: self.clone(), permit })
     }
+
+    /// A place for somebody at `address`, if there is one now.
+    pub fn take(&self, address: IpAddr) -> Option<Place> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Room { places: self.clone(), permit }.take(address)
+    }
 }
 
 impl Room {
-    /// Takes the place for a connection from `address`; none if its subscriber has as many as one may.
+    /// Takes the place for somebody at `address`; none if its subscriber has as many as one may.
     pub fn take(self, address: IpAddr) -> Option<Place> {
         let Self { places, permit } = self;
         let subscriber = Subscriber::from(address);
@@ -87,9 +93,15 @@ mod tests {
 
     const MINE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
+    /// A place, whichever way one asks for it.
     async fn place(places: &Places, address: IpAddr) -> Option<Place> {
         let room = timeout(Duration::ZERO, places.room()).await;
-        room.ok().flatten().and_then(|room| room.take(address))
+        let waited = room.ok().flatten().and_then(|room| room.take(address));
+        let is_had = waited.is_some();
+        drop(waited);
+        let place = places.take(address);
+        assert_eq!(place.is_some(), is_had);
+        place
     }
 
     #[tokio::test]

@@ -125,6 +125,11 @@ impl UpsertBody {
 }
 
 impl DeleteBody {
+    /// What finding its records costs.
+    pub fn units(&self) -> u32 {
+        named(self.ids.as_deref())
+    }
+
     /// Deletes what it names.
     pub fn on(self, collection: &Collection) -> Result<DeleteAnswer, Problem> {
         let deleted = match (self.ids, self.filter) {
@@ -137,6 +142,11 @@ impl DeleteBody {
 }
 
 impl UpdateBody {
+    /// What finding its records costs.
+    pub fn units(&self) -> u32 {
+        named(self.ids.as_deref())
+    }
+
     /// Makes its changes.
     pub fn on(self, collection: &Collection) -> Result<UpdateAnswer, Problem> {
         let mut update = match (self.ids, self.filter) {
@@ -221,7 +231,7 @@ pub async fn delete(
     Body(body): Body<DeleteBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(named(body.ids.as_deref()))?;
+    app.charge(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &body.on(&collection)?))
@@ -240,7 +250,7 @@ pub async fn update(
     Body(body): Body<UpdateBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(named(body.ids.as_deref()))?;
+    app.charge(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &body.on(&collection)?))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::{Database, ErrorKind, Gathering, RootKey, Share};
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use utoipa::ToSchema;
@@ -28,29 +28,32 @@ pub struct Seal {
     /// What opens it, and the environment that is to be there; nothing where it was open from the start.
     open: Option<(Box<Open>, String)>,
     gathering: Arc<Mutex<Gathering>>,
+    is_broken: watch::Sender<bool>,
 }
 
 /// How far the unsealing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnsealAnswer {
     /// Shares that give the root key; null before the first is there, and once they gave it.
-    needed: Option<u8>,
+    pub needed: Option<u8>,
     /// Different shares given so far.
-    given: usize,
+    pub given: usize,
     /// Whether the server still waits for shares.
-    sealed: bool,
+    pub sealed: bool,
 }
 
 impl Seal {
     /// None: the database is open.
     pub fn broken(database: Database) -> Self {
-        Self { database: OnceLock::from(database), open: None, gathering: Arc::default() }
+        let is_broken = watch::Sender::new(true);
+        Self { database: OnceLock::from(database), open: None, gathering: Arc::default(), is_broken }
     }
 
     /// One that shares break; `open` opens the database with the root key that they gave. The environment `name` is made
     /// in it if there is none.
     pub fn new(open: impl Fn(RootKey) -> engine::Result<Database> + Send + Sync + 'static, name: String) -> Self {
-        Self { database: OnceLock::new(), open: Some((Box::new(open), name)), gathering: Arc::default() }
+        let (open, is_broken) = (Some((Box::new(open) as Box<Open>, name)), watch::Sender::new(false));
+        Self { database: OnceLock::new(), open, gathering: Arc::default(), is_broken }
     }
 
     /// The database.
@@ -60,6 +63,12 @@ impl Seal {
     pub fn database(&self) -> Result<&Database, Problem> {
         let how = "sealed; give shares with `lethedb keys unseal --server` or POST /v1/admin/keys/unseal";
         self.database.get().ok_or_else(|| Problem::new(Refusal::Sealed, how))
+    }
+
+    /// Ready once the database is there.
+    pub async fn broken_open(&self) {
+        // The sender lives as long as this does.
+        _ = self.is_broken.subscribe().wait_for(|is_broken| *is_broken).await;
     }
 
     /// Forgets the shares that were given if it `resets`, then takes this one, if there is one.
@@ -114,6 +123,7 @@ impl Seal {
         if let Some(root_key) = root_key {
             let database = open(root_key).and_then(|database| checked(database, name)).map_err(refused)?;
             _ = self.database.set(database);
+            self.is_broken.send_replace(true);
             tracing::info!("unsealed: enough shares were given");
         }
         let sealed = self.database.get().is_none();

@@ -256,6 +256,13 @@ pub struct CountAnswer {
 }
 
 impl ScrollBody {
+    /// What it costs.
+    pub fn units(&self) -> u32 {
+        // A page in another order than that of ids is found by looking at all records.
+        let looked = if self.order_by.is_some() { cost::SCAN } else { 0 };
+        cost::records(self.limit.unwrap_or(PAGE_RECORDS)).saturating_add(looked)
+    }
+
     /// The page.
     pub fn on(self, collection: &Collection) -> Result<Page, Problem> {
         let mut scroll = collection.scroll();
@@ -277,6 +284,11 @@ impl ScrollBody {
 }
 
 impl CountBody {
+    /// What it costs.
+    pub fn units(&self) -> u32 {
+        if self.filter.is_some() { cost::SCAN } else { 0 }
+    }
+
     /// The number.
     pub fn on(self, collection: &Collection) -> Result<Counted, Problem> {
         let mut count = collection.count();
@@ -317,9 +329,7 @@ pub async fn scroll(
     Body(body): Body<ScrollBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    // A page in another order than that of ids is found by looking at all records.
-    let looked = if body.order_by.is_some() { cost::SCAN } else { 0 };
-    app.charge(cost::records(body.limit.unwrap_or(PAGE_RECORDS)).saturating_add(looked))?;
+    app.charge(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &ScrollAnswer::from(body.on(&collection)?)))
@@ -338,7 +348,7 @@ pub async fn count(
     Body(body): Body<CountBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(if body.filter.is_some() { cost::SCAN } else { 0 })?;
+    app.charge(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let Counted { count, as_of, partial, damaged } = body.on(&collection)?;

@@ -117,6 +117,53 @@ fn search_scroll_and_count_answer_as_rest_does() {
         .unwrap();
 }
 
+/// As many objects in one another.
+fn nested(objects: usize) -> Value {
+    (0..objects).fold(json!(7), |inner, _| json!({ "a": inner }))
+}
+
+/// The deepest payload that one face takes, the other gives, in every answer that has payloads; what is deeper neither takes.
+#[tokio::test]
+async fn whatever_one_face_stores_the_other_can_read() {
+    let server = Server::with_docs(Config::default()).await;
+    let calls = Calls::of(&server);
+    let body = |objects: usize| {
+        let record = json!({"id": 9, "entity": "deep", "vector": [0.5, 0.5], "payload": nested(objects)});
+        json!({"collection": "docs", "records": [record]})
+    };
+    let rest = async |objects: usize| {
+        let body = json!({ "records": body(objects)["records"] });
+        server.ask(Method::PUT, "/v1/collections/docs/records", body).await
+    };
+    assert!(rest(32).await.0.is_success());
+    let query = json!({"vector": [0.5, 0.5], "filter": {"has_id": [9]}});
+    let asked = [
+        ("Fetch", json!({"collection": "docs", "id": 9})),
+        ("Search", json!({"collection": "docs", "search": query})),
+        ("SearchBatch", json!({"collection": "docs", "searches": [query, query]})),
+        ("Scroll", json!({"collection": "docs"})),
+        ("ScrollStream", json!({"collection": "docs"})),
+        ("Sample", json!({"collection": "docs"})),
+        ("Export", json!({"entity": "deep"})),
+    ];
+    for (name, message) in asked {
+        // What is read here is read as far down as any reader goes by default.
+        let answer = calls.call(calls.rpc(name), &message, &[]).await;
+        assert_eq!(answer.code(), Code::Ok, "{name}: {}", answer.text());
+        assert!(json!(answer.messages).to_string().contains(&nested(32).to_string()), "{name}: {}", answer.text());
+    }
+    assert_eq!(calls.call(calls.rpc("Upsert"), &body(32), &[]).await.code(), Code::Ok);
+    let (status, problem) = rest(33).await;
+    assert_eq!((status.as_u16(), problem["code"].as_str().unwrap()), (400, "invalid"));
+    let refused = calls.call(calls.rpc("Upsert"), &body(33), &[]).await;
+    assert_eq!((refused.code(), refused.reason().as_str()), (Code::InvalidArgument, "invalid"), "{}", refused.text());
+    // Not step by step, either.
+    let path = ["b"; 32].join(".");
+    let deeper = json!({"ids": [9], "key": path, "set": {"c": 1}});
+    let (status, problem) = server.ask(Method::POST, "/v1/collections/docs/records/update", deeper).await;
+    assert_eq!((status.as_u16(), problem["code"].as_str().unwrap()), (400, "invalid"), "{problem}");
+}
+
 #[tokio::test]
 async fn pages_of_a_stream_are_all_records_and_batches_are_answered_one_by_one() {
     let server = Server::new(Config::default());

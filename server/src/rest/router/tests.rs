@@ -28,7 +28,7 @@ mod private;
 mod records;
 mod repeats;
 mod retention;
-mod seal;
+pub mod seal;
 mod searches;
 mod shown;
 mod tallies;
@@ -49,6 +49,12 @@ impl Server {
         database.environment("default").unwrap();
         let app = App::new(database.clone(), config);
         Self { data, database, routes: router(app.clone()), app }
+    }
+
+    /// The same database under other settings, nobody having been charged yet.
+    pub fn again(self, config: Config) -> Self {
+        let app = App::new(self.database.clone(), config);
+        Self { routes: router(app.clone()), app, ..self }
     }
 
     async fn send(&self, request: Request) -> (StatusCode, Value, Response<()>) {
@@ -72,7 +78,7 @@ impl Server {
     }
 
     /// With a collection `docs` and three records in it.
-    async fn with_docs(config: Config) -> Self {
+    pub async fn with_docs(config: Config) -> Self {
         let server = Self::new(config);
         let docs = json!({"dimension": 2, "metric": "cosine"});
         assert_eq!(server.ask(Method::PUT, "/v1/collections/docs", docs).await.0, StatusCode::CREATED);
