@@ -50,6 +50,12 @@ impl Bits {
         })
     }
 
+    /// Whether `row` is in the set.
+    #[inline]
+    pub fn contains(&self, row: u32) -> bool {
+        self.words.get((row / WORD) as usize).is_some_and(|word| word >> (row % WORD) & 1 == 1)
+    }
+
     /// The bits, for whoever changes them until the next filling.
     pub fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words

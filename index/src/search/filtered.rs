@@ -15,6 +15,12 @@ use std::cell::Cell;
 /// Rows picked at once.
 const BATCH: usize = 16;
 
+/// A walk begins in matches of the cells that are nearest to the query: from others, edges lead mostly through rows that do
+/// not match, and where vectors form clusters it hardly leaves those it began in. Few of many cells lead farther than many
+/// of few.
+const STARTS_IN_CELL: usize = 8;
+const CELLS_PER_START: usize = 2;
+
 /// Matching neighbours after which no row in between is looked through: a walk with more of them finds little more for
 /// what it compares, and a wider one more.
 const ENOUGH: usize = 20;
@@ -74,13 +80,11 @@ impl<'a, G: Links> Through<'a, G> {
         matching.fill(allow, rows);
         unmet.copy(matching);
         looked_through.clear(rows);
-        // As many rows as there were pivots to compare. From others than the nearest, edges lead mostly through rows that do
-        // not match, and where vectors form clusters a walk hardly leaves those it began in.
         starts.clear();
-        let own = Cell::from_mut(unmet.words_mut()).as_slice_of_cells();
+        let wanted = cells.len() / CELLS_PER_START;
         for rows in cells.by_distance(goal, nearest) {
-            pick(own, rows, starts);
-            if starts.len() >= cells.len() {
+            starts.extend(rows.iter().filter(|&&row| matching.contains(row)).take(STARTS_IN_CELL));
+            if starts.len() >= wanted {
                 break;
             }
         }
@@ -88,8 +92,8 @@ impl<'a, G: Links> Through<'a, G> {
         Self {
             graph,
             matching: matching.words(),
-            unmet: own,
-            looked_through: Cell::from_mut(looked_through.words_mut()).as_slice_of_cells(),
+            unmet: shared(unmet),
+            looked_through: shared(looked_through),
             starts,
             most: (AGAIN * ENOUGH as f64 / behind_each).ceil() as usize,
             lists: Cell::new(0),
@@ -110,6 +114,11 @@ impl<'a, G: Links> Through<'a, G> {
         }
         (matches, others)
     }
+}
+
+/// The words of a set, for a walk that changes them while it holds them.
+fn shared(bits: &mut Bits) -> &[Cell<u64>] {
+    Cell::from_mut(bits.words_mut()).as_slice_of_cells()
 }
 
 /// Adds those of `rows` that are in `unmet` to `picked`, and takes them out. Which these are, no processor can foresee: no
