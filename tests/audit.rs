@@ -250,6 +250,66 @@ fn batches_are_told_once_across_restarts() {
 }
 
 #[test]
+fn a_person_has_one_name_in_the_log_from_the_first_event_to_the_erasure() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, env) = open(dir.path());
+    let docs = env.collection("docs").dimension(4).metric(Metric::L2).create().unwrap();
+    // In memory alone, and with the key of a collection that goes.
+    docs.upsert(records(0..5)).unwrap();
+    let owners = |db: &Database| {
+        let status = db.key_status().unwrap();
+        status.environments.iter().find(|env| env.name == "acme").unwrap().owners
+    };
+    let before = owners(&db);
+    let named = |env: &Environment, action: &str| -> Vec<String> {
+        let events = env.audit().action(action).limit(1000).run().unwrap().events;
+        events.into_iter().filter_map(|event| event.resource).collect()
+    };
+    let export = |env: &Environment, who: &str| {
+        assert!(env.export_entity(who).unwrap().all(|record| record.is_ok()));
+        named(env, "entity.exported").pop().unwrap()
+    };
+    let name = export(&env, "person-0001");
+    assert_eq!(export(&env, "person-0001"), name);
+    assert_ne!(export(&env, "person-0002"), name);
+    for _ in 0..2 {
+        env.hold("person-0001", "case 7").unwrap();
+        env.release_hold("person-0001").unwrap();
+    }
+    let listed: std::collections::BTreeSet<String> =
+        named(&env, "entity.held").into_iter().chain(named(&env, "entity.released")).collect();
+    assert!(listed.len() == 1 && !listed.contains(&name), "one of lists, and another than of all else: {listed:?}");
+    assert_eq!(owners(&db), before + 2, "of those alone who were named");
+    // Who is not here leaves nothing here, and so has a name of their own each time.
+    assert_ne!(export(&env, "nobody"), export(&env, "nobody"));
+    assert_eq!(owners(&db), before + 2);
+    // Neither a restart, nor a flush, nor keys that go make it another.
+    drop((docs, env));
+    db.close().unwrap();
+    let (db, env) = open(dir.path());
+    assert_eq!(export(&env, "person-0001"), name);
+    let spare = env.collection("spare").dimension(4).metric(Metric::L2).create().unwrap();
+    spare.upsert(records(0..5).filter(|record| record.entity_id() == Some("person-0004"))).unwrap();
+    env.flush().unwrap();
+    assert_eq!(export(&env, "person-0001"), name);
+    env.open_collection("docs").unwrap().upsert([Record::new(90, vector(90)).entity("late")]).unwrap();
+    let late = export(&env, "late");
+    env.drop_collection("spare").unwrap();
+    env.rotate_kek().unwrap();
+    assert_eq!(export(&env, "late"), late, "an entry that has no keys yet outlives those of others");
+    // It dies with whom it names, whether they have keys or not.
+    for (who, name) in [("person-0001", name), ("late", late)] {
+        let before = owners(&db);
+        env.erase(who).run().unwrap();
+        assert_eq!(named(&env, "entity.hidden").pop(), Some(name.clone()));
+        assert_eq!(owners(&db), before - 1, "{who}");
+        assert_ne!(export(&env, who), name);
+        env.open_collection("docs").unwrap().upsert([Record::new(91, vector(91)).entity(who)]).unwrap();
+        assert_ne!(export(&env, who), name, "nor does it come back with them");
+    }
+}
+
+#[test]
 fn nobody_is_named_in_the_log_its_files_and_the_receipts() {
     let dir = tempfile::tempdir().unwrap();
     let (db, env) = open(dir.path());

@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -254,4 +254,60 @@ fn a_flood_is_refused_and_costs_its_neighbour_nothing() {
     let counts = server.send("GET", "/metrics", "", b"").unwrap().2;
     assert!(counts.contains("lethedb_problems_total{code=\"rate_limited\"}"), "{counts}");
     assert!(!counts.contains("loud") && !counts.contains("calm"), "{counts}");
+}
+
+/// Takes one batch of spans in; gives what came, head and body.
+fn batch(listener: &TcpListener) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().unwrap();
+    let (mut all, mut some) = (Vec::new(), [0; 4096]);
+    let whole = |all: &[u8]| {
+        let head = all.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let text = String::from_utf8_lossy(&all[..head]).to_ascii_lowercase();
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse::<usize>().ok()?;
+        Some(head + length)
+    };
+    while whole(&all).is_none_or(|whole| all.len() < whole) {
+        let read = stream.read(&mut some).unwrap();
+        assert!(read > 0, "a batch that breaks off");
+        all.extend_from_slice(&some[..read]);
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    all
+}
+
+#[test]
+fn the_last_spans_are_sent_at_the_end_and_what_lets_them_in_is_shown_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (headers, log, data) = (dir.path().join("headers"), dir.path().join("log"), dir.path().join("data"));
+    fs::write(&headers, "Authorization: Bearer s3cr3t\n").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let traced = |command: &mut Command| {
+        command.env("LETHEDB__TELEMETRY__OTLP_ENDPOINT", &endpoint);
+        command.env("LETHEDB__TELEMETRY__OTLP_HEADERS_FILE", &headers).env("RUST_LOG", "trace");
+    };
+    let mut show = logging(&data, &log);
+    traced(&mut show);
+    let shown = show.args(["config", "show", "--origin"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("telemetry.otlp_headers_file") && shown.contains(&endpoint), "{shown}");
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+    let mut command = logging(&data, &log);
+    traced(&mut command);
+    let mut server = Server::start(&mut command).unwrap();
+    assert_eq!(server.send("GET", "/livez", "X-Request-Id: the-last\r\n", b"").unwrap().0, 200);
+    signal(&server.child, Signal::TERM).unwrap();
+    let batch = batch(&listener);
+    assert!(server.child.wait().unwrap().success());
+    let sent = String::from_utf8_lossy(&batch);
+    assert!(sent.contains("the-last") && sent.contains("Bearer s3cr3t"), "{sent}");
+    let logged = fs::read_to_string(&log).unwrap();
+    assert!(!logged.contains("s3cr3t"), "{logged}");
+    // A line that is no header is told by its number.
+    fs::write(&headers, "# the key\ns3cr3t\n").unwrap();
+    let mut command = logging(&data, &log);
+    traced(&mut command);
+    let refused = command.arg("serve").stderr(Stdio::piped()).output().unwrap();
+    assert!(refused.status.code() == Some(2) && said(&refused).contains("line 2"), "{}", said(&refused));
+    assert!(!said(&refused).contains("s3cr3t"), "{}", said(&refused));
 }

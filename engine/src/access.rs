@@ -47,7 +47,8 @@ pub struct ApiKeyRequest {
     /// The collections that it reaches, by their own names; all if none are named.
     pub collections: Option<Vec<String>>,
     /// The types of data subjects that it is shown, see [`Entities`]. With these or [`ApiKeyRequest::entities`] it reads
-    /// the records of these alone, and writes none.
+    /// and writes the records of these alone, as if no others were there: where one of somebody else has the id of one that
+    /// it writes, it is told that this was stored, and nothing is.
     pub entity_types: Option<Vec<String>>,
     /// The data subjects that it is shown.
     pub entities: Option<Vec<String>>,

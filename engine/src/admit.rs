@@ -11,6 +11,7 @@ use privacy::EntityId;
 use privacy::access::{Asked, Permission};
 use privacy::audit::{Act, Entry, Name, Outcome};
 
+use crate::batch::Errors;
 use crate::denials::Counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
@@ -46,6 +47,19 @@ impl EnvironmentState {
     ) -> Result<()> {
         self.told_if_denied(permit, permission, permit.check_read(permission, &state.name))?;
         self.told_if_look(permit, permission, Some(state.id.0), times)
+    }
+
+    /// Fails where they may not write in a collection; whoever writes reaches no further than
+    /// [`EnvironmentState::narrowed`] leaves.
+    pub fn admit_write(&self, permit: &Permit, permission: Permission, state: &CollectionState) -> Result<()> {
+        self.told_if_denied(permit, permission, permit.check_write(permission, &state.name))
+    }
+
+    /// Tells, if one of `errors` says so, that somebody would have written what is not theirs to write.
+    pub fn tell_if_beyond(&self, permit: &Permit, permission: Permission, errors: &Errors) {
+        if errors.iter().any(|(_, error)| error.kind() == ErrorKind::Denied) {
+            self.tell_denied(permit, permission.as_str());
+        }
     }
 
     /// Fails where they may not list what there is; they are shown what is in their scope.

@@ -2,11 +2,16 @@
 //!
 //! Invariant: no id is there twice; of several records with one id that can be stored by themselves only the last counts,
 //! with its expectation. What is here may be logged as it is, because what is logged is replayed.
+//!
+//! Whoever may write of some data subjects alone puts in the place of nobody else's record: where one of another is, the write
+//! answers as if nothing were there, and leaves it as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::sync::Arc;
 
 use privacy::EntityId;
+use privacy::access::Entities;
 use serde_json::Value;
 use storage::id::{RecordId, Sequence};
 use storage::record::Record as StoredRecord;
@@ -37,6 +42,10 @@ pub(crate) struct Batch {
     pub candidates: Vec<Candidate>,
     /// Records that the collection may hold, if that is limited.
     records_max: Option<u64>,
+    /// Whose records may be written; none if everybody's.
+    subjects: Option<Arc<Entities>>,
+    /// How many were taken out because they would have replaced a record of somebody else.
+    passed_over: usize,
 }
 
 /// Records that cannot be stored, by their places in the batch.
@@ -50,6 +59,7 @@ impl Batch {
     pub fn gather(
         settings: &Settings,
         state: &CollectionState,
+        subjects: Option<&Arc<Entities>>,
         records: impl IntoIterator<Item = Record>,
     ) -> Result<(Self, Errors)> {
         let (mut candidates, mut errors, mut bytes) = (Vec::new(), Errors::new(), 0usize);
@@ -59,7 +69,7 @@ impl Batch {
                 return Err(too_many(settings));
             }
             let expected = record.expected;
-            match check(settings, state, &rules, record) {
+            match check(settings, state, &rules, record).and_then(|record| within(subjects, record)) {
                 Ok(record) => {
                     bytes = bytes.saturating_add(record.bytes());
                     candidates.push(Candidate { at, expected, record });
@@ -76,7 +86,8 @@ impl Batch {
         if last.len() < candidates.len() {
             candidates.retain(|candidate| last.get(&candidate.record.id) == Some(&candidate.at));
         }
-        Ok((Self { candidates, records_max: rules.limits.records_max }, errors))
+        let (records_max, subjects) = (rules.limits.records_max, subjects.cloned());
+        Ok((Self { candidates, records_max, subjects, passed_over: 0 }, errors))
     }
 
     /// What its records expect to be there, and how many there may be.
@@ -87,7 +98,21 @@ impl Batch {
             let ids = self.candidates.iter().map(|candidate| (candidate.at, candidate.record.id));
             Room { records_max, ids: ids.collect() }
         });
-        Conditions { expected: conditional.map(condition).collect(), room, unmet: Vec::new() }
+        let ids = || self.candidates.iter().map(|candidate| candidate.record.id);
+        let reach = self.subjects.as_ref().map(|subjects| Reach::new(subjects, ids()));
+        Conditions { expected: conditional.map(condition).collect(), room, reach, unmet: Vec::new() }
+    }
+
+    /// Takes out the records that would have replaced one of somebody beyond the reach of whoever writes.
+    pub fn pass_over(&mut self, conditions: &Conditions) {
+        let (before, beyond) = (self.candidates.len(), conditions.beyond());
+        self.candidates.retain(|candidate| !beyond.contains(&candidate.record.id));
+        self.passed_over += before - self.candidates.len();
+    }
+
+    /// How many its writer is told were stored, once what is left of it is.
+    pub fn count(&self) -> usize {
+        self.candidates.len() + self.passed_over
     }
 
     /// Takes out the records whose conditions did not hold, and says so of each.
@@ -118,8 +143,35 @@ pub(crate) struct Conditions {
     /// By the ids of the records: their places in the batch, and what is expected to be there.
     expected: BTreeMap<RecordId, (usize, Expected)>,
     room: Option<Room>,
+    reach: Option<Reach>,
     /// Those that did not hold when it was looked last, by the places of the records.
     unmet: Vec<(usize, Unmet)>,
+}
+
+/// Whose records a write may replace or delete.
+struct Reach {
+    subjects: Arc<Entities>,
+    /// Those of the write.
+    ids: BTreeSet<RecordId>,
+    /// Those of them under which, when it was looked last, there was a record of somebody else.
+    beyond: BTreeSet<RecordId>,
+}
+
+impl Reach {
+    fn new(subjects: &Arc<Entities>, ids: impl Iterator<Item = RecordId>) -> Self {
+        Self { subjects: Arc::clone(subjects), ids: ids.collect(), beyond: BTreeSet::new() }
+    }
+
+    fn look(&mut self, view: &View, keys: &Keys) -> Result<()> {
+        let mut beyond = BTreeSet::new();
+        for id in &self.ids {
+            if view.is_of(id, &self.subjects, keys)? == Some(false) {
+                beyond.insert(*id);
+            }
+        }
+        self.beyond = beyond;
+        Ok(())
+    }
 }
 
 /// How many records there may be after a write.
@@ -153,9 +205,27 @@ impl Unmet {
 }
 
 impl Conditions {
+    /// Those of deleting `ids`, for whoever may delete records of `subjects` alone.
+    pub fn of_deletion(subjects: Option<&Arc<Entities>>, ids: &[RecordId]) -> Self {
+        let reach = subjects.map(|subjects| Reach::new(subjects, ids.iter().copied()));
+        Self { reach, ..Self::default() }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.expected.is_empty() && self.room.is_none()
+        self.expected.is_empty() && self.room.is_none() && self.reach.is_none()
+    }
+
+    /// The ids under which, when it was looked last, there was a record that is not to be touched.
+    fn beyond(&self) -> &BTreeSet<RecordId> {
+        static NONE: BTreeSet<RecordId> = BTreeSet::new();
+        self.reach.as_ref().map_or(&NONE, |reach| &reach.beyond)
+    }
+
+    /// Whether, when it was looked last, the write would have reached beyond what is its writer's, and nothing else spoke
+    /// against it.
+    pub fn reach_beyond(&self) -> bool {
+        self.unmet.is_empty() && !self.beyond().is_empty()
     }
 
     /// Whether some did not hold when it was looked last.
@@ -165,15 +235,18 @@ impl Conditions {
 
     /// Whether these writes, which are on their way into `view`, change whether they hold.
     pub fn depend_on<'a>(&self, writes: impl Iterator<Item = &'a Entry>, view: &View) -> bool {
+        let concerns = |id: &RecordId| {
+            self.expected.contains_key(id) || self.reach.as_ref().is_some_and(|reach| reach.ids.contains(id))
+        };
         let (mut are_any, mut puts) = (false, 0);
         for entry in writes {
             are_any = true;
             let is_expected = match entry {
                 Entry::Put { records, .. } => {
                     puts += records.len() as u64;
-                    records.iter().any(|record| self.expected.contains_key(&record.id))
+                    records.iter().any(|record| concerns(&record.id))
                 }
-                Entry::Delete { ids, .. } => ids.iter().any(|id| self.expected.contains_key(id)),
+                Entry::Delete { ids, .. } => ids.iter().any(concerns),
             };
             if is_expected {
                 return true;
@@ -194,19 +267,32 @@ impl Conditions {
         Ok(())
     }
 
-    /// Looks whether all of them hold.
+    /// Looks whether all of them hold. What lies beyond the writer's reach is not there.
     ///
     /// # Errors
-    /// That of the first record for which they do not; `Corrupt` where nobody can say which record is there.
+    /// That of the first record for which they do not; `Corrupt` where nobody can say which record is there. Any, if nothing
+    /// but the reach speaks against it ([`Conditions::reach_beyond`]): that is for nobody to see.
     pub fn check(&mut self, view: &View, keys: &Keys) -> Result<()> {
+        self.unmet.clear();
+        if let Some(reach) = &mut self.reach {
+            reach.look(view, keys)?;
+        }
         self.unmet = self.find_unmet(view, keys)?;
-        self.unmet.first().map_or(Ok(()), |(at, unmet)| Err(of_record(*at, unmet.error())))
+        if let Some((at, unmet)) = self.unmet.first() {
+            return Err(of_record(*at, unmet.error()));
+        }
+        if self.reach_beyond() {
+            Err(Error::new(ErrorKind::Busy, "others write the same records; retry"))
+        } else {
+            Ok(())
+        }
     }
 
     fn find_unmet(&self, view: &View, keys: &Keys) -> Result<Vec<(usize, Unmet)>> {
         let mut unmet = BTreeMap::new();
+        let version = |id: &RecordId| if self.beyond().contains(id) { Ok(None) } else { view.version(id, keys) };
         for (id, (at, expected)) in &self.expected {
-            let found = view.version(id, keys)?;
+            let found = version(id)?;
             let holds = match expected {
                 Expected::Anything => true,
                 Expected::Absent => found.is_none(),
@@ -219,7 +305,7 @@ impl Conditions {
         if let Some(room) = self.room.as_ref().filter(|room| room.is_scarce(view.live())) {
             let mut free = room.records_max.saturating_sub(view.live());
             for (at, id) in &room.ids {
-                if unmet.contains_key(at) || view.version(id, keys)?.is_some() {
+                if unmet.contains_key(at) || version(id)?.is_some() {
                     continue;
                 }
                 match free.checked_sub(1) {
@@ -270,6 +356,15 @@ fn is_deeper(value: &Value, depth: usize) -> bool {
         Value::Object(members) => members.values().any(below),
         _ => false,
     }
+}
+
+/// The record, if it is of somebody of whom whoever writes it may.
+fn within(subjects: Option<&Arc<Entities>>, record: StoredRecord) -> Result<StoredRecord> {
+    let is_within = |subjects: &Arc<Entities>| record.entity.as_ref().is_some_and(|entity| subjects.has(entity));
+    if subjects.is_none_or(is_within) {
+        return Ok(record);
+    }
+    Err(Error::new(ErrorKind::Denied, "the record's entity is none of those for which record.write was granted"))
 }
 
 fn check(settings: &Settings, state: &CollectionState, rules: &Rules, record: Record) -> Result<StoredRecord> {

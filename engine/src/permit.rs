@@ -4,7 +4,8 @@
 //! come from authorising a caller. The walks ask the permit before anything else.
 //!
 //! Invariant: what is outside of the scope is not there. A collection outside answers as one of no such name, whether it
-//! exists or not; an act that would reach beyond the scope is refused whatever is there.
+//! exists or not; an act that would reach beyond the scope is refused whatever is there, but for writes of records, which
+//! leave what lies beyond it as it is ([`write`](crate::write)).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -162,6 +163,12 @@ impl Permit {
     pub(crate) fn check_read(&self, permission: Permission, collection: &str) -> Result<()> {
         self.check_named(permission)?;
         if self.sees(collection) { Ok(()) } else { Err(name::no_collection()) }
+    }
+
+    /// As [`Permit::check_read`], for what changes no records but those of the scope's data subjects.
+    pub(crate) fn check_write(&self, permission: Permission, collection: &str) -> Result<()> {
+        self.check_read(permission, collection)?;
+        if self.end_user().is_some() { Err(beyond(permission)) } else { Ok(()) }
     }
 
     /// Fails with `Denied` where the holder may not do this with all that is stored about a data subject.

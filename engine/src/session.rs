@@ -43,6 +43,7 @@ pub struct Session {
     db: Database,
     permit: Permit,
     environment: String,
+    is_public: bool,
 }
 
 impl Database {
@@ -64,7 +65,7 @@ impl Database {
         let subjects = scope.subjects().cloned().map(Arc::new);
         let address = credentials.address;
         let caller = Caller { key: name, address, permissions, scope, subjects, end_user: None };
-        let session = Session { db: self.clone(), permit: Permit::of(caller), environment };
+        let session = Session { db: self.clone(), permit: Permit::of(caller), environment, is_public };
         // A public key is in everybody's hands: without a token, it shows what rules show to nobody in particular.
         if is_public { session.for_end_user(Claims::default()) } else { Ok(session) }
     }
@@ -98,6 +99,11 @@ impl Session {
     /// The public part of the key: the same while its secret changes.
     pub fn key_id(&self) -> &str {
         self.permit.caller().map_or("", |caller| caller.key.as_str())
+    }
+
+    /// Whether the key is one that everybody may have.
+    pub fn is_public(&self) -> bool {
+        self.is_public
     }
 
     /// The same, for requests that come by another way than calls of this library: the audit log tells it.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use index::{Codes, Space};
+use privacy::access::Entities;
 use privacy::{EntityId, KeyId};
 use roaring::RoaringBitmap;
 use storage::id::{RecordId, Sequence};
@@ -123,6 +124,16 @@ impl View {
         }
         let Some((view, position)) = self.locate(id, keys)? else { return Ok(None) };
         Ok(view.segment.index(keys)?.ids.sequence(position))
+    }
+
+    /// Whether what a read would find under `id` is about one of `subjects`; none if it would find nothing.
+    pub fn is_of(&self, id: &RecordId, subjects: &Entities, keys: &Keys) -> Result<Option<bool>> {
+        let is_theirs = |entity: Option<&EntityId>| Some(entity.is_some_and(|entity| subjects.has(entity)));
+        if let Some(slot) = self.memtable.get(id) {
+            return Ok(slot.live().and_then(|record| is_theirs(record.entity.as_ref())));
+        }
+        let Some((view, position)) = self.locate(id, keys)? else { return Ok(None) };
+        Ok(is_theirs(view.segment.index(keys)?.entities.of(position)))
     }
 
     /// Hides every row of `entity`; returns how many live records it had.

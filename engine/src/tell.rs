@@ -4,15 +4,18 @@
 //! waits: batches, which the log of writes holds until they are told, and looks, of which a crash loses at most a minute
 //! unless [`Settings::audit_reads`](crate::settings::Settings::audit_reads) has each of them told.
 
+use std::sync::Arc;
+
 use privacy::access::Permission;
 use privacy::audit::{Act, Entry, Outcome, Pseudonym};
-use privacy::{Blind, EntityId, Scope, Tag};
+use privacy::{Blind, EntityId, Scope, Tag, Wanted};
+use storage::record::Record as StoredRecord;
 
 use crate::entropy::generator;
 use crate::error::Result;
 use crate::permit::Permit;
 use crate::settings::AuditReads;
-use crate::state::EnvironmentState;
+use crate::state::{CollectionState, EnvironmentState};
 use crate::trail::{By, read};
 
 impl EnvironmentState {
@@ -106,14 +109,34 @@ impl EnvironmentState {
         Entry { time_ms: self.shared.clock.now_ms(), actor, source, outcome, request: None, act, detail: None }
     }
 
-    /// What the audit log calls an entity, by [`Pseudonym::of`] or [`Pseudonym::listed`]. Nobody can resolve it once the
-    /// entity is erased; who was never here gets one too, so that the log does not say who was.
+    /// What the audit log calls an entity, by [`Pseudonym::of`] or [`Pseudonym::listed`]: the same from the first event about
+    /// who is here. Nobody can resolve it once the entity is erased; who is not here gets one too, of their own for each event,
+    /// so that nothing of them is kept.
     pub fn pseudonym(&self, of: fn(&Blind, Scope, &Tag) -> Pseudonym, entity: &EntityId) -> Result<Pseudonym> {
-        let keyring = self.keys.read();
-        let tag = keyring.tag(entity);
-        if let Some(blind) = keyring.blind(&tag) {
-            return Ok(of(&blind, self.scope, &tag));
+        let tag = self.keys.read().tag(entity);
+        let blind = || self.keys.read().blind(&tag);
+        if blind().is_none() {
+            self.blind_in_memory(entity, tag)?;
         }
-        Ok(of(&Blind::generate(&mut generator(&*self.shared.entropy)?), self.scope, &tag))
+        match blind() {
+            Some(blind) => Ok(of(&blind, self.scope, &tag)),
+            None => Ok(of(&Blind::generate(&mut generator(&*self.shared.entropy)?), self.scope, &tag)),
+        }
+    }
+
+    /// Gives a blind to an entity that has records in memory alone, and hence no key; whatever keys it gets stand beside it,
+    /// and an erasure destroys it with them.
+    fn blind_in_memory(&self, entity: &EntityId, tag: Tag) -> Result<()> {
+        // Whoever erases hides, and destroys keys, with this lock held: no entry is made of somebody who has just gone.
+        let _no_erasure_meanwhile = self.apply.lock();
+        let is_theirs = |record: &Arc<StoredRecord>| record.entity.as_ref() == Some(entity);
+        let has = |state: &Arc<CollectionState>| {
+            state.view().memtable.iter().any(|(_, slot)| slot.live().is_some_and(is_theirs))
+        };
+        if self.check_open().is_ok() && self.all().iter().any(has) {
+            self.keys.extend(&[Wanted::Blind(tag)])
+        } else {
+            Ok(())
+        }
     }
 }

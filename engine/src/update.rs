@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use storage::id::{RecordId, Sequence};
 
 use crate::batch::{Batch, Errors};
@@ -41,14 +41,14 @@ pub(crate) fn update(
     which: &Which,
     changes: &[Change],
 ) -> Result<(u64, Sequence)> {
-    env.admit_in(permit, Permission::RecordWrite, &state.name)?;
+    env.admit_write(permit, Permission::RecordWrite, state)?;
     if changes.is_empty() {
         return Err(Error::invalid("an update needs at least one change"));
     }
     changes.iter().try_for_each(Change::check)?;
     let ids: Vec<RecordId> = match which {
         Which::Ids(ids) => ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
-        Which::Matching(filter) => ids_matching(env, state, filter)?,
+        Which::Matching(filter) => ids_matching(env, state, permit, filter)?,
     };
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for ids in ids.chunks(batch_records(&env.shared.settings, state)) {
@@ -75,9 +75,9 @@ fn update_batch(
 ) -> Result<(u64, Sequence)> {
     let mut count = 0;
     for _ in 0..ATTEMPTS {
-        let mut records = changed(env, state, &ids, changes)?;
+        let mut records = changed(env, state, permit, &ids, changes)?;
         ids = records.iter().map(Record::id).collect();
-        let (mut batch, errors) = Batch::gather(&env.shared.settings, state, records.drain(..))?;
+        let (mut batch, errors) = Batch::gather(&env.shared.settings, state, permit.subjects(), records.drain(..))?;
         if let Some((_, error)) = errors.into_iter().next() {
             return Err(error.within("a record as it would be after the change cannot be stored"));
         }
@@ -97,17 +97,19 @@ fn update_batch(
     Err(Error::new(ErrorKind::Busy, "others keep writing the records that are to be changed; retry"))
 }
 
-/// Those of the records that are there, after the change and each for the place of the version that was read.
+/// Those of the records that are there for the permit's holder, after the change and each for the place of the version that was read.
 fn changed(
     env: &EnvironmentState,
     state: &CollectionState,
+    permit: &Permit,
     ids: &[RecordId],
     changes: &[Change],
 ) -> Result<Vec<Record>> {
+    let shown = env.narrowed(permit, state, Asked::Query, None)?;
     on_stable_view(env, state, |view, hidden| {
         let mut records = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(mut record) = find(env, view, hidden, id, None)? {
+            if let Some(mut record) = find(env, view, hidden, id, shown.as_deref())? {
                 changes.iter().for_each(|change| change.make(&mut record));
                 let version = record.sequence();
                 records.push(record.if_version(version));

@@ -2,11 +2,14 @@
 //!
 //! Everything that can be refused is refused before the log, because what is logged is replayed. A write
 //! becomes visible only once its frame is synced, so no reader sees what a crash could take back.
+//!
+//! Whoever may write of some data subjects alone learns of no other: a record of another is to them as one that is not there,
+//! and what they would put in its place is answered, and logged as a write of nothing, as if it had been put.
 
 use std::iter;
 
 use index::Codes;
-use privacy::access::Permission;
+use privacy::access::{Asked, Permission};
 use storage::id::{CollectionId, RecordId, Sequence};
 use storage::wal::Entry;
 
@@ -22,7 +25,7 @@ use crate::read::{hiding, on_stable_view};
 use crate::record::Record;
 use crate::run::encode;
 use crate::select::Selection;
-use crate::snapshot::View;
+use crate::snapshot::{SegmentView, View};
 use crate::state::{CollectionState, EnvironmentState};
 
 /// Stores `records` as one batch, all or nothing; the last of several with one id wins.
@@ -35,8 +38,9 @@ pub(crate) fn upsert(
     permit: &Permit,
     records: impl IntoIterator<Item = Record>,
 ) -> Result<Sequence> {
-    env.admit_in(permit, Permission::RecordWrite, &state.name)?;
-    let (mut batch, errors) = Batch::gather(&env.shared.settings, state, records)?;
+    env.admit_write(permit, Permission::RecordWrite, state)?;
+    let (mut batch, errors) = Batch::gather(&env.shared.settings, state, permit.subjects(), records)?;
+    env.tell_if_beyond(permit, Permission::RecordWrite, &errors);
     if let Some((at, error)) = errors.into_iter().next() {
         return Err(of_record(at, error));
     }
@@ -52,8 +56,9 @@ pub(crate) fn upsert_each(
     permit: &Permit,
     records: impl IntoIterator<Item = Record>,
 ) -> Result<(usize, Errors, Sequence)> {
-    env.admit_in(permit, Permission::RecordWrite, &state.name)?;
-    let (mut batch, mut errors) = Batch::gather(&env.shared.settings, state, records)?;
+    env.admit_write(permit, Permission::RecordWrite, state)?;
+    let (mut batch, mut errors) = Batch::gather(&env.shared.settings, state, permit.subjects(), records)?;
+    env.tell_if_beyond(permit, Permission::RecordWrite, &errors);
     let (count, unmet, sequence) = store(env, state, permit, &mut batch)?;
     errors.extend(unmet);
     errors.sort_unstable_by_key(|(at, _)| *at);
@@ -70,7 +75,7 @@ pub(crate) fn store(
 ) -> Result<(usize, Errors, Sequence)> {
     let mut errors = Errors::new();
     loop {
-        let (count, mut conditions) = (batch.candidates.len(), batch.conditions());
+        let (count, mut conditions) = (batch.count(), batch.conditions());
         match put(env, state, permit, batch, &mut conditions) {
             // Fewer every time.
             Err(_) if conditions.are_unmet() => errors.extend(batch.refuse(&conditions)),
@@ -93,8 +98,15 @@ fn put(
     if batch.candidates.is_empty() {
         return Ok(*env.apply.lock());
     }
-    let codes = encode(&state.space, batch.candidates.iter().map(|candidate| &candidate.record));
-    log(env, state, permit, codes, conditions, Intent::Put(batch))
+    loop {
+        let codes = encode(&state.space, batch.candidates.iter().map(|candidate| &candidate.record));
+        match log(env, state, permit, codes, conditions, Intent::Put(batch)) {
+            // Fewer every time; in the end none, which is a write like any other.
+            Err(_) if conditions.reach_beyond() => batch.pass_over(conditions),
+            done => return done,
+        }
+        *conditions = batch.conditions();
+    }
 }
 
 /// Deletes the records with these ids; returns how many existed, and the sequence.
@@ -104,7 +116,7 @@ pub(crate) fn delete(
     permit: &Permit,
     ids: Vec<RecordId>,
 ) -> Result<(u64, Sequence)> {
-    env.admit_in(permit, Permission::RecordDelete, &state.name)?;
+    env.admit_write(permit, Permission::RecordDelete, state)?;
     if ids.len() > env.shared.settings.batch_records_max {
         return Err(too_many(&env.shared.settings));
     }
@@ -125,8 +137,8 @@ pub(crate) fn delete_matching(
     permit: &Permit,
     filter: &Filter,
 ) -> Result<(u64, Sequence)> {
-    env.admit_in(permit, Permission::RecordDelete, &state.name)?;
-    let ids = ids_matching(env, state, filter)?;
+    env.admit_write(permit, Permission::RecordDelete, state)?;
+    let ids = ids_matching(env, state, permit, filter)?;
     let (mut count, mut sequence) = (0, *env.apply.lock());
     for ids in ids.chunks(AT_ONCE) {
         let deleted = delete_at_once(env, state, permit, ids.to_vec());
@@ -149,28 +161,61 @@ fn delete_at_once(
 ) -> Result<(u64, Sequence)> {
     ids.sort_unstable();
     ids.dedup();
-    let present = on_stable_view(env, state, |view, hidden| {
-        let mut present = Vec::with_capacity(ids.len());
-        for id in &ids {
-            if view.contains(id, &env.keys)? || hiding(env, hidden, id)?.is_some() {
-                present.push(*id);
+    loop {
+        let present = on_stable_view(env, state, |view, hidden| {
+            let mut present = Vec::with_capacity(ids.len());
+            for id in &ids {
+                if is_there(env, (view, hidden), permit, id)? {
+                    present.push(*id);
+                }
             }
+            Ok(present)
+        })?;
+        let count = present.len() as u64;
+        if present.is_empty() {
+            return Ok((0, *env.apply.lock()));
         }
-        Ok(present)
-    })?;
-    let count = present.len() as u64;
-    if present.is_empty() {
-        return Ok((0, *env.apply.lock()));
+        let mut conditions = Conditions::of_deletion(permit.subjects(), &present);
+        let no_codes = encode(&state.space, iter::empty());
+        match log(env, state, permit, no_codes, &mut conditions, Intent::Delete(present)) {
+            // Somebody else put one of another in its place meanwhile: each time a write was stored.
+            Err(_) if conditions.reach_beyond() => {}
+            done => return Ok((count, done?)),
+        }
     }
-    let no_codes = encode(&state.space, iter::empty());
-    Ok((count, log(env, state, permit, no_codes, &mut Conditions::default(), Intent::Delete(present))?))
 }
 
-/// The records that match now.
+/// Whether there is a record of this id for the permit's holder to delete, be it in a segment in quarantine.
+fn is_there(
+    env: &EnvironmentState,
+    (view, hidden): (&View, &[SegmentView]),
+    permit: &Permit,
+    id: &RecordId,
+) -> Result<bool> {
+    let Some(subjects) = permit.subjects() else {
+        return Ok(view.contains(id, &env.keys)? || hiding(env, hidden, id)?.is_some());
+    };
+    if let Some(is_theirs) = view.is_of(id, subjects, &env.keys)? {
+        return Ok(is_theirs);
+    }
+    let Some(found) = hiding(env, hidden, id)? else { return Ok(false) };
+    let index = found.segment.index(&env.keys)?;
+    let owner = index.ids.position(id).and_then(|position| index.entities.of(position));
+    Ok(owner.is_some_and(|entity| subjects.has(entity)))
+}
+
+/// The records that match now, of those that the permit shows.
 ///
 /// # Errors
 /// Those of reading; `Corrupt` where a segment is damaged, so that nobody can say what matches in it.
-pub(crate) fn ids_matching(env: &EnvironmentState, state: &CollectionState, filter: &Filter) -> Result<Vec<RecordId>> {
+pub(crate) fn ids_matching(
+    env: &EnvironmentState,
+    state: &CollectionState,
+    permit: &Permit,
+    filter: &Filter,
+) -> Result<Vec<RecordId>> {
+    let shown = env.narrowed(permit, state, Asked::Query, Some(filter))?;
+    let filter = shown.as_deref().unwrap_or(filter);
     on_stable_view(env, state, |view, hidden| match hidden {
         [] => matching(env, view, filter),
         [damaged, ..] => Err(damaged.segment.damaged()),

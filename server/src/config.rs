@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::Audit;
 pub use limits::Limits;
+pub use telemetry::{Believed, Telemetry};
 pub use tls::{Tls, TlsVersion};
 
 mod audit;
 mod limits;
+mod telemetry;
 mod tls;
 
 /// Read from the working directory when no file is named.
@@ -37,6 +39,8 @@ pub struct Config {
     pub audit: Audit,
     /// How the server proves who it is.
     pub tls: Tls,
+    /// Where spans of requests are sent.
+    pub telemetry: Telemetry,
     /// Limits and tuning of the engine.
     pub engine: Settings,
 }

@@ -1,5 +1,5 @@
 //! The `lethedb` binary: a thin shell around the engine. `cli` holds the commands, `rest` the server, `grpc` its
-//! calls for protobuf, `tokens` those of end users.
+//! calls for protobuf, `tokens` those of end users, `telemetry` what an operator's collector is told of requests.
 //!
 //! Invariant: a failure is one line on standard error, with its causes, and an exit code that says its kind.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ mod grpc;
 mod json;
 mod origin;
 mod rest;
+mod telemetry;
 mod tokens;
 
 use std::io::Write;

@@ -77,6 +77,7 @@ const NETWORK: Place = Place {
         ("server/src/cli/seal.rs", "a command hands a share to the server on this machine"),
         ("server/src/cli/bench/load/client.rs", "asks the server that `bench load` started in its own process"),
         ("server/src/tokens/fetch.rs", "fetches the keys of end users' tokens, where an administrator says"),
+        ("server/src/telemetry/collector.rs", "sends spans where the operator says"),
     ],
 };
 

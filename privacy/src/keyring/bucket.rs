@@ -146,13 +146,13 @@ impl Buckets {
         removed.into_iter().map(|key| self.bury(key.id)).collect()
     }
 
-    /// Removes every key of a collection and buries it. An entry without keys goes too: nothing of that entity is
-    /// left to speak of.
+    /// Removes every key of a collection and buries it. An entry that is left without keys goes too: nothing of that entity
+    /// is left to speak of. One that has none yet stays.
     pub fn remove_collection(&mut self, collection: &[u8; 16]) -> Vec<KeyId> {
         self.remove_where(|key| key.collection == *collection)
     }
 
-    /// Removes the keys with these ids and buries them; an entry without keys goes as well.
+    /// Removes the keys with these ids and buries them; an entry that is left without keys goes as well.
     pub fn remove_keys(&mut self, ids: &BTreeSet<KeyId>) -> Vec<KeyId> {
         if ids.is_empty() { Vec::new() } else { self.remove_where(|key| ids.contains(&key.id)) }
     }
@@ -166,9 +166,10 @@ impl Buckets {
             let bucket = Arc::make_mut(bucket);
             bucket.place = None;
             bucket.entries.retain(|_, entry| {
+                let before = entry.keys.len();
                 removed.extend(entry.keys.iter().filter(|key| goes(key)).map(|key| key.id));
                 entry.keys.retain(|key| !goes(key));
-                !entry.keys.is_empty()
+                before == 0 || !entry.keys.is_empty()
             });
         }
         removed.into_iter().map(|id| self.bury(id)).collect()

@@ -1,6 +1,7 @@
 //! What the keyring holds: an entity's entry, and the names under which keys are kept.
 //!
-//! Invariant: an entry has one key per collection and period, in rising order of both. Tags are the only form in which
+//! Invariant: an entry has one key per collection and period, in rising order of both; none while the log of writes alone
+//! knows its owner. Tags are the only form in which
 //! an entity appears in a page.
 
 use std::fmt;

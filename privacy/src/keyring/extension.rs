@@ -29,6 +29,9 @@ pub enum Wanted {
         /// The end of the period; none where records are kept for ever.
         until: Option<Until>,
     },
+    /// The entry of an owner, whose blind the audit log needs before any key of theirs is: that of somebody whose records
+    /// are in the log of writes alone.
+    Blind(Tag),
     /// The key of a write-ahead log.
     Log(u64),
     /// The key of a segment's index file.
@@ -101,6 +104,7 @@ impl Keyring {
                 Wanted::Dek { owner, collection, until } => {
                     self.want_dek(&mut additions, owner, (collection, until), rng)
                 }
+                Wanted::Blind(owner) => self.want_entry(&mut additions, owner, rng),
                 Wanted::Log(number) => self.want_file(&mut additions, FileKey::Log(number), rng),
                 Wanted::Index(number) => self.want_file(&mut additions, FileKey::Index(number), rng),
                 Wanted::Job(number) => self.want_file(&mut additions, FileKey::Job(number), rng),
@@ -157,13 +161,24 @@ impl Keyring {
         if present.is_some_and(|entry| entry.key(collection, until).is_some()) {
             return;
         }
-        let added = additions.entries.entry(owner).or_insert_with(|| Entry {
+        let added = additions.entries.entry(owner).or_insert_with(|| self.entry(present, rng));
+        let (id, dek) = (KeyId::generate(rng), Arc::new(Dek::generate(rng)));
+        added.add(EntryKey { collection, until, id, dek });
+    }
+
+    fn want_entry(&self, additions: &mut Additions, owner: Tag, rng: &mut (impl CryptoRng + ?Sized)) {
+        if self.buckets.entry(&owner).is_none() {
+            additions.entries.entry(owner).or_insert_with(|| self.entry(None, rng));
+        }
+    }
+
+    /// An entry without keys: that of the owner who has the one that is `present`, or a new one.
+    fn entry(&self, present: Option<&Entry>, rng: &mut (impl CryptoRng + ?Sized)) -> Entry {
+        Entry {
             generation: present.map_or(self.epoch, |entry| entry.generation),
             blind: present.map_or_else(|| Arc::new(Blind::generate(rng)), |entry| entry.blind.clone()),
             keys: Vec::new(),
-        });
-        let (id, dek) = (KeyId::generate(rng), Arc::new(Dek::generate(rng)));
-        added.add(EntryKey { collection, until, id, dek });
+        }
     }
 
     fn want_file(&self, additions: &mut Additions, file: FileKey, rng: &mut (impl CryptoRng + ?Sized)) {

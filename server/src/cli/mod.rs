@@ -38,6 +38,7 @@ mod search;
 mod serve;
 mod signals;
 mod terminal;
+mod traces;
 mod verify;
 mod verify_erasure;
 

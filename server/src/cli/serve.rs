@@ -11,12 +11,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::{certificates, signals};
+use super::{certificates, signals, traces};
 use crate::config::{LogFormat, TlsVersion};
 use crate::grpc;
 use crate::rest::{self, App, ServeError};
 
 const DAY_MS: u64 = 86_400_000;
+/// How long the end waits for a collector to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -73,10 +75,14 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
             rest::check_address(address)?;
         }
     }
+    let traces = traces::of(&context.config.telemetry)?;
     start_log(context.config.server.log);
     let terminal = context.terminal;
     let look_every = Duration::from_secs(context.config.tls.look_seconds.max(1));
     let app = app(context)?;
+    if let Some(traces) = traces {
+        app.trace(traces);
+    }
     let config = &app.config().server;
     if !config.insecure {
         rest::check_keys(config, app.seal().database().map_or(Ok(false), Database::asks_for_keys)?)?;
@@ -107,6 +113,9 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         // The write-ahead log makes an abrupt end safe, and nobody wants to wait for the work any more.
         runtime.shutdown_background();
         return Ok(served?);
+    }
+    if let Some(traces) = app.traces() {
+        traces.close(LAST_SPANS);
     }
     // Work that outlived its client still holds the database; it ends before that closes.
     drop(runtime);

@@ -21,6 +21,9 @@ pub struct Limits {
     pub request_seconds: u64,
     /// Units that one API key may spend a second, for ever; 0 for no limit.
     pub key_units: u32,
+    /// Units that one end user may spend a second of those of a key, before the key is charged: for each key and `sub` of a
+    /// token that is good, so that none of a page's users spends what is there for all. 0 for no limit.
+    pub end_user_units: u32,
     /// Units that all callers of one environment may spend a second; 0 for no limit.
     pub environment_units: u32,
     /// Units that one address may spend a second, before it is asked for a key; 0 for no limit. Behind a proxy all
@@ -38,6 +41,7 @@ impl Default for Limits {
             bodies_bytes_max: 256 << 20,
             request_seconds: 60,
             key_units: 0,
+            end_user_units: 0,
             environment_units: 0,
             address_units: 0,
             burst_seconds: 10,

@@ -74,7 +74,7 @@ fn visit(app: &App, request: &Request) -> Option<Visit> {
         Some(session) => (session.environment_name(), Some(session.key_id())),
         None => (named().unwrap_or(app.config().store.environment.as_str()), None),
     };
-    Some(Visit::new(environment, key_id))
+    Some(Visit::new(environment, key_id).for_end_user(caller.end_user))
 }
 
 /// What a request costs, as far as its head tells.

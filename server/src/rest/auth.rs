@@ -19,6 +19,8 @@ use super::end_user;
 use super::error::{Problem, Refusal};
 use super::route::{CountsAs, path_of};
 use super::state::App;
+use super::visit::EndUserPlace;
+use crate::telemetry::Timeline;
 
 const API_KEY: &str = "X-API-Key";
 
@@ -37,6 +39,8 @@ type Shown = (Option<Zeroizing<String>>, Option<Zeroizing<String>>);
 pub struct Caller {
     /// What a key let them begin; none on a server without keys.
     pub session: Option<Session>,
+    /// For whom, if they showed the token of an end user.
+    pub end_user: Option<EndUserPlace>,
     /// By which way they came, for the audit log.
     pub source: Source,
 }
@@ -48,6 +52,9 @@ pub async fn only_authorised(State(app): State<App>, mut request: Request, next:
     }
     match admitted(&app, request.headers(), request.extensions()).await {
         Ok(caller) => {
+            if caller.session.as_ref().is_some_and(|session| !session.is_public()) {
+                Timeline::has_key();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -81,7 +88,11 @@ async fn caller(
             let authorise = move || {
                 let session = authorise(&database, &text, address)?.by_way_of(source);
                 let narrowed = token.map(|token| end_user::narrowed(&session, &token, app.token_keys()));
-                Ok(Caller { session: Some(narrowed.unwrap_or(Ok(session))?), source })
+                let (session, end_user) = match narrowed {
+                    Some(narrowed) => narrowed.map(|(session, end_user)| (session, Some(end_user)))?,
+                    None => (session, None),
+                };
+                Ok(Caller { session: Some(session), end_user, source })
             };
             let authorised = spawn_blocking(authorise).await;
             authorised.unwrap_or_else(|_| Err(Problem::new(Refusal::Internal, "the key was not looked at to the end")))
@@ -90,7 +101,7 @@ async fn caller(
             Err(Problem::new(Refusal::Unauthenticated, "send the header Authorization: Bearer lethe_…"))
         }
         None if token.is_some() => Err(end_user::not_good()),
-        None => Ok(Caller { session: None, source }),
+        None => Ok(Caller { session: None, end_user: None, source }),
     }
 }
 

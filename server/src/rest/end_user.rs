@@ -8,6 +8,7 @@ use engine::Session;
 use zeroize::Zeroizing;
 
 use super::error::{Problem, Refusal};
+use super::visit::EndUserPlace;
 use crate::tokens::{Keys, PAUSE_MS, Refused, verify};
 
 /// Where the token is shown.
@@ -29,8 +30,8 @@ pub fn token_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Proble
 /// How soon whoever came while the issuer was asked is told to come back.
 const SOON_S: u64 = 1;
 
-/// The session, for the end user that the token names. One waits for the issuer's keys; nobody else does.
-pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<Session, Problem> {
+/// The session, for the end user that the token names, and whom that is. One waits for the issuer's keys; nobody else does.
+pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<(Session, EndUserPlace), Problem> {
     let trust = session.trust()?.ok_or_else(not_good)?;
     let claims = verify(token, &trust, keys).map_err(|refused| {
         // Whoever has a key can have this happen as often as they like, so a log at its usual level has none of it; what is
@@ -48,7 +49,8 @@ pub fn narrowed(session: &Session, token: &str, keys: &Keys) -> Result<Session, 
             _ => not_good(),
         }
     })?;
-    Ok(session.for_end_user(claims)?)
+    let end_user = EndUserPlace::of(session.key_id(), &claims);
+    Ok((session.for_end_user(claims)?, end_user))
 }
 
 /// What is answered to every token that is not good, and where none is taken.

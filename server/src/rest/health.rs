@@ -13,6 +13,7 @@ use super::error::{Problem, Refusal, Refused};
 use super::metrics::Standing;
 use super::state::App;
 use super::tenant::{Header, Tenant};
+use crate::telemetry::Traces;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -72,6 +73,7 @@ pub async fn metrics(State(app): State<App>, tenant: Tenant) -> Result<Response,
     let now = Standing {
         waiting: app.waiting(),
         bodies_bytes: app.pantry().taken(),
+        spans: app.traces().map(Traces::spans),
         is_ready: app.is_ready(),
         is_writable: matches!(health, Health::Ready),
         is_audit_sound,

@@ -15,6 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::telemetry::Spans;
+
 /// Upper ends of the times that are counted together, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -61,6 +63,11 @@ struct Code {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Version {
     version: &'static str,
 }
@@ -71,6 +78,7 @@ pub struct Metrics {
     answers: Family<Answered, Counter>,
     seconds: Family<Route, Histogram>,
     problems: Family<Code, Counter>,
+    spans: Family<Outcome, Counter>,
     connections_refused: Counter,
     running: Gauge,
     waiting: Gauge,
@@ -90,6 +98,9 @@ impl Default for Metrics {
         registry.register_with_unit("request_duration", help, Unit::Seconds, seconds.clone());
         let problems = Family::default();
         registry.register("problems", "Refusals and failures, by the code of their problem", problems.clone());
+        let spans = Family::default();
+        let help = "Spans of requests: sent to the collector, not taken by it, or dropped because too many wait";
+        registry.register("spans", help, spans.clone());
         let connections_refused = Counter::default();
         let help = "Connections closed at once, because their address has as many as it may";
         registry.register("connections_refused", help, connections_refused.clone());
@@ -114,6 +125,7 @@ impl Default for Metrics {
             answers,
             seconds,
             problems,
+            spans,
             connections_refused,
             running,
             waiting,
@@ -167,6 +179,12 @@ impl Metrics {
         self.ready.set(now.is_ready.into());
         self.writable.set(now.is_writable.into());
         self.audit_sound.set(now.is_audit_sound.into());
+        if let Some(Spans { sent, dropped, failed }) = now.spans {
+            for (outcome, total) in [("sent", sent), ("dropped", dropped), ("failed", failed)] {
+                let counter = self.spans.get_or_create(&Outcome { outcome });
+                counter.inc_by(total.saturating_sub(counter.get()));
+            }
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -179,6 +197,8 @@ pub struct Standing {
     pub waiting: usize,
     /// Bytes that bodies take.
     pub bodies_bytes: usize,
+    /// What became of spans, where requests are traced.
+    pub spans: Option<Spans>,
     /// Whether the server wants requests.
     pub is_ready: bool,
     /// Whether the storage takes writes.

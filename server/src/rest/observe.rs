@@ -1,11 +1,11 @@
 //! What is known of every request from outside: its id, how long it took, and what it came to.
 //!
 //! Invariant: a request has one id, that of its client if that is short and plain, or else one of ours; it is in the
-//! answer and in the log. Nothing else that a client sent is, and nothing at all of a client becomes a label.
+//! answer, in the log and in its span. Nothing else that a client sent is, and nothing at all of a client becomes a label.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -18,6 +18,7 @@ use tracing::Span;
 use super::error::Told;
 use super::metrics::Known;
 use super::state::App;
+use crate::telemetry::{Answered, Timeline, parent_in};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are replaced: they would only fill the log.
@@ -32,14 +33,45 @@ pub async fn observed(State(app): State<App>, mut request: Request, next: Next) 
     let id = id_in(request.headers()).unwrap_or_else(made);
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, route) = (Known::of(request.method()), route(&request).to_owned());
-    let (running, begun) = (app.metrics().begin(), SystemClock.now_us());
-    let mut response = next.run(request).await;
+    let (running, begun_us) = (app.metrics().begin(), SystemClock.now_us());
+    let timeline = app.traces().map(|_| Timeline::new(begun_us, parent_in(request.headers())));
+    let told = Traced { app: &app, timeline: timeline.clone(), method: method.as_str(), route: &route, id: &id };
+    let mut response = Timeline::scope(timeline, next.run(request)).await;
     drop(running);
-    let took = SystemClock.now_us().saturating_sub(begun);
+    let took = SystemClock.now_us().saturating_sub(begun_us);
     let problem = response.extensions().get::<Told>().map(|Told(problem)| problem.code);
+    told.answered(status_of(&response), problem);
     app.metrics().answered(method, &route, status_of(&response), problem, took);
     response.headers_mut().insert(HEADER, id);
     response
+}
+
+/// A request that is traced, if it is; told to the collector when it is answered, or when its client went before.
+struct Traced<'a> {
+    app: &'a App,
+    timeline: Option<Arc<Timeline>>,
+    method: &'static str,
+    route: &'a str,
+    id: &'a HeaderValue,
+}
+
+impl Traced<'_> {
+    fn answered(mut self, status: StatusCode, problem: Option<&'static str>) {
+        self.tell(Some(status.as_u16()), problem);
+    }
+
+    fn tell(&mut self, status: Option<u16>, problem: Option<&'static str>) {
+        let (Some(traces), Some(timeline)) = (self.app.traces(), self.timeline.take()) else { return };
+        let (method, route, request_id) = (self.method, self.route, self.id.to_str().unwrap_or_default());
+        let ended_us = SystemClock.now_us();
+        traces.tell(&timeline, &Answered { method, route, request_id, status, problem, ended_us });
+    }
+}
+
+impl Drop for Traced<'_> {
+    fn drop(&mut self) {
+        self.tell(None, None);
+    }
 }
 
 /// The status that an answer comes to: that of its problem, which gRPC tells in an answer of status 200.

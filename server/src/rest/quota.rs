@@ -1,8 +1,10 @@
 //! How much one caller may ask for over time: a token bucket for each, in units of work.
 //!
 //! Invariant: a bucket is found by a keyed hash of its holder, so that no key, name or address is kept, and none can be
-//! chosen to share somebody's bucket; buckets that are full again are forgotten. What costs more than half a bucket costs half
-//! a bucket: a request pays once for its head and once for its body, and is slow, never impossible.
+//! chosen to share somebody's bucket; buckets that are full again are forgotten. Where holders are many and made by others,
+//! as end users are, there are so many places for buckets and no more, and who comes to the same place shares a bucket. What
+//! costs more than half a bucket costs half a bucket: a request pays once for its head and once for its body, and is slow,
+//! never impossible.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
@@ -32,6 +34,8 @@ pub struct Quota {
 struct Buckets {
     limiter: Limiter,
     hasher: RandomState,
+    /// Into how many places holders are put; a power of two less one, so that all bits of a hash count where there is no limit.
+    places: u64,
     /// The most that one charge takes: half a bucket.
     most: NonZeroU32,
     charges: AtomicU64,
@@ -56,9 +60,18 @@ impl Quota {
             let most = NonZeroU32::new(units.saturating_mul(burst_seconds) / 2).unwrap_or(NonZeroU32::MIN);
             let quota = governor::Quota::per_second(rate).allow_burst(most.saturating_mul(TWO));
             let limiter = RateLimiter::hashmap_with_clock(quota, Ticks(clock));
-            Buckets { limiter, hasher: RandomState::new(), most, charges: AtomicU64::new(0) }
+            Buckets { limiter, hasher: RandomState::new(), places: u64::MAX, most, charges: AtomicU64::new(0) }
         });
         Self { buckets }
+    }
+
+    /// The same, with `2^bits` places for buckets and no more.
+    #[must_use]
+    pub fn with_places(mut self, bits: u32) -> Self {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.places = !(u64::MAX.checked_shl(bits).unwrap_or_default());
+        }
+        self
     }
 
     /// Takes `units` out of the bucket of `holder`.
@@ -70,7 +83,7 @@ impl Quota {
         if buckets.charges.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             buckets.limiter.retain_recent();
         }
-        let holder = buckets.hasher.hash_one(holder);
+        let holder = buckets.place(holder);
         match buckets.limiter.check_key_n(&holder, units.min(buckets.most)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refused)) => Err(buckets.wait(&refused)),
@@ -98,6 +111,10 @@ impl Quota {
 }
 
 impl Buckets {
+    fn place(&self, holder: &(impl Hash + ?Sized)) -> u64 {
+        self.hasher.hash_one(holder) & self.places
+    }
+
     fn wait(&self, refused: &NotUntil<Nanos>) -> Duration {
         refused.wait_time_from(self.limiter.clock().now())
     }

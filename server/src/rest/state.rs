@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use super::subscriber::Subscriber;
 use super::turns::{Lane, Turn, Turns};
 use super::visit::Visit;
 use crate::config::Config;
+use crate::telemetry::{Stage, Traces, timed};
 use crate::tokens::{Https, Keys, Reach};
 
 /// Of an answer that is sent while it is read, so many bytes a second keep the turn.
@@ -36,6 +37,8 @@ const LINES_BYTES_A_SECOND: u32 = 256 << 10;
 /// Requests that work in the engine at once for each core, if the settings do not say: one that waits for the disk leaves its
 /// core to others.
 const REQUESTS_A_CORE: usize = 4;
+/// Places for buckets of end users, as a power of two: of a thousand who ask at once, one in a thousand shares a bucket.
+const END_USERS_BITS: u32 = 20;
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -53,10 +56,12 @@ struct Shared {
     draining: watch::Sender<bool>,
     token_keys: Keys,
     once: Once,
+    traces: OnceLock<Traces>,
 }
 
 /// Buckets for each kind of caller.
 struct Quotas {
+    end_user: Quota,
     key: Quota,
     environment: Quota,
     address: Quota,
@@ -93,9 +98,12 @@ impl App {
         let once = Once::new(Arc::clone(&clock));
         let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
         let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
-        let quotas = Quotas { key, environment, address: quota(limits.address_units) };
+        let end_user = quota(limits.end_user_units).with_places(END_USERS_BITS);
+        let quotas = Quotas { end_user, key, environment, address: quota(limits.address_units) };
         let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), watch::Sender::new(false));
-        Self { shared: Arc::new(Shared { seal, config, turns, pantry, quotas, metrics, draining, token_keys, once }) }
+        let traces = OnceLock::new();
+        let shared = Shared { seal, config, turns, pantry, quotas, metrics, draining, token_keys, once, traces };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What stands before the database.
@@ -111,6 +119,17 @@ impl App {
     /// What was answered to writes that carry a key.
     pub fn once(&self) -> &Once {
         &self.shared.once
+    }
+
+    /// From now on requests are traced.
+    pub fn trace(&self, traces: Traces) {
+        // Whoever comes second would be told nothing that the first is not.
+        _ = self.shared.traces.set(traces);
+    }
+
+    /// Where spans go, if anywhere.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.shared.traces.get()
     }
 
     /// The settings.
@@ -149,13 +168,17 @@ impl App {
         &self.shared.pantry
     }
 
-    /// Has the running request pay `units`, out of the buckets of its key and of its environment.
+    /// Has the running request pay `units`, out of the buckets of its end user, of its key and of its environment: that of
+    /// the fewest first, so that who has spent theirs takes nothing from the others.
     ///
     /// # Errors
     /// `rate_limited`.
     pub fn charge(&self, units: u32) -> Result<(), Problem> {
         let Some(visit) = Visit::current() else { return Ok(()) };
         let quotas = &self.shared.quotas;
+        if let Some(end_user) = visit.end_user {
+            quotas.end_user.charge(&end_user, units).map_err(|wait| beyond("this end user", wait))?;
+        }
         if let Some(key) = visit.key {
             quotas.key.charge(&key, units).map_err(|wait| beyond("this API key", wait))?;
         }
@@ -202,7 +225,7 @@ impl App {
             let _turn = turn;
             work(&database)
         });
-        done.await.unwrap_or_else(|_| Err(unfinished()))
+        timed(Stage::Engine, done).await.unwrap_or_else(|_| Err(unfinished()))
     }
 
     /// Runs `work` when its turn comes, and sends the lines that it gives one after the other. The turn lasts until the
@@ -246,14 +269,14 @@ impl App {
             }
             ending.whole();
         });
-        has_begun.await.unwrap_or_else(|_| Err(unfinished()))
+        timed(Stage::Engine, has_begun).await.unwrap_or_else(|_| Err(unfinished()))
     }
 
     async fn turn(&self) -> Result<Turn, Problem> {
         let overloaded = |detail| Problem::new(Refusal::Overloaded, detail);
         let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
         let place = self.shared.turns.enter(lane()).map_err(|_| crowded())?;
-        match timeout(wait, place.turn()).await {
+        match timed(Stage::Turn, timeout(wait, place.turn())).await {
             Ok(Some(turn)) => Ok(turn),
             Ok(None) => Err(overloaded("others, who asked for less or only now, were let in instead; try again later")),
             Err(_) => Err(overloaded("no turn came within the waiting time; try again later")),

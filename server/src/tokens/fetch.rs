@@ -1,4 +1,4 @@
-//! The one connection that is opened outwards: a key set, from the URL that an administrator set.
+//! The one connection that others than the operator have opened outwards: a key set, from the URL that an administrator set.
 //!
 //! Invariant: bounded in size and time, follows no redirect, asks no proxy. A URL is one over TLS, at port 443 and of an
 //! address that is reached the same way from everywhere; or its host and port are in the server's own settings. The name is

@@ -20,6 +20,8 @@ const FILES: u64 = 4;
 enum Act {
     /// Keys by owner, collection and period, and logs.
     Extend(Vec<(usize, u8, u64)>, Vec<u64>),
+    /// Entries without keys.
+    Meet(Vec<usize>),
     /// Prepared, then lost before its frame was synced.
     Lose(usize),
     Epoch {
@@ -38,6 +40,7 @@ fn act() -> impl Strategy<Value = Act> {
     let entities = || vec(0..OWNERS, 0..3);
     prop_oneof![
         4 => (vec((0..OWNERS, 0..COLLECTIONS, 0..PERIODS), 0..5), vec(0..FILES, 0..3)).prop_map(|(d, f)| Act::Extend(d, f)),
+        2 => entities().prop_map(Act::Meet),
         1 => (0..OWNERS).prop_map(Act::Lose),
         2 => (entities(), vec(0..COLLECTIONS, 0..2), 0..PERIODS, subsequence((0..FILES).collect::<Vec<_>>(), 0..=4))
             .prop_map(|(entities, collections, expired, kept)| Act::Epoch { entities, collections, expired, kept }),
@@ -69,13 +72,14 @@ impl Model {
     }
 
     fn remove(&mut self, gone: impl Fn(&Tag, u8, u64) -> bool) -> Vec<KeyId> {
-        let mut ids = Vec::new();
+        let (mut ids, mut losers) = (Vec::new(), HashSet::new());
         self.deks.retain(|(owner, collection, period), (id, _)| {
             let gone = gone(owner, *collection, *period);
             ids.extend(gone.then_some(*id));
+            losers.extend(gone.then_some(*owner));
             !gone
         });
-        self.blinds.retain(|owner, _| self.deks.keys().any(|(held, ..)| held == owner));
+        self.blinds.retain(|owner, _| !losers.contains(owner) || self.deks.keys().any(|(held, ..)| held == owner));
         self.destroyed.extend(&ids);
         ids.sort_unstable();
         ids
@@ -138,6 +142,13 @@ fn run(acts: Vec<Act>, seed: u64) {
                     assert_eq!(*model.logs.entry(number).or_insert(key), key);
                 }
             }
+            Act::Meet(met) => {
+                world.extend(&met.iter().map(|i| Wanted::Blind(owners[*i])).collect::<Vec<_>>());
+                for owner in met.into_iter().map(|i| owners[i]) {
+                    let blind = *world.keyring.blind(&owner).unwrap().expose();
+                    assert_eq!(*model.blinds.entry(owner).or_insert(blind), blind);
+                }
+            }
             Act::Lose(i) => drop(world.keyring.extend(&[dek(owners[i]), Wanted::Log(0)], &mut world.rng)),
             Act::Epoch { entities, collections, expired, kept } => {
                 let entities: Vec<Tag> = entities.into_iter().map(|i| owners[i]).collect();
@@ -154,6 +165,7 @@ fn run(acts: Vec<Act>, seed: u64) {
                     entities.contains(owner) || collections.contains(&c) || (1..=expired).contains(&period)
                 };
                 assert_eq!(destroyed, model.remove(gone));
+                model.blinds.retain(|owner, _| !entities.contains(owner));
                 model.logs.retain(|number, _| kept.contains(number));
             }
             Act::Abandon(entities) => {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use engine::{ApiKeyClass, BuiltInRole};
+use engine::{ApiKeyClass, BuiltInRole, Record};
 
 use super::*;
-use crate::rest::tests::isolation::{Key, OURS, ROUTES, THEIRS, World, needed};
+use crate::rest::tests::isolation::{Key, OURS, ROUTES, THEIRS, WRITES, World, needed};
 
 /// What a route needs, and what it answers then, for a call.
 fn row(rpc: &Rpc) -> (&'static [&'static str], &'static str, u16) {
@@ -147,4 +147,39 @@ async fn another_tenant_is_as_one_that_is_not_there() {
             assert!(answer.text().contains(canary), "{name}: {}", answer.text());
         }
     }
+}
+
+/// The writes of the matrix, over gRPC: told the same whether somebody else's record is there or none.
+#[tokio::test]
+async fn a_key_for_some_data_subjects_writes_as_if_nobody_else_were_there() {
+    let world = World::new().await;
+    let calls = Calls::of(&world.server);
+    let docs = world.server.database.environment("ours").unwrap().open_collection("docs").unwrap();
+    let key = world.key("ours", ApiKeyClass::Secret, &["Developer"], |request| {
+        request.entity_types = Some(vec![OURS.to_owned()]);
+    });
+    let mut next = 1000;
+    for (route, text) in WRITES {
+        let is_its = |rpc: &&Rpc| format!("{} {}", rpc.method.as_str().to_lowercase(), rpc.route) == route;
+        for rpc in calls.schema.rpcs.iter().filter(is_its) {
+            let (theirs, nobodys) = (next, next + 1);
+            next += 2;
+            let stored = docs.upsert([Record::new(theirs, vec![1.0, 0.0]).entity("other:many")]).unwrap().sequence;
+            let mut told = Vec::new();
+            for id in [theirs, nobodys] {
+                let mut body: Value = serde_json::from_str(&text.replace("ID", &id.to_string())).unwrap();
+                body["collection"] = json!("docs");
+                let answer = ask(&calls, rpc, &body, Some(&key.text), None).await;
+                let mut messages = answer.messages.clone();
+                messages.iter_mut().for_each(|message| drop(message["as_of"].take()));
+                told.push((answer.code(), messages));
+            }
+            assert_eq!(told[0], told[1], "{} {text}", rpc.path);
+            let found = docs.get(theirs).unwrap().unwrap();
+            assert_eq!((found.sequence(), found.entity_id()), (stored, Some("other:many")), "{} {text}", rpc.path);
+        }
+    }
+    let rpc = calls.rpc("Upsert");
+    let body = json!({"collection": "docs", "records": [{"id": 1, "entity": "other:many", "vector": [0, 1]}]});
+    assert_eq!(ask(&calls, rpc, &body, Some(&key.text), None).await.code(), Code::PermissionDenied);
 }

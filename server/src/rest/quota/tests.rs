@@ -89,3 +89,22 @@ fn buckets_that_are_full_again_are_forgotten() {
     let kept = quota.buckets.as_ref().unwrap().limiter.len();
     assert!(kept <= SWEEP_EVERY as usize + 1000, "{kept} buckets of 100,000 holders");
 }
+
+#[test]
+fn where_places_are_bounded_holders_share_rather_than_fill_memory() {
+    let (quota, _) = quota(1, 100);
+    let quota = quota.with_places(6);
+    for n in 0..100_000 {
+        _ = quota.charge(&n, 1);
+    }
+    let buckets = quota.buckets.as_ref().unwrap();
+    assert!(buckets.limiter.len() <= 64, "{} buckets", buckets.limiter.len());
+    // Each has what its place gives, whoever else is there.
+    let (quota, _) = self::quota(1, 10);
+    let quota = quota.with_places(6);
+    let place = |holder: &u64| quota.buckets.as_ref().unwrap().place(holder);
+    let other = (1..).find(|other| place(other) != place(&0)).unwrap();
+    let same = (1..).find(|same| place(same) == place(&0)).unwrap();
+    assert_eq!((0..100).filter(|_| quota.charge(&0_u64, 1).is_ok()).count(), 10);
+    assert!(quota.charge(&same, 1).is_err() && quota.charge(&other, 1).is_ok());
+}

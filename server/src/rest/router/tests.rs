@@ -32,6 +32,7 @@ pub mod seal;
 mod searches;
 mod shown;
 mod tallies;
+mod traces;
 
 /// A server without connections.
 pub struct Server {

@@ -338,3 +338,68 @@ proptest! {
         }
     }
 }
+
+/// Looks at every record, and costs 65 units.
+const DEAR: &str = r#"{"filter": {"key": "org", "match": {"value": "acme"}}}"#;
+
+#[tokio::test]
+async fn an_end_user_who_spent_their_units_takes_nothing_from_another() {
+    let mut config = Config::default();
+    // Ten counts, and a minute until there is another.
+    (config.limits.end_user_units, config.limits.burst_seconds) = (1, 650);
+    let world = World::with(config);
+    let (public, other) = (world.key(ApiKeyClass::Public, "ReadOnly"), world.key(ApiKeyClass::Public, "ReadOnly"));
+    let of = |more: Value| {
+        let mut token = json!({"org": "acme", "people": ["p0"]});
+        token.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        world.token(token)
+    };
+    let ask = async |key: &str, token: &str| world.ask(COUNT, DEAR, key, &[token]).await;
+    let (ada, bob) = (of(json!({"sub": "ada-s3cr3t"})), of(json!({"sub": "bob"})));
+    // What one person spends, by whichever token, is theirs.
+    let mut answered = 0;
+    let refused = loop {
+        let answer = ask(&public, &of(json!({"sub": "ada-s3cr3t", "jti": answered}))).await;
+        if answer.0 != 200 {
+            break answer;
+        }
+        answered += 1;
+        assert!(answered < 100, "a bucket pays for few counts");
+    };
+    is_problem(&(StatusCode::from_u16(refused.0).unwrap(), refused.1.clone()), 429, "rate_limited");
+    assert!(!refused.1.to_string().contains("s3cr3t"), "{}", refused.1);
+    assert_eq!(ask(&public, &ada).await.0, 429);
+    assert_eq!(ask(&public, &bob).await.0, 200, "another person");
+    assert_eq!(ask(&other, &ada).await.0, 200, "the same person, by another key");
+    // A token that is not good is nobody's, and spends nothing of anybody's.
+    let forged = format!("{bob}x");
+    assert_eq!(ask(&public, &forged).await.0, 401);
+    // Those whom no token names are one.
+    for nobody in [json!({"sub": null}), json!({"sub": 7}), json!({"sub": ["a", "b"]})] {
+        while ask(&public, &of(nobody.clone())).await.0 == 200 {}
+    }
+    assert_eq!(ask(&public, &of(json!({"sub": null}))).await.0, 429);
+    assert_eq!(world.ask("/v1/collections", "", &public, &[]).await.0, 403, "without a token there is no end user");
+}
+
+#[tokio::test]
+async fn end_users_together_spend_no_more_than_their_key_has() {
+    let mut config = Config::default();
+    (config.limits.end_user_units, config.limits.key_units, config.limits.burst_seconds) = (1000, 1, 650);
+    let world = World::with(config);
+    let public = world.key(ApiKeyClass::Public, "ReadOnly");
+    let ask = async |sub: usize| {
+        let token = world.token(json!({"org": "acme", "people": ["p0"], "sub": format!("user-{sub}")}));
+        world.ask(COUNT, DEAR, &public, &[&token]).await
+    };
+    let mut asked = 0;
+    let refused = loop {
+        let answer = ask(asked).await;
+        if answer.0 != 200 {
+            break answer;
+        }
+        asked += 1;
+        assert!(asked < 100, "each a person of their own, and one key");
+    };
+    assert!(refused.0 == 429 && refused.1["detail"].as_str().unwrap().contains("this API key"), "{}", refused.1);
+}

@@ -114,6 +114,26 @@ pub const ROUTES: &[(&str, &[&str], &str, u16)] = &[
     ("put /v1/admin/approvers", &["approval.write"], APPROVERS, 200),
 ];
 
+/// Writes of a record for a data subject of `OURS`, each by the route that does it; the record's id stands where `ID` does.
+pub const WRITES: [(&str, &str); 9] = [
+    (PUT, r#"{"records": [{"id": ID, "entity": "canaryours:2", "vector": [0, 1]}]}"#),
+    (PUT, r#"{"records": [{"id": ID, "entity": "canaryours:2", "vector": [0, 1], "if_absent": true}]}"#),
+    (PUT, r#"{"records": [{"id": ID, "entity": "canaryours:2", "vector": [0, 1], "if_version": 1}]}"#),
+    (PUT, r#"{"records": [{"id": ID, "entity": "canaryours:2", "vector": [0, 1]}], "all_or_nothing": false}"#),
+    (
+        PUT,
+        r#"{"records": [{"id": ID, "entity": "canaryours:2", "vector": [0, 1], "if_version": 1},
+            {"id": 5, "entity": "canaryours:2", "vector": [0, 1]}], "all_or_nothing": false}"#,
+    ),
+    (DELETE, r#"{"ids": [ID]}"#),
+    (DELETE, r#"{"filter": {"has_id": [ID]}}"#),
+    (UPDATE, r#"{"ids": [ID], "set": {"n": 2}}"#),
+    (UPDATE, r#"{"filter": {"has_id": [ID]}, "overwrite": {"n": 2}}"#),
+];
+const PUT: &str = "put /v1/collections/{collection}/records";
+const DELETE: &str = "post /v1/collections/{collection}/records/delete";
+const UPDATE: &str = "post /v1/collections/{collection}/records/update";
+
 /// Two tenants, and keys of every kind for the first.
 pub struct World {
     pub server: Server,
@@ -399,8 +419,11 @@ async fn a_key_for_some_data_subjects_is_shown_no_others() {
             assert_eq!(there, ask("post /v1/collections/docs/search", &like_nobody).await, "nor is it an example");
             for (route, body) in [
                 ("put /v1/collections/docs/records", r#"{"records": [{"id": 1, "vector": [0, 1]}]}"#),
-                ("post /v1/collections/docs/records/delete", r#"{"filter": {}}"#),
-                ("post /v1/collections/docs/records/update", r#"{"ids": [1], "set": {"n": 2}}"#),
+                (
+                    "put /v1/collections/docs/records",
+                    r#"{"records": [{"id": 1, "entity": "other:many", "vector": [0, 1]}]}"#,
+                ),
+                ("put /v1/collections/docs/schema", "{}"),
                 ("delete /v1/collections/docs", ""),
                 ("delete /v1/admin/entity/other:many", ""),
             ] {
@@ -408,6 +431,54 @@ async fn a_key_for_some_data_subjects_is_shown_no_others() {
             }
         }
     }
+}
+
+/// Whoever writes for some data subjects is told the same whether somebody else's record is there or none.
+#[tokio::test]
+async fn a_key_for_some_data_subjects_writes_as_if_nobody_else_were_there() {
+    let world = World::new().await;
+    let env = world.server.database.environment("ours").unwrap();
+    let docs = env.open_collection("docs").unwrap();
+    let key = world.key("ours", ApiKeyClass::Secret, &["Developer"], |request| {
+        request.entity_types = Some(vec![OURS.to_owned()]);
+    });
+    let ask = async |route: &str, body: &str, id: u64| {
+        let (route, body) = (filled(route, "docs", "-"), body.replace("ID", &id.to_string()));
+        let (status, answer) = world.ask((&route, &body), Some(&key.text), None).await;
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        let sequence = answer["as_of"].take()["sequence"].as_u64();
+        (status, answer, sequence)
+    };
+    let (mut next, mut cells) = (1000, 0);
+    for flushed in [false, true] {
+        for (route, body) in WRITES {
+            let (theirs, nobodys) = (next, next + 1);
+            next += 2;
+            let other = Record::new(theirs, vec![1.0, 0.0]).entity("other:many").payload(json!({"n": 1}));
+            let stored = docs.upsert([other]).unwrap().sequence;
+            if flushed {
+                env.flush().unwrap();
+            }
+            let there = ask(route, body, theirs).await;
+            let absent = ask(route, body, nobodys).await;
+            assert_eq!((there.0, &there.1), (absent.0, &absent.1), "{route} {body}");
+            // Not even the number of the write tells one from the other.
+            let (there, absent) = (there.2.map(|last| last - stored), absent.2.map(|last| last - stored));
+            assert_eq!(there.map(|step| step * 2), absent, "{route} {body}");
+            let found = docs.get(theirs).unwrap().unwrap();
+            assert_eq!((found.sequence(), found.entity_id()), (stored, Some("other:many")), "{route} {body}");
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 2 * WRITES.len());
+    // What is theirs they write like anybody.
+    let mine = ask(WRITES[0].0, WRITES[0].1, 5).await;
+    assert_eq!((mine.0, &mine.1["upserted"]), (200, &json!(1)), "{}", mine.1);
+    assert_eq!(ask(UPDATE, r#"{"filter": {}, "set": {"n": 9}}"#, 0).await.0, 200);
+    assert_eq!(docs.get(5).unwrap().unwrap().payload_json(), Some(&json!({"n": 9})));
+    assert_eq!(docs.get(2).unwrap().unwrap().payload_json(), None, "a filter that names nobody reaches no further");
+    assert_eq!(ask(DELETE, r#"{"filter": {}}"#, 0).await.0, 200);
+    assert!(docs.get(5).unwrap().is_none() && docs.get(2).unwrap().is_some());
 }
 
 #[tokio::test]
