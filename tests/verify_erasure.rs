@@ -149,6 +149,14 @@ fn an_erasure_holds_wherever_it_is_looked_at_and_what_was_not_checked_is_said() 
     for expected in [KEYS, ANCHORS, ROWS, "not checked", "needs --data"] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
+    // With nothing at hand, nothing is: a script that forgot the key does not go on.
+    let output = std::process::Command::new(program).current_dir(place.dir.path()).args(&words[..2]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    // The server gives receipts as digits.
+    let digits: String = fs::read(place.at("receipt")).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::write(place.at("digits"), digits).unwrap();
+    place.ok(&["receipt", "verify", "digits", "--key", &place.key]);
+    place.verify("digits", &[]).holds();
 }
 
 #[test]

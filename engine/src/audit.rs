@@ -108,12 +108,16 @@ impl Audit {
     /// Reads.
     ///
     /// # Errors
-    /// `Invalid` for an unusable limit; `Corrupt` if what was read is not what was told.
+    /// `Invalid` for an unusable limit or an action that there is not; `Corrupt` if what was read is not what was told.
     pub fn run(self) -> Result<AuditPage> {
         let env = &self.env;
         env.admit(&self.permit, Permission::AuditRead)?;
         if !(1..=LIMIT_MAX).contains(&self.limit) {
             return Err(Error::out_of_range(format!("a page of the audit log has between 1 and {LIMIT_MAX} events")));
+        }
+        if self.action.as_ref().is_some_and(|action| !Act::ACTIONS.contains(&action.as_str())) {
+            // Nothing found would read as nothing done.
+            return Err(Error::invalid("no act has this name; events name theirs, such as `entity.erased`"));
         }
         env.tell_counts()?;
         let total = env.trail.size();

@@ -29,7 +29,11 @@ pub(crate) fn latched(backend: Arc<dyn StorageBackend>, latch: &Latch) -> Dir {
 /// The lock of a data directory.
 pub(crate) fn lock(dir: &Dir) -> Result<Box<dyn Send + Sync>> {
     dir.lock(LOCK).map_err(|error| match error {
-        LockError::Held { .. } => Error::with(ErrorKind::Busy, "the database is open elsewhere", error),
+        LockError::Held { .. } => Error::with(
+            ErrorKind::Busy,
+            "the database is open elsewhere; ask the server that has it, or stop that first",
+            error,
+        ),
         LockError::Io(e) => Error::io("the database cannot be locked", e),
     })
 }

@@ -22,6 +22,8 @@ use crate::state::{CollectionState, EnvironmentState};
 pub struct CollectionInfo {
     /// Its name, unique in the environment.
     pub name: String,
+    /// As what the audit log and statements to approve name it, in hex: a name may tell of people, and can be given again.
+    pub id: String,
     /// The other names it goes by, in their order.
     pub aliases: Vec<String>,
     /// Numbers in a vector.
@@ -137,6 +139,7 @@ pub(crate) fn collection(env: &EnvironmentState, state: &CollectionState) -> Col
     let loaded = || view.segments.iter().filter_map(|view| view.segment.resident());
     CollectionInfo {
         name: state.name.clone(),
+        id: format!("{:032x}", u128::from_be_bytes(state.id.0)),
         aliases,
         dimension: state.space.dimension(),
         metric: state.metric,

@@ -187,7 +187,10 @@ impl Permit {
         if self.permissions().contains(permission) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Denied, format!("the permission {permission} is needed for this")))
+        let doing = format!(
+            "the permission {permission} is needed for this: the key's roles, its class or an end user's token withhold it"
+        );
+        Err(Error::new(ErrorKind::Denied, doing))
     }
 }
 

@@ -25,6 +25,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     report_panics();
     keep_keys_in_memory();
+    cli::outlive_file_limits();
     match cli::run(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,

@@ -222,7 +222,7 @@ mod tests {
                 }
                 // Lists lack whom their rows can reach by another, and by the inner product they name longer ones.
                 assert!(nearest * 100 >= ROWS * 60, "{metric} {dimension}: {nearest}");
-                assert!(near * 100 >= ROWS * 90, "{metric} {dimension}: {near}");
+                assert!(near * 100 >= ROWS * 85, "{metric} {dimension}: {near}");
             }
         }
     }

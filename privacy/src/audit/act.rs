@@ -29,6 +29,9 @@ macro_rules! acts {
         }
 
         impl Act {
+            /// What [`Act::action`] can say.
+            pub const ACTIONS: &[&str] = &[$($action,)* "unknown"];
+
             /// The act as the audit interface names it; `unknown` for one of a later version.
             pub fn action(&self) -> &'static str {
                 match self {

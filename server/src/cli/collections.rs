@@ -231,6 +231,7 @@ impl Described {
         let most = |most: Option<String>| most.unwrap_or_else(|| "none".into());
         let mut facts = vec![
             ("name", info.name.clone()),
+            ("id", info.id.clone()),
             ("dimension", info.dimension.to_string()),
             ("metric", info.metric.to_string()),
             ("records", info.records.to_string()),

@@ -44,3 +44,4 @@ mod verify_erasure;
 
 pub use command::{Cli, run};
 pub use failure::causes;
+pub use signals::outlive_file_limits;

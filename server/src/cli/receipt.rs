@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::json::{ReceiptAnswer, from_hex};
+use crate::json::{ReceiptAnswer, bytes_or_hex, from_hex};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -39,7 +39,7 @@ pub struct Show {
 /// Arguments of `verify`.
 #[derive(clap::Args)]
 pub struct Verify {
-    /// The receipt, as `erase --receipt` wrote it.
+    /// The receipt, as `erase --receipt` wrote it, or as hex: the member `receipt` of an answer.
     file: PathBuf,
     /// The environment's receipt key, 64 hex digits: what `lethedb receipt key` prints where the store is.
     #[arg(long, value_name = "HEX")]
@@ -89,7 +89,7 @@ fn verify(context: &Context, args: &Verify) -> Result<(), Failure> {
     let key = VerifyingKey(digits(key, "--key")?);
     let name = args.file.display().to_string();
     let bytes = fs::read(&args.file).map_err(|source| Failure::File { file: name.clone(), source })?;
-    let receipt = Receipt::decode(&bytes).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    let receipt = Receipt::decode(&bytes_or_hex(bytes)).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
     let answer = ReceiptAnswer::of(&receipt, &key);
     context.terminal.show(&answer, &answer)?;
     if !answer.is_verified() {

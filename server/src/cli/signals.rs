@@ -1,4 +1,4 @@
-//! What the operating system tells a running server.
+//! What the operating system tells a process, above all a running server.
 //!
 //! Invariant: a system without such signals has a future that is never ready, and no other behaviour.
 
@@ -35,5 +35,20 @@ pub async fn hang_up() {
 pub async fn ignore_hang_up() {
     loop {
         hang_up().await;
+    }
+}
+
+/// Has a write beyond the limit on the size of files fail, as one on a full disk does. Unless SIGXFSZ is caught, the system
+/// ends the process instead, without a word.
+pub fn outlive_file_limits() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::Signal;
+        use tokio::runtime::Builder;
+        use tokio::signal::unix::{SignalKind, signal};
+        // What tokio has caught once is caught as long as the process runs.
+        if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(async { _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) });
+        }
     }
 }

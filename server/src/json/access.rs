@@ -6,6 +6,7 @@ use engine::{ApiKeyInfo, BuiltInRole, IssuedApiKey, Permission, Permissions};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::plural::count;
 use super::time::rfc3339;
 
 const DAY_MS: u64 = 86_400_000;
@@ -130,6 +131,12 @@ impl fmt::Display for ApiKeyAnswer {
         if let Some(collections) = &self.collections {
             write!(f, "  collections {}", collections.join(","))?;
         }
+        if let Some(types) = &self.entity_types {
+            write!(f, "  entity types {}", types.join(","))?;
+        }
+        if !self.networks.is_empty() {
+            write!(f, "  from {}", self.networks.join(","))?;
+        }
         if let Some(last) = &self.last_used {
             write!(f, "  last used {last}")?;
         }
@@ -144,7 +151,7 @@ impl fmt::Display for ApiKeyAnswer {
 
 impl fmt::Display for ApiKeysAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} API keys", self.api_keys.len())?;
+        f.write_str(&count(self.api_keys.len() as u64, "API key"))?;
         self.api_keys.iter().try_for_each(|key| write!(f, "\n{key}"))
     }
 }

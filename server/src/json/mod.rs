@@ -28,7 +28,7 @@ pub use backup::{BackupMadeAnswer, BackupVerifiedAnswer, BackupsAnswer, PrunedAn
 pub use consent::ConsentAnswer;
 pub use erasure::{EraseAnswer, ErasePlanAnswer};
 pub use explain::ExplainAnswer;
-pub use hex::from_hex;
+pub use hex::{bytes_or_hex, from_hex};
 pub use hold::{HoldAnswer, HoldsAnswer};
 pub use payload::Payload;
 pub use policy::{ApproversAnswer, ApproversBody, EndUsersBody, RulesAnswer, RulesBody};
@@ -37,5 +37,5 @@ pub use private::{BudgetAnswer, PredictedAnswer, PrivateAnswer, StandingAnswer};
 pub use receipt::ReceiptAnswer;
 pub use record::{ExampleBody, ExampleChoice, HitAnswer, Id, RecordAnswer, RecordBody};
 pub use retention::{ClockAnswer, KeptAnswer, RetentionAnswer, WindowAnswer, WindowsAnswer};
-pub use strict::{JsonError, Object, parse, read};
+pub use strict::{JsonError, Object, parse, query_fault, read};
 pub use time::{AsOfAnswer, millis, rfc3339};

@@ -93,6 +93,9 @@ const MEMBERS: &[&str] = &[
     "with_vector",
 ];
 
+/// The parts of a query that are numbers.
+const PARAMETERS: &[&str] = &["cursor", "limit"];
+
 /// What [`Object`] expects.
 const OBJECT: &str = "an object";
 
@@ -237,7 +240,8 @@ fn fault(place: &str, message: &str) -> String {
     }
     let at = Place(place);
     if message.starts_with("unknown field") {
-        return format!("an unknown member{at}");
+        let known = known_instead(message).map(|words| format!(": {words} is expected")).unwrap_or_default();
+        return format!("an unknown member{at}{known}");
     }
     if message.starts_with(REPEATED) {
         return format!("a repeated member{at}");
@@ -248,8 +252,7 @@ fn fault(place: &str, message: &str) -> String {
     if message.starts_with("duplicate field") {
         return member.map_or_else(|| format!("a repeated member{at}"), |name| format!("`{name}` appears twice"));
     }
-    let expected = message.rsplit_once(", expected ").map(|(_, words)| words.split(" at line").next().unwrap_or(words));
-    let wanted = match expected {
+    let wanted = match known_instead(message) {
         _ if message.starts_with("data did not match any variant") => ": a whole number from 0 or a UUID is expected",
         Some(words) if words.starts_with("one of `") => return format!("a wrong value{at}: {words} is expected"),
         Some("f32" | "f64") => ": a number is expected",
@@ -261,6 +264,26 @@ fn fault(place: &str, message: &str) -> String {
         _ => "",
     };
     format!("a wrong value{at}{wanted}")
+}
+
+/// What serde expected in the place of what it does not know: the words behind the last `, expected `, which are ours.
+fn known_instead(message: &str) -> Option<&str> {
+    // Then it wrote none, and those words may be a caller's.
+    let is_ours = !message.contains(", there are no ");
+    let (_, words) = message.rsplit_once(", expected ").filter(|_| is_ours)?;
+    Some(words.split(" at line").next().unwrap_or(words))
+}
+
+/// What is wrong with the query of a URL, of which axum says `message`. Holds nothing of the query.
+pub fn query_fault(message: &str) -> String {
+    if let Some(words) = known_instead(message) {
+        return format!("a part of the query is unknown: {words} is expected");
+    }
+    let named = PARAMETERS.iter().find(|name| message.contains(&format!(": {name}: ")));
+    named.map_or_else(
+        || "a part of the query is repeated, or is no text".to_owned(),
+        |name| format!("{name}: a whole number from 0 is expected"),
+    )
 }
 
 /// Renders as ` in \`place\``, or as nothing where the fault has no named place.
@@ -313,6 +336,10 @@ mod tests {
         );
         assert_eq!(error(r#"{"vector": []}"#), "`limit` is missing at line 1, column 14");
         assert_eq!(
+            error(r#"{"vectors": []}"#),
+            "an unknown member: one of `vector`, `limit`, `payload`, `filter` is expected at line 1, column 10"
+        );
+        assert_eq!(
             error("{\"vector\": [],\n \"limit\": 1, \"limit\": 2}"),
             "`limit` appears twice at line 2, column 20"
         );
@@ -330,6 +357,7 @@ mod tests {
             format!(r#"{{"vector": "{secret}"}}"#),
             format!(r#"{{"vector": "x, expected {secret}"}}"#),
             format!(r#"{{"vector": ["`{secret}`"]}}"#),
+            format!(r#"{{"x`, expected `{secret}`": 1}}"#),
             format!(r#"{{"filter": {{"{secret}": 1}}}}"#),
             format!(r#"{{"filter": {{"entity": {{"{secret}": 1}}}}}}"#),
             format!(r#"{{"payload": {{"{secret}": 1e999}}}}"#),

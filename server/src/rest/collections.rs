@@ -52,6 +52,8 @@ pub enum MetricName {
 #[derive(Serialize, ToSchema)]
 pub struct CollectionAnswer {
     name: String,
+    /// As what the audit log and statements to approve name it.
+    id: String,
     /// The other names it goes by.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     aliases: Vec<String>,
@@ -158,6 +160,7 @@ impl From<CollectionInfo> for CollectionAnswer {
     fn from(info: CollectionInfo) -> Self {
         Self {
             name: info.name,
+            id: info.id,
             aliases: info.aliases,
             dimension: info.dimension,
             metric: info.metric,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -156,11 +155,12 @@ pub struct Problem {
     pub field: Option<Box<str>>,
     /// What others are to approve, where that is missing.
     #[serde(flatten)]
+    #[schema(value_type = NeededShape)]
     pub approval: Option<Box<NeededBody>>,
 }
 
 /// What others are to approve: see `lethedb approve`.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct NeededBody {
     /// The canonical operation, in hexadecimal digits: what is signed.
     pub operation: String,
@@ -168,6 +168,19 @@ pub struct NeededBody {
     pub statement: String,
     /// How many must vote.
     pub votes: usize,
+}
+
+/// How the schema shows what an approval needs: a problem has all of it or, as nearly always, nothing.
+#[derive(ToSchema)]
+#[schema(as = Needed)]
+#[allow(dead_code, reason = "read by the schema alone")]
+struct NeededShape {
+    /// The canonical operation, in hexadecimal digits: what is signed.
+    operation: Option<String>,
+    /// What it does, of which the operation holds the hash.
+    statement: Option<String>,
+    /// How many must vote.
+    votes: Option<usize>,
 }
 
 /// The problem that an answer is, for whoever counts them or says them in another form.
@@ -282,18 +295,6 @@ impl From<JsonError> for Problem {
     }
 }
 
-impl From<PathRejection> for Problem {
-    fn from(_: PathRejection) -> Self {
-        Self::new(Refusal::InvalidPath, "a part of the path is not percent-encoded UTF-8")
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(_: QueryRejection) -> Self {
-        Self::new(Refusal::InvalidQuery, "a part of the query is unknown, or has another type")
-    }
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -317,7 +318,9 @@ pub async fn only_problems(request: Request, next: Next) -> Response {
         return response;
     }
     let (refusal, detail) = match status {
-        StatusCode::NOT_FOUND => (Refusal::UnknownRoute, "the API is described at /openapi.json"),
+        StatusCode::NOT_FOUND => {
+            (Refusal::UnknownRoute, "the API is described at /docs, and for programs at /openapi.json")
+        }
         StatusCode::METHOD_NOT_ALLOWED => (Refusal::WrongMethod, "the header Allow lists the methods it knows"),
         StatusCode::PAYLOAD_TOO_LARGE => (Refusal::LargeBody, "split the request, or raise server.body_bytes_max"),
         _ => (Refusal::Internal, "no further detail"),

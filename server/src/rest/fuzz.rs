@@ -104,7 +104,7 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> bool {
         }
         Err(error) => {
             let words = error.to_string();
-            assert!(words.is_ascii() && words.len() < 200 && !words.contains(SECRET), "{words}");
+            assert!(words.is_ascii() && words.len() < 500 && !words.contains(SECRET), "{words}");
             false
         }
     }

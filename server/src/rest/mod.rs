@@ -1,6 +1,6 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes; the [`seal`] before the database; the [`turns`] in the engine and
+//! Leaves first: the problem that every [`error`] becomes, each [`rejection`] of a URL, too; the [`seal`] before the database; the [`turns`] in the engine and
 //! their [`pace`], the [`quota`] of each [`subscriber`] and of who else asks, what it all costs ([`cost`]), the memory that
 //! bodies take ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is, what was answered [`once`], and the
 //! [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]), for whom
@@ -51,6 +51,7 @@ mod portable;
 mod private;
 mod quota;
 mod records;
+mod rejection;
 mod repeats;
 mod retention;
 mod route;

@@ -214,12 +214,12 @@ async fn only_unsealed(State(app): State<App>, request: Request, next: Next) -> 
 }
 
 /// Refuses requests that were meant for another host: a web page may resolve its own name to this machine and would
-/// otherwise read everything through its visitor's browser (DNS rebinding).
+/// otherwise read everything through its visitor's browser (DNS rebinding). No page can do that with an address.
 async fn only_our_host(State(app): State<App>, request: Request, next: Next) -> Response {
     if is_for_us(&request, &app.config().server.hosts) {
         return next.run(request).await;
     }
-    let detail = "Host must be localhost, a loopback address, or a name listed in server.hosts";
+    let detail = "Host must be an address, localhost, or a name listed in server.hosts";
     Problem::new(Refusal::ForeignHost, detail).into_response()
 }
 
@@ -233,10 +233,8 @@ fn is_for_us(request: &Request, names: &[String]) -> bool {
 fn is_ours(host: &str, names: &[String]) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.is_loopback())
-        || names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+    let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    is_address || name.eq_ignore_ascii_case("localhost") || names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

@@ -133,7 +133,10 @@ mod tests {
         for (bad, expected) in [
             ("s3cr3t", "not valid JSON at line 2, column 1"),
             ("{\"id\": 2, \"vector\": [1, NaN]}", "not valid JSON at line 2, column 25"),
-            ("{\"id\": 2, \"vector\": [1, 2], \"s3cr3t\": 1}", "an unknown member at line 2, column 36"),
+            (
+                "{\"id\": 2, \"vector\": [1, 2], \"s3cr3t\": 1}",
+                "an unknown member: one of `id`, `entity`, `vector`, `payload` is expected at line 2, column 36",
+            ),
             (
                 "{\"id\": 2, \"vector\": [1, 2], \"payload\": {\"s3cr3t\": 1, \"s3cr3t\": 2}}",
                 "a repeated member in `payload` at line 2, column 65",
@@ -175,7 +178,9 @@ mod tests {
         let loaded = beside(line("{}"), vec![1.0], 5, None).map_err(|bad| bad.reason).unwrap();
         assert_eq!((loaded.record.id(), loaded.progress), (RecordId::from(5), 6));
         let bad = beside(line(r#"{"id": 1, "vector": [1]}"#), vec![1.0], 5, None).err().unwrap();
-        assert_eq!((bad.place, &*bad.reason), (5, "an unknown member in `vector` at line 2, column 18"));
+        let expected =
+            "an unknown member in `vector`: one of `id`, `entity`, `payload` is expected at line 2, column 18";
+        assert_eq!((bad.place, &*bad.reason), (5, expected));
         assert!(beside(line(""), vec![1.0], 5, None).is_err(), "a blank line would shift all that follow");
     }
 }

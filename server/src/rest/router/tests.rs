@@ -33,6 +33,7 @@ mod searches;
 mod shown;
 mod tallies;
 mod traces;
+mod urls;
 
 /// A server without connections.
 pub struct Server {
@@ -371,6 +372,8 @@ async fn a_foreign_host_is_refused() {
         ("LOCALHOST:6333", 200),
         ("127.0.0.1:6333", 200),
         ("[::1]:6333", 200),
+        ("10.1.2.3:6333", 200),
+        ("[2001:db8::7]", 200),
         ("db.internal:80", 200),
         ("evil.example", 421),
         ("localhost.evil.example", 421),
