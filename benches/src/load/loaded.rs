@@ -117,7 +117,7 @@ pub struct Neighbour {
 /// What one way of asking gives.
 #[derive(Clone, Debug, Serialize)]
 pub struct Wire {
-    /// `in-process`, `rest`.
+    /// `in-process`, `rest`, `grpc`.
     pub face: &'static str,
     /// `search`, `upsert`.
     pub operation: &'static str,

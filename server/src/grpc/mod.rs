@@ -29,6 +29,7 @@ mod unseal;
 mod weight;
 
 pub use door::{DoorError, door};
+pub use schema::proto;
 
 #[cfg(test)]
 mod tests;

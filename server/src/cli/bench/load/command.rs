@@ -157,8 +157,8 @@ mod tests {
         let neighbour = found.neighbour.as_ref().unwrap();
         // How many are refused and how long they wait depends on what else the machine does.
         assert!(neighbour.flood > neighbour.flood_served, "{found}");
-        assert!(found.wire.len() >= 4 && found.wire.iter().all(|wire| wire.per_second > 0.0 && wire.others == 0));
-        for word in ["closed loop", "acknowledged", "quota", "in-process", "rest", "p99"] {
+        assert!(found.wire.len() >= 6 && found.wire.iter().all(|wire| wire.per_second > 0.0 && wire.others == 0));
+        for word in ["closed loop", "acknowledged", "quota", "in-process", "rest", "grpc", "p99"] {
             assert!(found.to_string().contains(word), "{word} is not in\n{found}");
         }
     }

@@ -21,13 +21,15 @@ pub struct Hosted {
     stop: Arc<Notify>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// And for calls of gRPC.
+    pub grpc_address: SocketAddr,
 }
 
 impl Hosted {
     /// Serves `scene` as `config` has it, but for the address, and with room for as many connections as a measurement opens.
     pub fn start(scene: &Scene, mut config: Config) -> Result<Self, Failure> {
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        config.server.grpc_listen = config.server.listen;
+        (config.server.grpc, config.server.grpc_listen) = (true, config.server.listen);
         config.server.connections_max = config.server.connections_max.max(8192);
         config.server.connections_per_address_max = 0;
         let runtime = runtime()?;
@@ -40,18 +42,18 @@ impl Hosted {
                 let stopped = Arc::clone(&stopped);
                 async move { stopped.notified().await }
             };
-            serve(app, grpc, None, |address, _| _ = told.send(address), stop).await
+            serve(app, grpc, None, |address, grpc| _ = told.send((address, grpc.unwrap_or(address))), stop).await
         });
-        let address = runtime.block_on(async {
+        let (address, grpc_address) = runtime.block_on(async {
             match address.await {
-                Ok(address) => Ok(address),
+                Ok(addresses) => Ok(addresses),
                 Err(_) => match served.await {
                     Ok(Err(error)) => Err(error.into()),
                     _ => Err(Failure::Usage("the server ended before it began".into())),
                 },
             }
         })?;
-        Ok(Self { _runtime: runtime, stop, address })
+        Ok(Self { _runtime: runtime, stop, address, grpc_address })
     }
 }
 

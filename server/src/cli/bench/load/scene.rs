@@ -8,7 +8,7 @@ use std::path::Path;
 use benches::Told;
 use datasets::Matrix;
 use datasets::synthetic::Mixture;
-use engine::{Collection, Database, Environment, Record, RootKey, Settings};
+use engine::{Collection, Database, Environment, Hits, Record, RootKey, Settings};
 use hyper::body::Bytes;
 use parking_lot::Mutex;
 
@@ -16,11 +16,11 @@ use super::super::super::failure::Failure;
 use crate::rest::SearchAnswer;
 
 /// The collection that is searched.
-const SEARCHED: &str = "searched";
+pub const SEARCHED: &str = "searched";
 /// The collection that is written to.
-const WRITTEN: &str = "written";
+pub const WRITTEN: &str = "written";
 /// Searches that differ.
-const QUERIES: usize = 1000;
+pub const QUERIES: usize = 1000;
 /// Records stored at once.
 const BATCH_RECORDS: usize = 5000;
 /// Clusters of the vectors that are made up, and their form: that of `bench synth`.
@@ -113,14 +113,23 @@ impl Scene {
     }
 
     fn vector(&self, number: usize) -> String {
-        format!("{:?}", self.queries.row(number % QUERIES))
+        format!("{:?}", self.query(number))
+    }
+
+    /// The vector of this number.
+    pub fn query(&self, number: usize) -> &[f32] {
+        self.queries.row(number % QUERIES)
+    }
+
+    /// What the engine finds near to it.
+    pub fn hits(&self, number: usize) -> Result<Hits, Failure> {
+        let search = self.searched.search(self.query(number)).limit(self.size.k).ef(self.size.ef);
+        Ok(search.with_payload(false).run()?)
     }
 
     /// What the engine answers, as far as that is the same every time.
     fn answer(&self, number: usize) -> Result<Vec<u8>, Failure> {
-        let query = self.queries.row(number % QUERIES);
-        let hits = self.searched.search(query).limit(self.size.k).ef(self.size.ef).with_payload(false).run()?;
-        let text = serde_json::to_string(&SearchAnswer::from(hits)).unwrap_or_default();
+        let text = serde_json::to_string(&SearchAnswer::from(self.hits(number)?)).unwrap_or_default();
         let stable = text.split("\"as_of\"").next().unwrap_or_default();
         Ok(stable.as_bytes().to_vec())
     }
@@ -166,7 +175,7 @@ impl Scene {
 
     /// Storing the record of this number, in this process.
     pub fn upsert_here(&self, number: u64) -> Told {
-        let record = Record::new(number, self.queries.row(number as usize % QUERIES).to_vec());
+        let record = Record::new(number, self.query(number as usize).to_vec());
         if self.written.upsert([record]).is_ok() { Told::Right } else { Told::Failed }
     }
 

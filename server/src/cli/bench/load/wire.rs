@@ -7,6 +7,7 @@ use std::sync::Arc;
 use benches::{Tally, Wire, closed_loop, in_threads};
 
 use super::super::super::failure::Failure;
+use super::call::Calling;
 use super::client::Client;
 use super::hosted::{Hosted, asking};
 use super::scene::Scene;
@@ -17,15 +18,17 @@ use crate::config::Config;
 enum Face {
     InProcess,
     Rest,
+    Grpc,
 }
 
 impl Face {
-    const ALL: [Self; 2] = [Self::InProcess, Self::Rest];
+    const ALL: [Self; 3] = [Self::InProcess, Self::Rest, Self::Grpc];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::InProcess => "in-process",
             Self::Rest => "rest",
+            Self::Grpc => "grpc",
         }
     }
 }
@@ -58,6 +61,7 @@ pub fn measure(
 ) -> Result<Vec<Wire>, Failure> {
     let server = Hosted::start(scene, config.clone())?;
     let client = Client::new(scene, server.address, environment);
+    let calling = Calling::new(scene, server.grpc_address, environment)?;
     let mut found = Vec::new();
     for operation in Operation::ALL {
         for &clients in clients {
@@ -65,6 +69,7 @@ pub fn measure(
                 let tally = match face {
                     Face::InProcess => here(scene, operation, clients, seconds),
                     Face::Rest => over_rest(scene, &client, operation, clients, seconds)?,
+                    Face::Grpc => over_grpc(&calling, operation, clients, seconds)?,
                 };
                 found.push(Wire::of(face.as_str(), operation.as_str(), clients, &tally));
             }
@@ -93,6 +98,20 @@ fn over_rest(
             Operation::Search => scene.search(number),
             Operation::Upsert => scene.upsert(number),
         })
+    };
+    Ok(asking()?.block_on(closed_loop(clients, seconds, ask)))
+}
+
+fn over_grpc(calling: &Calling, operation: Operation, clients: usize, seconds: f64) -> Result<Tally, Failure> {
+    let calling = calling.clone();
+    let ask = move |number| {
+        let calling = calling.clone();
+        async move {
+            match operation {
+                Operation::Search => calling.search(number).await,
+                Operation::Upsert => calling.upsert(number).await,
+            }
+        }
     };
     Ok(asking()?.block_on(closed_loop(clients, seconds, ask)))
 }
