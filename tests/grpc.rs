@@ -178,6 +178,36 @@ async fn a_server_that_goes_ends_its_streams_and_goes() {
     assert!(ended.await.unwrap().success(), "the drain ended by itself");
 }
 
+#[tokio::test]
+async fn who_watches_is_told_of_the_end_and_leaves_places_for_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = start(dir.path(), &[]);
+    let mut health = HealthClient::new(channel(&server).await);
+    let mut watched = Vec::new();
+    let refused = loop {
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watch) => watched.push(watch.into_inner()),
+            Err(status) => break status,
+        }
+        assert_eq!(watched.last_mut().unwrap().message().await.unwrap().unwrap().status, 1);
+        assert!(watched.len() < 100, "an address takes all places there are");
+    };
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    watched.pop();
+    let mut tries = 0;
+    while health.watch(HealthCheckRequest::default()).await.is_err() {
+        tries += 1;
+        assert!(tries < 10_000, "no place comes back");
+    }
+    signal(&server.child, Signal::TERM).unwrap();
+    for mut watch in watched {
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 2, "not serving");
+        assert!(!matches!(watch.message().await, Ok(Some(_))), "it was the last word");
+    }
+    let ended = tokio::task::spawn_blocking(move || server.child.wait().unwrap());
+    assert!(ended.await.unwrap().success(), "the drain ended by itself");
+}
+
 /// The kind of a frame that begins an answer (RFC 9113 §6.2).
 const HEADERS: u8 = 1;
 /// Of one that tells the settings (§6.5).

@@ -21,8 +21,10 @@ use crate::rest::tests::Server;
 
 mod bad_input;
 mod isolation;
+mod paid;
 mod repeats;
 mod same;
+mod sealed;
 
 /// What a call came to: its messages as JSON, and its status.
 pub struct Answer {
@@ -81,7 +83,7 @@ impl Calls {
     }
 
     /// Sends bytes, whatever they are.
-    pub async fn send(&self, path: &str, bytes: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
+    pub async fn send(&self, path: &str, bytes: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method("POST").uri(format!("http://localhost{path}"));
         if headers.iter().all(|(name, _)| *name != "content-type") {
             request = request.header("content-type", "application/grpc");
@@ -89,7 +91,7 @@ impl Calls {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.routes.clone().oneshot(request.body(Body::from(bytes)).unwrap()).await.unwrap();
+        let response = self.routes.clone().oneshot(request.body(bytes.into()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200, "gRPC says everything in its own status");
         let headers = response.headers().clone();
         let collected = response.into_body().collect().await.unwrap();

@@ -17,6 +17,7 @@ const NEVER: Duration = Duration::from_secs(60);
 
 struct Running {
     address: SocketAddr,
+    grpc: SocketAddr,
     stop: Arc<Notify>,
     served: JoinHandle<Result<(), ServeError>>,
     _data: TempDir,
@@ -39,9 +40,10 @@ impl Running {
                 let stopped = stopped.clone();
                 async move { stopped.notified().await }
             };
-            serve(app, Router::new(), None, |address, _| told.send(address).unwrap(), stop).await
+            serve(app, Router::new(), None, |address, grpc| told.send((address, grpc.unwrap())).unwrap(), stop).await
         });
-        Self { address: address.await.unwrap(), stop, served, _data: data }
+        let (address, grpc) = address.await.unwrap();
+        Self { address, grpc, stop, served, _data: data }
     }
 
     async fn dial(&self) -> TcpStream {
@@ -85,6 +87,29 @@ async fn one_address_has_no_more_connections_than_it_may() {
     // Its end is seen as soon as the system tells of it.
     let mut tries = 0;
     while !answers(&mut server.dial().await).await {
+        tries += 1;
+        assert!(tries < 10_000, "no place comes back");
+    }
+}
+
+/// Whether a server of gRPC greets on this connection.
+async fn greets(stream: &mut TcpStream) -> bool {
+    let sent = stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    let mut greeting = [0; 9];
+    let read = timeout(NEVER, stream.read_exact(&mut greeting)).await.expect("neither a greeting nor an end");
+    sent.is_ok() && read.is_ok()
+}
+
+#[tokio::test]
+async fn both_doors_count_together() {
+    let server = Running::new(|server| server.connections_per_address_max = 2).await;
+    let grpc = async || TcpStream::connect(server.grpc).await.unwrap();
+    let [mut first, mut second] = [server.dial().await, grpc().await];
+    assert!(answers(&mut first).await && greets(&mut second).await);
+    assert!(!answers(&mut server.dial().await).await && !greets(&mut grpc().await).await);
+    drop(first);
+    let mut tries = 0;
+    while !greets(&mut grpc().await).await {
         tries += 1;
         assert!(tries < 10_000, "no place comes back");
     }

@@ -28,7 +28,7 @@ mod private;
 mod records;
 mod repeats;
 mod retention;
-mod seal;
+pub mod seal;
 mod searches;
 mod shown;
 mod tallies;
@@ -49,6 +49,12 @@ impl Server {
         database.environment("default").unwrap();
         let app = App::new(database.clone(), config);
         Self { data, database, routes: router(app.clone()), app }
+    }
+
+    /// The same database under other settings, nobody having been charged yet.
+    pub fn again(self, config: Config) -> Self {
+        let app = App::new(self.database.clone(), config);
+        Self { routes: router(app.clone()), app, ..self }
     }
 
     async fn send(&self, request: Request) -> (StatusCode, Value, Response<()>) {

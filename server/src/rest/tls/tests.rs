@@ -5,7 +5,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use engine::{Database, RootKey};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use rustls::pki_types::ServerName;
@@ -14,6 +18,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -90,7 +95,7 @@ impl Running {
                 let stopped = stopped.clone();
                 async move { stopped.notified().await }
             };
-            let grpc = axum::Router::new();
+            let grpc = axum::Router::new().route("/endless", axum::routing::get(endless));
             serve(app, grpc, shown, |address, grpc| told.send((address, grpc.unwrap())).unwrap(), stop).await
         });
         let (address, grpc) = address.await.unwrap();
@@ -127,6 +132,12 @@ fn client(
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap()
         }
     }
+}
+
+/// An answer that goes on for as long as it is let.
+async fn endless() -> axum::body::Body {
+    let never = tonic::codegen::tokio_stream::pending::<Result<Bytes, io::Error>>();
+    axum::body::Body::from_stream(never)
 }
 
 /// Asks whether the server lives; none if the connection ends instead. With TLS 1.3 a client learns only when it reads
@@ -229,6 +240,26 @@ async fn who_was_let_in_by_an_authority_that_is_trusted_no_more_is_let_go() {
         Err(_) => None,
     };
     assert!(again.is_none());
+}
+
+#[tokio::test]
+async fn what_is_streamed_to_who_is_trusted_no_more_ends() {
+    let (authority, theirs, others) = (Authority::new(), Authority::new(), Authority::new());
+    let server = Running::new(authority.server(), Some(theirs.pem.clone()), TlsVersion::default()).await;
+    let mut own = client(&authority, NEW, Some(theirs.issue(ExtendedKeyUsagePurpose::ClientAuth)));
+    own.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TokioIo::new(dial(server.grpc, own).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::builder().uri("https://localhost/endless").body(Empty::<Bytes>::new()).unwrap();
+    let mut answer = sender.send_request(request).await.unwrap().into_body();
+    let (chain, key) = authority.server();
+    *server.files.lock() = (chain, key, Some(others.pem.clone()));
+    assert!(server.certificates.renew().unwrap());
+    // Long before anything else ends it.
+    let frame = timeout(Duration::from_secs(60), answer.frame()).await.expect("it streams on and on");
+    assert!(frame.is_none_or(|frame| frame.is_err()));
+    timeout(Duration::from_secs(60), connection).await.expect("the connection stays").unwrap().ok();
 }
 
 #[tokio::test]

@@ -27,16 +27,21 @@ fn split(key: u8, threshold: u8, count: u8) -> Vec<String> {
     shares.iter().map(|share| share.format().to_string()).collect()
 }
 
+/// What a sealed server serves, where its store is, and so many shares of which so many open it.
+pub async fn sealed(threshold: u8, count: u8) -> (App, TempDir, Vec<String>) {
+    let Server { data, database, .. } = Server::with_docs(Config::default()).await;
+    let shares = database.split_root_key(threshold, count).unwrap();
+    database.close().unwrap();
+    let path = data.path().join("data");
+    let open = move |root_key| Database::builder(&path).root_key(root_key).create(false).open();
+    let shares = shares.iter().map(|share| share.format().to_string()).collect();
+    (App::sealed(open, Config::default()), data, shares)
+}
+
 impl Sealed {
     async fn new(threshold: u8, count: u8) -> Self {
-        let Server { data, database, .. } = Server::with_docs(Config::default()).await;
-        let shares = database.split_root_key(threshold, count).unwrap();
-        database.close().unwrap();
-        let path = data.path().join("data");
-        let open = move |root_key| Database::builder(&path).root_key(root_key).create(false).open();
-        let routes = router(App::sealed(open, Config::default()));
-        let shares = shares.iter().map(|share| share.format().to_string()).collect();
-        Self { server: Unopened { data, routes }, shares }
+        let (app, data, shares) = sealed(threshold, count).await;
+        Self { server: Unopened { data, routes: router(app) }, shares }
     }
 
     async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
