@@ -3,8 +3,9 @@
 //! Invariant: what takes long because a message is large runs where it holds up nobody, and a few at once: it has no turn
 //! in the engine, which would bound it.
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::rest::{Problem, Refusal};
 
@@ -12,6 +13,14 @@ use crate::rest::{Problem, Refusal};
 const SMALL_BYTES_MAX: usize = 64 << 10;
 
 static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// Does `work` on a message of so many bytes where it cannot be waited for: what else its thread serves, another one does
+/// meanwhile.
+pub fn here<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let is_alone =
+        Handle::try_current().map_or(true, |runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
+    if bytes <= SMALL_BYTES_MAX || is_alone { work() } else { block_in_place(work) }
+}
 
 /// Does `work` on a message of so many bytes.
 ///

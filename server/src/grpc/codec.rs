@@ -1,7 +1,7 @@
 //! Messages from bytes and back, for calls of both kinds.
 //!
 //! Invariant: no message is read before its bytes were [weighed](super::weight), and no text that the library made about
-//! one leaves.
+//! one leaves. Large ones hold up nobody else.
 
 use std::marker::PhantomData;
 
@@ -11,6 +11,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::aside::here;
 use super::dynamic::wipe;
 use super::shape::broken;
 use super::weight::{Held, admit};
@@ -86,7 +87,8 @@ impl Encoder for DynamicWritten {
 }
 
 fn write(message: &impl Message, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-    message.encode(buffer).map_err(|_| Problem::new(Refusal::Internal, "the answer has no room").into())
+    let written = here(message.encoded_len(), || message.encode(buffer));
+    written.map_err(|_| Problem::new(Refusal::Internal, "the answer has no room").into())
 }
 
 pub struct TypedRead<U>(PhantomData<U>);
@@ -96,8 +98,10 @@ impl<U: Message + Name + Default> Decoder for TypedRead<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        admit(&U::full_name(), buffer.chunk(), Held::Typed)?;
-        Ok(Some(U::decode(buffer).map_err(|_| broken())?))
+        here(buffer.remaining(), || {
+            admit(&U::full_name(), buffer.chunk(), Held::Typed)?;
+            Ok(Some(U::decode(buffer).map_err(|_| broken())?))
+        })
     }
 }
 
@@ -108,7 +112,9 @@ impl Decoder for DynamicRead {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        admit(self.0.full_name(), buffer.chunk(), Held::Dynamic)?;
-        Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(|_| broken())?))
+        here(buffer.remaining(), || {
+            admit(self.0.full_name(), buffer.chunk(), Held::Dynamic)?;
+            Ok(Some(DynamicMessage::decode(self.0.clone(), buffer).map_err(|_| broken())?))
+        })
     }
 }

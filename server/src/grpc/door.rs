@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -43,6 +43,7 @@ const UNSEAL: &str = "/lethedb.v1.Admin/Unseal";
 const OPEN_BYTES_MAX: usize = 64 << 10;
 /// What stands before a message: whether it is compressed, and its length.
 const FRAME_BYTES: usize = 5;
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const MEDIA_TYPE: &str = "application/grpc";
 
 /// Why there is no gRPC: what the build made of the `.proto` files cannot be read.
@@ -178,6 +179,10 @@ fn in_grpc(answered: Response) -> Response {
 
 fn refused(status: &Status, told: &Told) -> Response {
     let mut response: Response = status.clone().into_http::<Body>();
+    if told.0.code == "unsupported_media_type" {
+        // A client may then send the same without compression (gRPC compression, Test cases).
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     response.extensions_mut().insert(told.clone());
     response
 }
@@ -206,6 +211,11 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         Ok(bytes) => bytes,
         Err(problem) => return problem.into_response(),
     };
+    if bytes.first_chunk().is_some_and(|[_, length @ ..]: &[u8; FRAME_BYTES]| {
+        bytes.len() - FRAME_BYTES > u32::from_be_bytes(*length) as usize
+    }) {
+        return Problem::new(Refusal::BrokenBody, "this call takes one message").into_response();
+    }
     parts.extensions.insert(Length(bytes.len()));
     if parts.headers.contains_key(IDEMPOTENCY_KEY) {
         match door.said(parts.uri.path(), bytes.clone()).await {

@@ -218,10 +218,11 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
     let media = |what, header| (what, None, vec![header], Code::Unimplemented, "unsupported_media_type");
     let table: Vec<Raw> = vec![
         broken("nothing", Vec::new()),
+        broken("two messages", [&search[..], &search].concat()),
         broken("half a frame", search[..9].to_vec()),
         broken("a frame that claims more", claims),
         broken("no protobuf", text),
-        broken("nesting over 100", deep),
+        ("nesting over 100", Some(deep), vec![], Code::InvalidArgument, "invalid_body"),
         broken("a compressed message, and no encoding", flagged.clone()),
         broken("a flag that is none", odd),
         ("a field that is not ours", Some(unknown), vec![], Code::InvalidArgument, "invalid_body"),
@@ -253,6 +254,8 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
         for (what, bytes, headers, code, reason) in &table {
             let answer = calls.send(&path, bytes.as_ref().unwrap_or(good).clone(), headers).await;
             is_refused(&answer, what, *code, reason);
+            let is_told = answer.headers.contains_key("grpc-accept-encoding");
+            assert_eq!(is_told, *reason == "unsupported_media_type", "{what}");
         }
         let answer = calls.send(&path, good.clone(), &[]).await;
         assert_eq!((answer.code(), answer.messages.len()), (Code::Ok, 1), "{}", answer.text());

@@ -45,8 +45,16 @@ async fn a_repeat_is_answered_as_the_first_and_not_done_again() {
     is(&calls.call(upsert, &wrong, &k3).await, Code::InvalidArgument, "invalid_vector");
     is(&calls.call(upsert, &record(12, json!({})), &k3).await, Code::Ok, "");
     is(&calls.call(calls.rpc("Count"), &json!({"collection": "docs"}), &k1).await, Code::Ok, "");
-    is(&calls.call(calls.rpc("UpsertStream"), &record(13, json!({})), &k1).await, Code::InvalidArgument, "invalid_header");
-    is(&calls.call(upsert, &record(13, json!({})), &[("idempotency-key", "a b")]).await, Code::InvalidArgument, "invalid_header");
+    is(
+        &calls.call(calls.rpc("UpsertStream"), &record(13, json!({})), &k1).await,
+        Code::InvalidArgument,
+        "invalid_header",
+    );
+    is(
+        &calls.call(upsert, &record(13, json!({})), &[("idempotency-key", "a b")]).await,
+        Code::InvalidArgument,
+        "invalid_header",
+    );
     let count = server.ask(axum::http::Method::POST, "/v1/collections/docs/count", json!({})).await.1;
     assert_eq!(count["count"], 5, "each was stored once");
 }
