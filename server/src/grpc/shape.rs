@@ -86,9 +86,13 @@ impl Shapes {
     /// The message at this place, if one may stand so deep.
     ///
     /// # Errors
-    /// `broken_body`.
+    /// `invalid_body`.
     pub fn at(&self, at: usize, depth: usize) -> Result<&Shape, Problem> {
-        self.shapes.get(at).filter(|_| depth <= DEPTH_MAX).ok_or_else(broken)
+        if depth > DEPTH_MAX {
+            let detail = format!("over {DEPTH_MAX} messages in one another; an object takes three of them, a list two");
+            return Err(Problem::new(Refusal::InvalidBody, detail));
+        }
+        self.shapes.get(at).ok_or_else(broken)
     }
 }
 

@@ -148,7 +148,7 @@ mod tests {
             deep = [&[0x0a][..], &length(&deep), &deep].concat();
             deep = [&[0x32][..], &length(&deep), &deep].concat();
         }
-        assert_eq!(refused("lethedb.v1.Value", &deep, Held::Dynamic), Some("broken_body"));
+        assert_eq!(refused("lethedb.v1.Value", &deep, Held::Dynamic), Some("invalid_body"));
     }
 
     fn length(of: &[u8]) -> Vec<u8> {

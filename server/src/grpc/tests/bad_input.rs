@@ -222,7 +222,7 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
         broken("half a frame", search[..9].to_vec()),
         broken("a frame that claims more", claims),
         broken("no protobuf", text),
-        broken("nesting over 100", deep),
+        ("nesting over 100", Some(deep), vec![], Code::InvalidArgument, "invalid_body"),
         broken("a compressed message, and no encoding", flagged.clone()),
         broken("a flag that is none", odd),
         ("a field that is not ours", Some(unknown), vec![], Code::InvalidArgument, "invalid_body"),

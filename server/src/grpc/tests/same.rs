@@ -156,6 +156,11 @@ async fn whatever_one_face_stores_the_other_can_read() {
     let (status, problem) = rest(33).await;
     assert_eq!((status.as_u16(), problem["code"].as_str().unwrap()), (400, "invalid"));
     let refused = calls.call(calls.rpc("Upsert"), &body(33), &[]).await;
+    assert_eq!((refused.code(), refused.reason().as_str()), (Code::InvalidArgument, "invalid_body"));
+    // Lists take less room in a message, and count the same in a payload.
+    let mut lists = body(1);
+    lists["records"][0]["payload"] = (0..33).fold(json!(7), |inner, _| json!([inner]));
+    let refused = calls.call(calls.rpc("Upsert"), &lists, &[]).await;
     assert_eq!((refused.code(), refused.reason().as_str()), (Code::InvalidArgument, "invalid"), "{}", refused.text());
     // Not step by step, either.
     let path = ["b"; 32].join(".");

@@ -1,5 +1,9 @@
 //! A server without its root key, and who waits for it.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::*;
 use crate::rest::tests::seal::sealed;
 
@@ -35,7 +39,7 @@ async fn calls_open_a_sealed_server_and_who_watches_is_told() {
 
 /// The next that is said of health; none at the end.
 async fn said(watched: &mut Body) -> Option<i32> {
-    let frame = watched.frame().await?.unwrap();
+    let frame = timeout(Duration::from_secs(60), watched.frame()).await.expect("nothing is said")?.unwrap();
     let bytes = frame.into_data().ok()?;
     Some(tonic_health::pb::HealthCheckResponse::decode(&bytes[5..]).unwrap().status)
 }

@@ -12,13 +12,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http2::{SendRequest, handshake};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use parking_lot::Mutex;
 use prost_reflect::prost::Message;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::super::failure::Failure;
+use super::client::dial;
 use super::scene::{QUERIES, SEARCHED, Scene, WRITTEN};
 use crate::grpc::proto::{
     Hit, NewRecord, Query, RecordId, SearchRequest, SearchResponse, UpsertRequest, UpsertResponse, record_id,
@@ -101,9 +101,7 @@ impl Calling {
         {
             return Ok(sender);
         }
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        let (mut sender, connection) = handshake(TokioExecutor::new(), dial(self.address).await?).await?;
         tokio::spawn(connection);
         sender.ready().await?;
         Ok(sender)

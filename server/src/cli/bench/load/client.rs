@@ -3,6 +3,7 @@
 //! Invariant: a question is sent again only where its connection turned out to be closed, which a server may do with one that
 //! waits; every question can be answered twice.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,9 +65,7 @@ impl Client {
         let mut sender = match idle {
             Some(sender) => sender,
             None => {
-                let stream = TcpStream::connect(self.address).await?;
-                stream.set_nodelay(true)?;
-                let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+                let (sender, connection) = handshake(dial(self.address).await?).await?;
                 tokio::spawn(connection);
                 sender
             }
@@ -85,4 +84,14 @@ impl Client {
         self.idle.lock().push(sender);
         Ok((status, body))
     }
+}
+
+/// A connection to the server, whatever is spoken on it.
+///
+/// # Errors
+/// That there is none to be had.
+pub async fn dial(address: SocketAddr) -> io::Result<TokioIo<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(TokioIo::new(stream))
 }
