@@ -161,7 +161,7 @@ impl Client {
         let name = std::mem::take(&mut request.collection);
         let body = forms::scroll(request)?;
         let read = move |database: &Database| Ok(body.on(&tenant.open(database)?.open_collection(&name)?)?.into());
-        self.app.run(read).await
+        self.app.search(read).await
     }
 }
 

@@ -299,7 +299,7 @@ pub async fn search(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(body.units())?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))
     })
@@ -320,7 +320,7 @@ pub async fn scroll(
     // A page in another order than that of ids is found by looking at all records.
     let looked = if body.order_by.is_some() { cost::SCAN } else { 0 };
     app.charge(cost::records(body.limit.unwrap_or(PAGE_RECORDS)).saturating_add(looked))?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &ScrollAnswer::from(body.on(&collection)?)))
     })
@@ -339,7 +339,7 @@ pub async fn count(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(if body.filter.is_some() { cost::SCAN } else { 0 })?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let Counted { count, as_of, partial, damaged } = body.on(&collection)?;
         Ok(answer(StatusCode::OK, &CountAnswer { count, as_of: as_of.into(), partial, damaged }))

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::Mutex;
 
 use super::pantry::Share;
-use super::turns::Lane;
+use super::queue::Lane;
 
 tokio::task_local! {
     static VISIT: Visit;
