@@ -76,7 +76,7 @@ const NETWORK: Place = Place {
     signs: &["TcpStream::connect", "UdpSocket", "reqwest", "ureq", "hyper_util::client"],
     rooms: &[
         ("server/src/cli/seal.rs", "a command hands a share to the server on this machine"),
-        ("server/src/cli/bench/load/client.rs", "asks the server that `bench load` started in its own process"),
+        ("benches/src/load/connection.rs", "asks the server that `bench load` started in its own process"),
         ("server/src/tokens/fetch.rs", "fetches the keys of end users' tokens, where an administrator says"),
     ],
 };

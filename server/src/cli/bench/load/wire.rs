@@ -2,15 +2,11 @@
 //!
 //! Another face takes a place in [`Face`] and a client in [`measure`]; everything else is the same for all.
 
-use std::sync::Arc;
-
-use benches::{Tally, Wire, closed_loop, in_threads};
+use benches::{Askers, Load, Tally, Wire, in_threads};
 
 use super::super::super::failure::Failure;
-use super::client::Client;
-use super::hosted::{Hosted, asking};
+use super::overload::ask;
 use super::scene::Scene;
-use crate::config::Config;
 
 /// Who answers.
 #[derive(Clone, Copy)]
@@ -40,6 +36,14 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 2] = [Self::Search, Self::Upsert];
 
+    /// One of so many requests stores a record.
+    fn upsert_every(self) -> u64 {
+        match self {
+            Self::Search => 0,
+            Self::Upsert => 1,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Search => "search",
@@ -50,21 +54,22 @@ impl Operation {
 
 /// Measures each operation through each face, for so many `clients` at once.
 pub fn measure(
-    scene: &Arc<Scene>,
-    config: &Config,
-    environment: &'static str,
+    scene: &Scene,
+    askers: &Askers,
+    environment: &str,
     clients: &[usize],
     seconds: f64,
 ) -> Result<Vec<Wire>, Failure> {
-    let server = Hosted::start(scene, config.clone())?;
-    let client = Client::new(scene, server.address, environment);
     let mut found = Vec::new();
     for operation in Operation::ALL {
         for &clients in clients {
             for face in Face::ALL {
                 let tally = match face {
                     Face::InProcess => here(scene, operation, clients, seconds),
-                    Face::Rest => over_rest(scene, &client, operation, clients, seconds)?,
+                    Face::Rest => {
+                        let asked = scene.asked(environment, operation.upsert_every())?;
+                        ask(askers, Load { asks: &asked, per_second: None, connections: clients }, seconds)?
+                    }
                 };
                 found.push(Wire::of(face.as_str(), operation.as_str(), clients, &tally));
             }
@@ -78,21 +83,4 @@ fn here(scene: &Scene, operation: Operation, clients: usize, seconds: f64) -> Ta
         Operation::Search => scene.search_here(number),
         Operation::Upsert => scene.upsert_here(number),
     })
-}
-
-fn over_rest(
-    scene: &Arc<Scene>,
-    client: &Client,
-    operation: Operation,
-    clients: usize,
-    seconds: f64,
-) -> Result<Tally, Failure> {
-    let (scene, client) = (Arc::clone(scene), client.clone());
-    let ask = move |number| {
-        client.clone().ask(match operation {
-            Operation::Search => scene.search(number),
-            Operation::Upsert => scene.upsert(number),
-        })
-    };
-    Ok(asking()?.block_on(closed_loop(clients, seconds, ask)))
 }
