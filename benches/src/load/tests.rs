@@ -1,8 +1,9 @@
 //! Who asks, against servers that do what they are told.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 
@@ -106,6 +107,21 @@ fn what_is_asked_on_a_connection_that_ends_is_asked_again_once() {
     let lost = served(|_| (0, 0, true));
     let tally = askers(lost).ask(&[load], 0.2).unwrap().remove(0);
     assert!(tally.failed() > 5 && tally.offered() == tally.failed(), "{tally:?}");
+}
+
+#[test]
+fn what_was_answered_is_not_asked_again_when_its_connection_ends() {
+    let (seen, twice) = (Mutex::new(BTreeSet::new()), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&twice);
+    let address = served(move |number| {
+        let is_new = seen.lock().unwrap().insert(number);
+        counted.fetch_add(u64::from(!is_new), Ordering::Relaxed);
+        (200, number, true)
+    });
+    let load = Load { asks: &Numbers, per_second: Some(200.0), connections: 4 };
+    let tally = askers(address).ask(&[load], 0.5).unwrap().remove(0);
+    assert!(tally.served() > 0 && tally.served() == tally.offered(), "{tally:?}");
+    assert_eq!(twice.load(Ordering::Relaxed), 0, "questions were asked twice");
 }
 
 #[test]
