@@ -197,7 +197,7 @@ fn a_flood_is_refused_and_costs_its_neighbour_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = lethedb(dir.path());
     for (name, value) in [
-        ("SERVER__REQUESTS_MAX", "2"),
+        ("SERVER__SEARCHES_MAX", "2"),
         ("LIMITS__WAITING_MAX", "6"),
         ("LIMITS__ENVIRONMENT_UNITS", "60"),
         ("LIMITS__BURST_SECONDS", "10"),

@@ -19,7 +19,30 @@ pub fn allowed() -> Vec<usize> {
     (0..std::thread::available_parallelism().map_or(1, usize::from)).collect()
 }
 
-/// Binds the current thread to one core as long as it lives.
+/// Which cores a server has that is measured, and which those who ask it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// The server's: half of them, or the more where that cannot be.
+    pub server: Vec<usize>,
+    /// Those of who asks; the server's where there is only one.
+    pub askers: Vec<usize>,
+}
+
+impl Shares {
+    /// Of these cores.
+    pub fn of(cores: &[usize]) -> Self {
+        let (server, askers) = cores.split_at(cores.len().div_ceil(2));
+        let askers = if askers.is_empty() { server } else { askers };
+        Self { server: server.to_vec(), askers: askers.to_vec() }
+    }
+
+    /// Whether nobody has a core of another's.
+    pub fn are_apart(&self) -> bool {
+        self.server != self.askers
+    }
+}
+
+/// Binds the current thread to cores as long as it lives, and the threads that it starts for good.
 pub struct Pin {
     before: Vec<usize>,
 }
@@ -27,8 +50,13 @@ pub struct Pin {
 impl Pin {
     /// Binds the current thread to `core`; `None` if the system refuses.
     pub fn to(core: usize) -> Option<Self> {
+        Self::among(&[core])
+    }
+
+    /// Binds the current thread to `cores`; `None` if the system refuses.
+    pub fn among(cores: &[usize]) -> Option<Self> {
         let before = allowed();
-        bind(&[core]).then_some(Self { before })
+        bind(cores).then_some(Self { before })
     }
 }
 
@@ -56,6 +84,15 @@ fn bind(_cores: &[usize]) -> bool {
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn server_and_askers_are_apart_where_there_are_two_cores() {
+        for (cores, server, askers) in [(1, 1, 1), (2, 1, 1), (3, 2, 1), (8, 4, 4)] {
+            let shares = Shares::of(&(10..10 + cores).collect::<Vec<_>>());
+            assert_eq!((shares.server.len(), shares.askers.len(), shares.are_apart()), (server, askers, cores > 1));
+            assert!(cores == 1 || shares.askers.iter().all(|core| !shares.server.contains(core)));
+        }
+    }
 
     #[test]
     fn a_thread_is_bound_and_let_go() {

@@ -34,7 +34,7 @@ mod runner;
 mod stage;
 mod store;
 
-pub use affinity::{Pin, allowed as cores};
+pub use affinity::{Pin, Shares, allowed as cores};
 pub use audit::{AuditOptions, Audited, audit};
 pub use baseline::{Baseline, UnknownBaseline};
 pub use churn::{Churn, ChurnOptions, Churned, Found, churn};
@@ -44,7 +44,7 @@ pub use curves::{DrawError, draw, read_curves};
 pub use erase::{Epoch, EraseOptions, Erasing, Flushed, Part, Searched, Staged, Together, UnknownPart, erase};
 pub use filter::{FilterOptions, Filtered, Filtering, Placement, filter};
 pub use grow::{Along, Case, Cost, GrowOptions, Growing, Grown, Growth, UnknownGrowing, grow};
-pub use load::{Loaded, Neighbour, Step as LoadStep, Tally, Told, Wire, closed_loop, in_threads, open_loop};
+pub use load::{Askers, Asks, Load, Loaded, Neighbour, Step as LoadStep, Tally, Told, Wire, in_threads};
 pub use machine::Machine;
 pub use memory::resident_bytes;
 pub use noise::{Asked, Crowd, NoiseOptions, NoisePart, Noises, NoisyPoint, Pace, Step, UnknownNoisePart, noise};

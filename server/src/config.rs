@@ -103,9 +103,11 @@ pub struct Server {
     /// Open connections of one address, of IPv6 of one network of 64 bits; further ones are closed. 0 for no limit. Behind a
     /// proxy all clients have one address.
     pub connections_per_address_max: usize,
-    /// Requests that work in the engine at once; further ones wait, as many as `limits.waiting_max` has it. 0 for four on each
-    /// core.
+    /// Requests that work in the engine at once, beside searches; further ones wait, as many as `limits.waiting_max` has it.
+    /// 0 for four on each core, since most of them wait for the disk.
     pub requests_max: usize,
+    /// Searches, scrolls, counts and other reads that work in the engine at once; as many wait again. 0 for one on each core.
+    pub searches_max: usize,
     /// How long a request may wait for its turn before it is refused, in seconds.
     pub wait_seconds: u64,
     /// How long a client may take to send the head of a request, in seconds; an idle connection is closed after it, too.
@@ -140,6 +142,7 @@ impl Default for Server {
             connections_max: 1024,
             connections_per_address_max: 256,
             requests_max: 0,
+            searches_max: 0,
             wait_seconds: 5,
             head_seconds: 10,
             body_seconds: 30,

@@ -41,6 +41,7 @@ const CLOCK: Place = Place {
             "how long a client leaves its answer unread, by the runtime's clock, which tests turn",
         ),
         ("server/src/rest/turns.rs", "how long requests wait for a turn, by the same"),
+        ("server/src/rest/gate.rs", "how often the log tells of those who were sent away, by the same"),
     ],
 };
 
@@ -75,7 +76,7 @@ const NETWORK: Place = Place {
     signs: &["TcpStream::connect", "UdpSocket", "reqwest", "ureq", "hyper_util::client"],
     rooms: &[
         ("server/src/cli/seal.rs", "a command hands a share to the server on this machine"),
-        ("server/src/cli/bench/load/client.rs", "asks the server that `bench load` started in its own process"),
+        ("benches/src/load/connection.rs", "asks the server that `bench load` started in its own process"),
         ("server/src/tokens/fetch.rs", "fetches the keys of end users' tokens, where an administrator says"),
         ("server/src/telemetry/collector.rs", "sends spans where the operator says"),
     ],

@@ -13,6 +13,8 @@ use crate::machine::Machine;
 const SLOWER: f64 = 2.0;
 /// So much of the most that was ever served is to be served under any load.
 const SERVED: f64 = 0.8;
+/// What is sent later than this was not sent when it was due.
+const LATE_US: f64 = 1000.0;
 /// So many times as long as alone may the slowest hundredth take beside a flood.
 const DISTURBED: f64 = 1.5;
 
@@ -35,6 +37,12 @@ pub struct Loaded {
     pub ef: usize,
     /// One of so many requests stores a record, the others search.
     pub upsert_every: u64,
+    /// Cores of the server.
+    pub server_cores: usize,
+    /// Cores of who asks, which are the same if there is only one.
+    pub asker_cores: usize,
+    /// Connections of each step.
+    pub connections: usize,
     /// Counted seconds of each step.
     pub seconds: f64,
     /// What was served in a closed loop, by how many connections.
@@ -72,6 +80,8 @@ pub struct Step {
     pub p99_us: f64,
     /// The same of refusals.
     pub refused_p99_us: f64,
+    /// By how much 99 of 100 were sent later than they were due, since no connection was free or who asks was slow.
+    pub late_p99_us: f64,
     /// Memory of server and clients after it.
     pub resident_bytes: Option<i64>,
 }
@@ -90,6 +100,7 @@ impl Step {
             p50_us: tally.served_us(50),
             p99_us: tally.served_us(99),
             refused_p99_us: tally.refused_us(99),
+            late_p99_us: tally.late_us(99),
             resident_bytes,
         }
     }
@@ -170,17 +181,18 @@ impl Loaded {
             )?;
             write!(
                 f,
-                " {:>8} {:>8} {:>11} {:>6} {:>7} {:>7}",
-                "p50 ms", "p99 ms", "503 p99 ms", "wrong", "failed", "MiB"
+                " {:>8} {:>8} {:>11} {:>8} {:>6} {:>7} {:>7}",
+                "p50 ms", "p99 ms", "503 p99 ms", "sent +ms", "wrong", "failed", "MiB"
             )?;
         }
         for step in &self.steps {
             let Step { load, offered, served, wrong, limited, overloaded, failed, .. } = step;
             let share = 100.0 * served / self.peak().max(f64::MIN_POSITIVE);
             write!(f, "\n{load:>4}x {offered:>9.0} {served:>9.0} {share:>6.0}% {limited:>9.0} {overloaded:>9.0}")?;
-            let [p50, p99, refused] = [step.p50_us, step.p99_us, step.refused_p99_us].map(|us| us / 1e3);
+            let times = [step.p50_us, step.p99_us, step.refused_p99_us, step.late_p99_us];
+            let [p50, p99, refused, late] = times.map(|us| us / 1e3);
             let memory = step.resident_bytes.unwrap_or_default() >> 20;
-            write!(f, " {p50:>8.2} {p99:>8.2} {refused:>11.2} {wrong:>6} {failed:>7} {memory:>7}")?;
+            write!(f, " {p50:>8.2} {p99:>8.2} {refused:>11.2} {late:>8.2} {wrong:>6} {failed:>7} {memory:>7}")?;
         }
         if let Some((acknowledged, missing)) = self.acknowledged {
             write!(f, "\n{acknowledged} acknowledged upserts, of which {missing} are missing")?;
@@ -189,6 +201,11 @@ impl Loaded {
     }
 
     fn write_bars(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.steps.iter().filter(|step| step.late_p99_us > LATE_US) {
+            let late = step.late_p99_us / 1e3;
+            write!(f, "\nat {}x a hundredth was sent {late:.1} ms or more after it was due: ", step.load)?;
+            write!(f, "all {} connections were taken, or who asks was too slow", self.connections)?;
+        }
         let mut bar = |what: &str, is: f64, bar: f64, is_met: bool| {
             write!(f, "\n{} {what}: {is:.2} (bar {bar:.2})", if is_met { "met   " } else { "missed" })
         };
@@ -211,7 +228,11 @@ impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { engine, machine, records, dim, k, ef, seconds, .. } = self;
         write!(f, "{engine} (encrypted) on {} cores of {}: ", machine.cores, machine.processor)?;
-        write!(f, "{records} records of {dim}, k = {k}, ef = {ef}, {seconds} s a step; clients share the cores")?;
+        write!(f, "{records} records of {dim}, k = {k}, ef = {ef}, {seconds} s a step; ")?;
+        match self.server_cores + self.asker_cores > machine.cores {
+            true => write!(f, "clients and server share the cores")?,
+            false => write!(f, "the server on {}, clients on {}", self.server_cores, self.asker_cores)?,
+        }
         self.write_steps(f)?;
         if let Some(neighbour) = &self.neighbour {
             let Neighbour { quota, calm, solo_p99_us, beside_p99_us, refused, flood, flood_served } = neighbour;

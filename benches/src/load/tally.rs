@@ -26,6 +26,8 @@ pub struct Tally {
     /// Times in microseconds.
     served: Vec<u32>,
     refused: Vec<u32>,
+    /// How late each was sent.
+    late: Vec<u32>,
     limited: u64,
     overloaded: u64,
     wrong: u64,
@@ -35,7 +37,8 @@ pub struct Tally {
 impl Tally {
     /// Of nothing yet, in so many seconds.
     pub fn new(seconds: f64) -> Self {
-        Self { seconds, served: Vec::new(), refused: Vec::new(), limited: 0, overloaded: 0, wrong: 0, failed: 0 }
+        let (served, refused, late) = (Vec::new(), Vec::new(), Vec::new());
+        Self { seconds, served, refused, late, limited: 0, overloaded: 0, wrong: 0, failed: 0 }
     }
 
     /// Adds what came of a question after so long, if it counts.
@@ -53,10 +56,18 @@ impl Tally {
         }
     }
 
+    /// Adds by how much a question was sent later than it was due, if it counts.
+    pub fn late_if(&mut self, counts: bool, late: Duration) {
+        if counts {
+            self.late.push(u32::try_from(late.as_micros()).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Adds those of another run at the same time.
     pub fn merge(&mut self, other: Self) {
         self.served.extend(other.served);
         self.refused.extend(other.refused);
+        self.late.extend(other.late);
         self.limited += other.limited;
         self.overloaded += other.overloaded;
         self.wrong += other.wrong;
@@ -107,6 +118,11 @@ impl Tally {
     pub fn refused_us(&self, percent: usize) -> f64 {
         percentile(&self.refused, percent)
     }
+
+    /// The same of how much later than due questions were sent.
+    pub fn late_us(&self, percent: usize) -> f64 {
+        percentile(&self.late, percent)
+    }
 }
 
 /// By nearest rank.
@@ -132,7 +148,10 @@ mod tests {
             other.add_if(true, told, Duration::from_micros(7));
             other.add_if(false, told, Duration::from_micros(9));
         }
+        other.late_if(true, Duration::from_micros(3));
+        other.late_if(false, Duration::from_micros(9));
         tally.merge(other);
+        assert_eq!((tally.late_us(50), tally.late_us(100)), (3.0, 3.0));
         let counts =
             [tally.offered(), tally.served(), tally.wrong(), tally.limited(), tally.overloaded(), tally.failed()];
         assert_eq!(counts, [105, 100, 1, 1, 2, 1]);

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Requests that may wait for a turn, of all environments together; 0 lets none wait.
+    /// Requests that may wait for a turn, of all environments together, and as many searches; 0 lets none wait.
     pub waiting_max: usize,
-    /// How long a request waits for its turn while requests come in faster than they are answered, in milliseconds; longer
-    /// where work takes longer. Who would wait for longer is refused at once. A burst of a tenth of a second may wait for
+    /// How long a request waits for its turn while those of its environment come in faster than they are answered, in
+    /// milliseconds; longer where work takes longer. Who would wait for longer is refused at once. A burst of a tenth of a second may wait for
     /// longer all the same. 0 for as long as `server.wait_seconds` has it.
     pub standing_ms: u64,
     /// Memory that the bodies of all requests may take together until they are answered, in bytes; further ones are refused.
@@ -37,7 +37,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             waiting_max: 256,
-            standing_ms: 10,
+            standing_ms: 5,
             bodies_bytes_max: 256 << 20,
             request_seconds: 60,
             key_units: 0,

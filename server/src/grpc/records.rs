@@ -15,7 +15,7 @@ use super::schema::proto::{
     UpsertRequest, UpsertResponse,
 };
 use super::{forms, streams};
-use crate::rest::{App, Caller, Problem, Refusal, Tenant};
+use crate::rest::{App, Caller, CountsAs, Problem, Refusal, Tenant, is_search};
 
 /// The service.
 pub struct Service {
@@ -42,7 +42,8 @@ impl Service {
     ) -> Result<Response<A>, Status> {
         let tenant = tenant(&self.app, metadata, &extensions)?;
         let work = move |database: &Database| work(&tenant.open(database)?.open_collection(&name)?);
-        Ok(Response::new(self.app.run(work).await?))
+        let searches = extensions.get::<CountsAs>().is_some_and(|route| is_search(&route.path));
+        Ok(Response::new(self.app.turn(self.app.turns_of(searches), work).await?))
     }
 }
 

@@ -163,7 +163,7 @@ impl Client {
         let read = |headers: HeaderMap, caller: Caller| async move {
             let tenant = Tenant::of(&headers, &caller, &app)?;
             let read = move |database: &Database| Ok(body.on(&tenant.open(database)?.open_collection(&name)?)?.into());
-            app.run(read).await
+            app.search(read).await
         };
         self.requests.next(units, read).await
     }

@@ -20,8 +20,10 @@ use super::auth::{Caller, OPEN, Peer};
 use super::cost;
 use super::end_user::USER_TOKEN;
 use super::error::{Problem, Refusal};
-use super::route::{method_of, path_of};
-use super::state::App;
+use super::gate;
+use super::queue::Lane;
+use super::route::{is_search, may_wait, method_of, path_of};
+use super::state::{App, crowded};
 use super::tenant;
 use super::visit::Visit;
 
@@ -46,11 +48,15 @@ pub async fn only_within_means(State(app): State<App>, request: Request, next: N
 pub async fn only_in_measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(visit) = visit(&app, &request) else { return next.run(request).await };
     let (cost, patience) = (units(&request), patience(&app, &request));
-    // What comes without a body is told by its turn as soon, and counts of requests must be had under load.
-    let has_body = request.method() != Method::GET;
+    gate::remember(&app, request.headers(), &visit.lane);
+    let turns = (!may_wait(request.method())).then(|| app.turns_of(is_search(path_of(&request))));
+    let lane = Lane::clone(&visit.lane);
     let answered = visit.scope(async {
-        if let Err(problem) = app.charge(cost).and_then(|()| if has_body { app.check_turns() } else { Ok(()) }) {
+        if let Err(problem) = app.charge(cost) {
             return problem.into_response();
+        }
+        if turns.is_some_and(|turns| turns.are_hopeless(&lane)) {
+            return crowded().into_response();
         }
         match patience {
             None => next.run(request).await,

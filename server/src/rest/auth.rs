@@ -22,7 +22,8 @@ use super::state::App;
 use super::visit::EndUserPlace;
 use crate::telemetry::Timeline;
 
-const API_KEY: &str = "X-API-Key";
+/// Where a key may be shown, beside `Authorization`.
+pub const API_KEY: &str = "X-API-Key";
 
 /// What is answered without a key: whether the server lives, how it is asked, and taking shares, which are keys themselves.
 pub const OPEN: [&str; 5] = ["/livez", "/readyz", "/openapi.json", "/docs", "/v1/admin/keys/unseal"];

@@ -25,7 +25,7 @@ use super::pantry::{NoRoom, Share};
 use super::state::App;
 use super::visit::Visit;
 use crate::json::{self, Object};
-use crate::telemetry::{Stage, timed};
+use crate::telemetry::{Stage, Stopwatch};
 
 /// Bodies up to this size are parsed where they are read: handing them over would cost more.
 const SMALL_BYTES_MAX: usize = 64 << 10;
@@ -59,8 +59,9 @@ pub async fn read(request: Request, app: &App) -> Result<Bytes, Problem> {
     let patience = Duration::from_secs(app.config().server.body_seconds);
     let is_paid = request.headers().contains_key(CONTENT_LENGTH);
     let mut share = app.pantry().share();
-    let read = timeout(patience, collect(request.into_body(), app, is_paid, &mut share));
-    let bytes = timed(Stage::Body, read).await;
+    let mut stopwatch = Stopwatch::start();
+    let bytes = timeout(patience, collect(request.into_body(), app, is_paid, &mut share)).await;
+    stopwatch.lap(Stage::Body);
     Visit::keep(share);
     bytes.unwrap_or_else(|_| Err(Problem::new(Refusal::SlowBody, "send it faster, or raise server.body_seconds")))
 }

@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::auth::Peer;
 use super::brisk::Brisk;
+use super::gate;
 use super::http2;
 use super::places::{Place, Places};
 use super::router::router;
@@ -201,6 +202,7 @@ impl House {
             // Answers are small and written whole; waiting to fill a packet would only delay them.
             _ = stream.set_nodelay(true);
             let guest = Guest {
+                app: self.app.clone(),
                 speaks: door.speaks.clone(),
                 routes: door.routes.clone().layer(Extension(Peer(peer.ip()))),
                 head: self.head,
@@ -221,6 +223,7 @@ impl House {
 
 /// A connection, and what it needs.
 struct Guest {
+    app: App,
     speaks: Speaks,
     routes: Router,
     head: Duration,
@@ -272,7 +275,7 @@ impl Guest {
         };
         let ended = match self.speaks {
             Speaks::Http1(http) => {
-                let mut served = pin!(http.serve_connection(stream, TowerToHyperService::new(self.routes)));
+                let mut served = pin!(http.serve_connection(stream, gate::before(self.app, self.routes)));
                 tokio::select! {
                     ended = served.as_mut() => ended,
                     patience = ending => {

@@ -17,7 +17,8 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::json::JsonError;
 
-const MEDIA_TYPE: &str = "application/problem+json";
+/// The type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
 const NOT_FOUND: &str = "There is no such thing";
 
 /// What REST refuses by itself, before or beside the engine.

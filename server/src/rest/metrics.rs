@@ -80,6 +80,7 @@ pub struct Metrics {
     problems: Family<Code, Counter>,
     spans: Family<Outcome, Counter>,
     connections_refused: Counter,
+    sent_away: Counter,
     running: Gauge,
     waiting: Gauge,
     bodies: Gauge,
@@ -104,6 +105,9 @@ impl Default for Metrics {
         let connections_refused = Counter::default();
         let help = "Connections closed at once, because their address has as many as it may";
         registry.register("connections_refused", help, connections_refused.clone());
+        let sent_away = Counter::default();
+        let help = "Requests refused at sight of their head, because no turn would come in time; counted nowhere else";
+        registry.register("requests_sent_away", help, sent_away.clone());
         let bodies = Gauge::default();
         let help = "Memory that the bodies of requests take until they are answered";
         registry.register_with_unit("bodies", help, Unit::Bytes, bodies.clone());
@@ -127,6 +131,7 @@ impl Default for Metrics {
             problems,
             spans,
             connections_refused,
+            sent_away,
             running,
             waiting,
             bodies,
@@ -156,6 +161,11 @@ impl Metrics {
     /// A connection was closed at once, because its address has as many as it may.
     pub fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+
+    /// A request was sent away before anything was done for it; how many were by now.
+    pub fn sent_away(&self) -> u64 {
+        self.sent_away.inc() + 1
     }
 
     /// A request was answered after so long. `route` is the router's own, and `problem` a code of ours.

@@ -1,15 +1,16 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
-//! Leaves first: the problem that every [`error`] becomes, each [`rejection`] of a URL, too; the [`seal`] before the database; the [`turns`] in the engine and
-//! their [`pace`], the [`quota`] of each [`subscriber`] and of who else asks, what it all costs ([`cost`]), the memory that
-//! bodies take ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is, what was answered [`once`], and the
+//! Leaves first: the problem that every [`error`] becomes, each [`rejection`] of a URL, too; the [`seal`] before the database;
+//! the [`turns`] in the engine, their [`queue`] and its [`pace`], the [`quota`] of each [`subscriber`] and of who else asks,
+//! what it all costs ([`cost`]), the memory that bodies take ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is
+//! and who are [`regulars`], what was answered [`once`], and the
 //! [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]), for whom
 //! ([`end_user`]), and what a request is made of ([`tenant`], [`body`]); the handlers [`health`], [`docs`], [`collections`],
 //! [`rules`], [`indexes`], [`aliases`], [`records`], [`search`], [`searches`], [`tallies`], [`admin`], [`access`],
 //! [`policy`], [`backups`], [`consent`], [`hold`], [`keys`], [`retention`], [`private`], [`portable`] (which sends
 //! [`lines`]); what is let in ([`admission`], and [`again`] under one head), what is sent again ([`repeats`]) and what is known of it from outside
 //! ([`observe`]); the [`router`] that lists them with their description in OpenAPI; and the [`connections`] that feed it,
-//! each in one of the [`places`] and [`brisk`], and gRPC over [`http2`], through [`tls`] where there is a certificate.
+//! each in one of the [`places`], [`brisk`], and past the [`gate`], and gRPC over [`http2`], through [`tls`] where there is a certificate.
 //! Nothing here touches the data but through the engine, whose façade must suffice.
 
 mod access;
@@ -33,6 +34,7 @@ mod error;
 mod filter;
 #[cfg(test)]
 mod fuzz;
+mod gate;
 mod health;
 mod hold;
 mod http2;
@@ -49,8 +51,10 @@ mod places;
 mod policy;
 mod portable;
 mod private;
+mod queue;
 mod quota;
 mod records;
+mod regulars;
 mod rejection;
 mod repeats;
 mod retention;
@@ -80,7 +84,7 @@ pub use pantry::{NoRoom, Share};
 pub use places::{Place, Places};
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
 pub use repeats::{Content, HEADER as IDEMPOTENCY_KEY, only_once};
-pub use route::CountsAs;
+pub use route::{CountsAs, is_search};
 pub use router::{guarded, handlers, watched};
 pub use seal::UnsealAnswer;
 pub use search::{CountBody, OrderBody, ScrollBody, SearchAnswer, SearchBody};

@@ -20,7 +20,8 @@ use super::metrics::Known;
 use super::state::App;
 use crate::telemetry::{Answered, Timeline, parent_in};
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Where the id of a request stands.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are replaced: they would only fill the log.
 const ID_BYTES_MAX: usize = 64;
 
@@ -97,7 +98,7 @@ fn route(request: &Request) -> &str {
 }
 
 /// The id that a client gave, if it gave one that can stand in a log.
-fn id_in(headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn id_in(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut ids = headers.get_all(HEADER).iter();
     let (Some(id), None) = (ids.next(), ids.next()) else { return None };
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);

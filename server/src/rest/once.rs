@@ -16,7 +16,7 @@ use ring::hmac;
 use zeroize::Zeroizing;
 
 use super::error::{Problem, Refusal};
-use super::turns::Lane;
+use super::queue::Lane;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long an answer is given again.

@@ -212,7 +212,7 @@ pub async fn get(
     let Ok(id) = id.parse::<RecordId>() else {
         return Err(Problem::new(Refusal::InvalidId, "a record id is a number from 0 to 2^64 - 1 or a UUID"));
     };
-    app.run(move |database| {
+    app.search(move |database| {
         let found = tenant.open(database)?.open_collection(&collection)?.get(id)?;
         let record = found.ok_or_else(|| Problem::new(Refusal::NotFound, "there is no such record"))?;
         Ok(answer(StatusCode::OK, &RecordAnswer::versioned(record)))

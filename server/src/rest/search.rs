@@ -311,7 +311,7 @@ pub async fn search(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(body.units())?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))
     })
@@ -330,7 +330,7 @@ pub async fn scroll(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(body.units())?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &ScrollAnswer::from(body.on(&collection)?)))
     })
@@ -349,7 +349,7 @@ pub async fn count(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(body.units())?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let Counted { count, as_of, partial, damaged } = body.on(&collection)?;
         Ok(answer(StatusCode::OK, &CountAnswer { count, as_of: as_of.into(), partial, damaged }))

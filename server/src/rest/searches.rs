@@ -87,7 +87,7 @@ pub async fn batch(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(body.searches.iter().fold(0, |sum, search| sum.saturating_add(search.0.units())))?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let searches: Result<Vec<_>, Problem> = body.searches.iter().map(|search| search.0.on(&collection)).collect();
         let found = collection.search_batch(searches?)?;
@@ -109,7 +109,7 @@ pub async fn groups(
     let Path(collection) = path?;
     let each = body.group_size.unwrap_or_default().saturating_mul(body.search.0.given());
     app.charge(body.search.0.units().saturating_add(cost::records(each)))?;
-    app.run(move |database| {
+    app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let mut grouping = body.search.0.on(&collection)?.group_by(&body.group_by);
         if let Some(size) = body.group_size {

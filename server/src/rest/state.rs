@@ -1,7 +1,7 @@
 //! What all requests share: the database behind its seal, the limits, and the queue in front of the engine.
 //!
-//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once. The turn belongs to
-//! the work, not to the client: a client that hangs up frees nothing that still runs.
+//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once and `searches_max` beside
+//! them. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,7 +14,6 @@ use engine::{Clock, Database, RootKey, SystemClock};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::error::{Problem, Refusal};
@@ -23,13 +22,15 @@ use super::lines;
 use super::metrics::Metrics;
 use super::once::Once;
 use super::pantry::Pantry;
+use super::queue::{Crowded, Lane};
 use super::quota::Quota;
+use super::regulars::Regulars;
 use super::seal::Seal;
 use super::subscriber::Subscriber;
-use super::turns::{Lane, Turn, Turns};
+use super::turns::{Lost, Turns, Waiting};
 use super::visit::Visit;
 use crate::config::Config;
-use crate::telemetry::{Stage, Traces, timed};
+use crate::telemetry::{Stage, Stopwatch, Traces};
 use crate::tokens::{Https, Keys, Reach};
 
 /// Of an answer that is sent while it is read, so many bytes a second keep the turn.
@@ -37,6 +38,9 @@ const LINES_BYTES_A_SECOND: u32 = 256 << 10;
 /// Requests that work in the engine at once for each core, if the settings do not say: one that waits for the disk leaves its
 /// core to others.
 const REQUESTS_A_CORE: usize = 4;
+/// Searches that work in the engine at once for each core, if the settings do not say: they wait for nothing, so that more
+/// of them would only take longer each, and take the core from the threads that read and write sockets.
+const SEARCHES_A_CORE: usize = 1;
 /// Places for buckets of end users, as a power of two: of a thousand who ask at once, one in a thousand shares a bucket.
 const END_USERS_BITS: u32 = 20;
 
@@ -50,6 +54,8 @@ struct Shared {
     seal: Arc<Seal>,
     config: Config,
     turns: Arc<Turns>,
+    searches: Arc<Turns>,
+    regulars: Regulars,
     pantry: Arc<Pantry>,
     quotas: Quotas,
     metrics: Metrics,
@@ -87,12 +93,14 @@ impl App {
     }
 
     fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
-        let places = match config.server.requests_max {
-            0 => REQUESTS_A_CORE * available_parallelism().map_or(1, usize::from),
-            max => max,
-        };
+        let cores = available_parallelism().map_or(1, usize::from);
         let patience = Duration::from_millis(config.limits.standing_ms);
-        let turns = Turns::new(places, config.limits.waiting_max, patience);
+        let turns = |max, a_core| {
+            let places = if max == 0 { a_core * cores } else { max };
+            Turns::new(places, config.limits.waiting_max, patience)
+        };
+        let (requests_max, searches_max) = (config.server.requests_max, config.server.searches_max);
+        let (turns, searches) = (turns(requests_max, REQUESTS_A_CORE), turns(searches_max, SEARCHES_A_CORE));
         let pantry = Pantry::new(config.limits.bodies_bytes_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let once = Once::new(Arc::clone(&clock));
@@ -100,9 +108,22 @@ impl App {
         let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
         let end_user = quota(limits.end_user_units).with_places(END_USERS_BITS);
         let quotas = Quotas { end_user, key, environment, address: quota(limits.address_units) };
-        let (seal, metrics, draining) = (Arc::new(seal), Metrics::default(), watch::Sender::new(false));
-        let traces = OnceLock::new();
-        let shared = Shared { seal, config, turns, pantry, quotas, metrics, draining, token_keys, once, traces };
+        let (seal, regulars, metrics) = (Arc::new(seal), Regulars::default(), Metrics::default());
+        let (draining, traces) = (watch::Sender::new(false), OnceLock::new());
+        let shared = Shared {
+            seal,
+            config,
+            turns,
+            searches,
+            regulars,
+            pantry,
+            quotas,
+            metrics,
+            draining,
+            token_keys,
+            once,
+            traces,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -160,7 +181,12 @@ impl App {
 
     /// How many requests wait for a turn.
     pub fn waiting(&self) -> usize {
-        self.shared.turns.waiting()
+        self.shared.turns.waiting() + self.shared.searches.waiting()
+    }
+
+    /// Who was let in lately.
+    pub fn regulars(&self) -> &Regulars {
+        &self.shared.regulars
     }
 
     /// The memory that bodies take.
@@ -203,15 +229,12 @@ impl App {
         fined.map_err(|wait| beyond("this address", wait))
     }
 
-    /// Says whether a turn would come in time for the running request, as far as can be told before its body was read.
-    ///
-    /// # Errors
-    /// `overloaded`.
-    pub fn check_turns(&self) -> Result<(), Problem> {
-        if self.shared.turns.are_hopeless(&lane()) { Err(crowded()) } else { Ok(()) }
+    /// The turns of searches, or of everything else.
+    pub fn turns_of(&self, searches: bool) -> &Arc<Turns> {
+        if searches { &self.shared.searches } else { &self.shared.turns }
     }
 
-    /// Runs `work` when its turn comes.
+    /// Runs `work`, which may wait for the disk, when its turn comes.
     ///
     /// # Errors
     /// `sealed` without a root key, `overloaded` if no turn came in time, `internal` if the work panicked, else what `work` says.
@@ -219,13 +242,39 @@ impl App {
         &self,
         work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.turn(&self.shared.turns, work).await
+    }
+
+    /// The same for work of a route that [`is_search`](super::route::is_search).
+    ///
+    /// # Errors
+    /// Those of [`App::run`].
+    pub async fn search<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.turn(&self.shared.searches, work).await
+    }
+
+    /// The same at a turn of these.
+    ///
+    /// # Errors
+    /// Those of [`App::run`].
+    pub async fn turn<T: Send + 'static>(
+        &self,
+        turns: &Arc<Turns>,
+        work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let database = self.shared.seal.database()?.clone();
-        let turn = self.turn().await?;
-        let done = spawn_blocking(move || {
-            let _turn = turn;
-            work(&database)
+        let (tell, told) = oneshot::channel();
+        let mut stopwatch = Stopwatch::start();
+        let waiting = turns.enter(lane(), move || {
+            stopwatch.lap(Stage::Turn);
+            let done = work(&database);
+            stopwatch.lap(Stage::Engine);
+            _ = tell.send(done);
         });
-        timed(Stage::Engine, done).await.unwrap_or_else(|_| Err(unfinished()))
+        self.heard(waiting, told).await?
     }
 
     /// Runs `work` when its turn comes, and sends the lines that it gives one after the other. The turn lasts until the
@@ -239,12 +288,14 @@ impl App {
         work: impl FnOnce(&Database) -> Result<I, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
         let (database, runtime) = (self.shared.seal.database()?.clone(), Handle::current());
-        let turn = self.turn().await?;
         let patience = Duration::from_secs(self.shared.config.server.body_seconds);
         let (begun, has_begun) = oneshot::channel();
-        spawn_blocking(move || {
-            let _turn = turn;
-            let lines = match work(&database) {
+        let mut stopwatch = Stopwatch::start();
+        let waiting = self.shared.turns.enter(lane(), move || {
+            stopwatch.lap(Stage::Turn);
+            let lines = work(&database);
+            stopwatch.lap(Stage::Engine);
+            let lines = match lines {
                 Ok(lines) => lines,
                 Err(problem) => return drop(begun.send(Err(problem))),
             };
@@ -269,19 +320,30 @@ impl App {
             }
             ending.whole();
         });
-        timed(Stage::Engine, has_begun).await.unwrap_or_else(|_| Err(unfinished()))
+        self.heard(waiting, has_begun).await?
     }
 
-    async fn turn(&self) -> Result<Turn, Problem> {
-        let overloaded = |detail| Problem::new(Refusal::Overloaded, detail);
+    /// What work tells that waits for its turn.
+    async fn heard<T>(&self, waiting: Result<Waiting, Crowded>, told: oneshot::Receiver<T>) -> Result<T, Problem> {
         let wait = Duration::from_secs(self.shared.config.server.wait_seconds);
-        let place = self.shared.turns.enter(lane()).map_err(|_| crowded())?;
-        match timed(Stage::Turn, timeout(wait, place.turn())).await {
-            Ok(Some(turn)) => Ok(turn),
-            Ok(None) => Err(overloaded("others, who asked for less or only now, were let in instead; try again later")),
-            Err(_) => Err(overloaded("no turn came within the waiting time; try again later")),
-        }
+        let waiting = waiting.map_err(|Crowded| crowded())?;
+        waiting.hear(told, wait).await.map_err(|lost| match lost {
+            Lost::SentAway => {
+                overloaded("others, who asked for less or only now, were let in instead; try again later")
+            }
+            Lost::Late => overloaded("no turn came within the waiting time; try again later"),
+            Lost::Broken => Problem::new(Refusal::Internal, "the request was not finished"),
+        })
     }
+}
+
+/// What who comes to a lane is told that is too long.
+pub fn crowded() -> Problem {
+    overloaded("too many requests of this environment wait; try again later")
+}
+
+fn overloaded(detail: &str) -> Problem {
+    Problem::new(Refusal::Overloaded, detail)
 }
 
 /// Keys from the network, as far as the settings reach.
@@ -294,16 +356,8 @@ fn lane() -> Lane {
     Visit::current().map_or_else(|| "".into(), |visit| visit.lane)
 }
 
-fn crowded() -> Problem {
-    Problem::new(Refusal::Overloaded, "too many requests of this environment wait; try again later")
-}
-
 fn beyond(whose: &str, wait: Duration) -> Problem {
     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
     let detail = format!("{whose} spent its units; ask again in {seconds} s");
     Problem::new(Refusal::RateLimited, detail).retry_after(seconds)
-}
-
-fn unfinished() -> Problem {
-    Problem::new(Refusal::Internal, "the request was not finished")
 }

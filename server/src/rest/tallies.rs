@@ -88,7 +88,7 @@ pub async fn facet(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     app.charge(cost::SCAN)?;
-    app.run(move |database| {
+    app.search(move |database| {
         let mut facet = tenant.open(database)?.open_collection(&collection)?.facet(&body.key);
         if let Some(limit) = body.limit {
             facet = facet.limit(limit);
@@ -116,7 +116,7 @@ pub async fn sample(
     let Path(collection) = path?;
     let looked = if body.filter.is_some() { cost::SCAN } else { 0 };
     app.charge(cost::records(body.limit.unwrap_or_default()).saturating_add(looked))?;
-    app.run(move |database| {
+    app.search(move |database| {
         let mut sample = tenant.open(database)?.open_collection(&collection)?.sample(body.limit.unwrap_or(10));
         if let Some(filter) = body.filter {
             sample = sample.filter(filter.0);

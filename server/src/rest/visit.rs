@@ -10,7 +10,7 @@ use engine::{Claim, Claims};
 use parking_lot::Mutex;
 
 use super::pantry::Share;
-use super::turns::Lane;
+use super::queue::Lane;
 use crate::telemetry::Timeline;
 
 tokio::task_local! {

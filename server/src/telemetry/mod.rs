@@ -16,5 +16,5 @@ mod traces;
 
 pub use collector::Headers;
 pub use parent::parent_in;
-pub use timeline::{Stage, Timeline, timed};
+pub use timeline::{Stage, Stopwatch, Timeline};
 pub use traces::{Answered, Spans, Traces};

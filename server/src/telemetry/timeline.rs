@@ -85,19 +85,29 @@ impl Timeline {
     }
 }
 
-/// Does `work`, a stage of the running request.
-pub async fn timed<F: Future>(stage: Stage, work: F) -> F::Output {
-    if !matches!(TIMELINE.try_with(Option::is_some), Ok(true)) {
-        return work.await;
+/// Notes the stages of a request one after the other, on whichever threads they are.
+pub struct Stopwatch {
+    /// None where nothing is traced.
+    running: Option<(Arc<Timeline>, u64)>,
+}
+
+impl Stopwatch {
+    /// Of the running request, from now on.
+    pub fn start() -> Self {
+        let timeline = TIMELINE.try_with(Option::clone).ok().flatten();
+        Self { running: timeline.map(|timeline| (timeline, SystemClock.now_us())) }
     }
-    let begun_us = SystemClock.now_us();
-    let done = work.await;
-    note(|noted| {
-        if noted.stages.len() < STAGES_MAX {
-            noted.stages.push((stage, begun_us, SystemClock.now_us()));
+
+    /// What went on since the start, or since the last of these, was `stage`.
+    pub fn lap(&mut self, stage: Stage) {
+        let Some((timeline, since_us)) = &mut self.running else { return };
+        let now_us = SystemClock.now_us();
+        let stages = &mut timeline.noted.lock().stages;
+        if stages.len() < STAGES_MAX {
+            stages.push((stage, *since_us, now_us));
         }
-    });
-    done
+        *since_us = now_us;
+    }
 }
 
 fn note(what: impl FnOnce(&mut Noted)) {

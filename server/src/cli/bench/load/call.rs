@@ -4,7 +4,6 @@
 //! Invariant: a right answer to a search has, bit for bit, the hits that the engine of this process finds.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use benches::Told;
@@ -12,13 +11,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http2::{SendRequest, handshake};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use prost_reflect::prost::Message;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::super::failure::Failure;
-use super::client::dial;
 use super::scene::{QUERIES, SEARCHED, Scene, WRITTEN};
 use crate::grpc::proto::{
     Hit, NewRecord, Query, RecordId, SearchRequest, SearchResponse, UpsertRequest, UpsertResponse, record_id,
@@ -32,23 +31,22 @@ const FRAME_BYTES: usize = 5;
 type Sender = SendRequest<Full<Bytes>>;
 type Lost = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client of one environment; a cheap clone that shares its connections.
-#[derive(Clone)]
-pub struct Calling {
-    scene: Arc<Scene>,
+/// A client of one environment.
+pub struct Calling<'a> {
+    scene: &'a Scene,
     address: SocketAddr,
     environment: &'static str,
     /// Every search, and its hits.
-    searches: Arc<Vec<(Bytes, Vec<Hit>)>>,
-    idle: Arc<Mutex<Vec<Sender>>>,
+    searches: Vec<(Bytes, Vec<Hit>)>,
+    idle: Mutex<Vec<Sender>>,
 }
 
-impl Calling {
+impl<'a> Calling<'a> {
     /// Of the server at `address`, for this environment.
     ///
     /// # Errors
     /// Those of the searches, which are made here first.
-    pub fn new(scene: &Arc<Scene>, address: SocketAddr, environment: &'static str) -> Result<Self, Failure> {
+    pub fn new(scene: &'a Scene, address: SocketAddr, environment: &'static str) -> Result<Self, Failure> {
         let search = |number: usize| {
             let query = Query {
                 vector: scene.query(number).to_vec(),
@@ -60,19 +58,19 @@ impl Calling {
             let request = SearchRequest { collection: SEARCHED.to_owned(), search: Some(query) };
             Ok((framed(&request), SearchResponse::from(scene.hits(number)?).hits))
         };
-        let searches = Arc::new((0..QUERIES).map(search).collect::<Result<_, Failure>>()?);
-        Ok(Self { scene: Arc::clone(scene), address, environment, searches, idle: Arc::default() })
+        let searches = (0..QUERIES).map(search).collect::<Result<_, Failure>>()?;
+        Ok(Self { scene, address, environment, searches, idle: Mutex::default() })
     }
 
     /// The search of this number. Must run inside a runtime of tokio, as all of them.
-    pub async fn search(self, number: u64) -> Told {
+    pub async fn search(&self, number: u64) -> Told {
         let (request, hits) = &self.searches[number as usize % QUERIES];
         let is_right = |found: &SearchResponse| found.hits == *hits;
         self.ask("/lethedb.v1.Records/Search", request.clone(), is_right).await
     }
 
     /// Storing the record of this number.
-    pub async fn upsert(self, number: u64) -> Told {
+    pub async fn upsert(&self, number: u64) -> Told {
         let id = Some(RecordId { id: Some(record_id::Id::Number(number)) });
         let record = NewRecord { id, vector: self.scene.query(number as usize).to_vec(), ..NewRecord::default() };
         let request = UpsertRequest { collection: WRITTEN.to_owned(), records: vec![record], all_or_nothing: None };
@@ -101,7 +99,9 @@ impl Calling {
         {
             return Ok(sender);
         }
-        let (mut sender, connection) = handshake(TokioExecutor::new(), dial(self.address).await?).await?;
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         sender.ready().await?;
         Ok(sender)

@@ -1,14 +1,15 @@
 //! The arguments of `bench load`, and its parts one after the other.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use benches::{Loaded, Machine, Stage};
+use benches::{Askers, Loaded, Machine, Pin, Shares, Stage};
 use clap::builder::RangedU64ValueParser;
 
 use super::super::super::context::Context;
 use super::super::super::failure::Failure;
 use super::super::watch::Watch;
+use super::hosted::Hosted;
 use super::scene::{Scene, Size};
 use super::{neighbour, overload, wire};
 
@@ -41,6 +42,9 @@ pub struct Args {
     /// How much to ask for, in parts of what a closed loop was served.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "0.8,1,2,5")]
     load: Vec<f64>,
+    /// Connections over which that is asked; what is due while all are taken waits, which counts.
+    #[arg(long, default_value_t = 512, value_parser = count())]
+    connections: usize,
     /// Which parts to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Overload, Part::Neighbour, Part::Wire])]
     part: Vec<Part>,
@@ -80,12 +84,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 }
 
 fn measure(context: &Context, args: &Args, folder: &std::path::Path, watch: &mut Watch<'_>) -> Result<Loaded, Failure> {
-    let Args { records, dim, k, ef, seconds, .. } = *args;
-    let cores = benches::cores().len();
-    let machine = Machine::here(cores);
+    let Args { records, dim, k, ef, seconds, connections, .. } = *args;
+    let cores = benches::cores();
+    let (shares, machine) = (Shares::of(&cores), Machine::here(cores.len()));
     let size = Size { records, dimension: dim, k, ef };
-    let scene = Scene::new(folder, size, &TENANTS, &mut |done, all| watch.tell(Stage::Import, done, all))?;
-    let (scene, has) = (Arc::new(scene), |part| args.part.contains(&part));
+    // From here on all threads that are started are the server's, but for those that ask.
+    let mut pin = None;
+    let apart = || pin = Pin::among(&shares.server);
+    let scene = Scene::new(folder, size, &TENANTS, &mut |done, all| watch.tell(Stage::Import, done, all), apart)?;
     let mut found = Loaded {
         engine: "lethedb",
         version: env!("CARGO_PKG_VERSION"),
@@ -95,6 +101,9 @@ fn measure(context: &Context, args: &Args, folder: &std::path::Path, watch: &mut
         k,
         ef,
         upsert_every: overload::UPSERT_EVERY,
+        server_cores: shares.server.len(),
+        asker_cores: shares.askers.len(),
+        connections,
         seconds,
         capacity: None,
         steps: Vec::new(),
@@ -102,28 +111,45 @@ fn measure(context: &Context, args: &Args, folder: &std::path::Path, watch: &mut
         neighbour: None,
         wire: Vec::new(),
     };
-    let [calm, _] = TENANTS;
+    let server = Hosted::start(&scene, context.config.clone())?;
+    let askers = Askers { address: server.address, is_alone: shares.are_apart(), cores: shares.askers };
+    parts(context, args, (&scene, &askers, server.grpc_address), &mut found, watch)?;
+    drop(server);
+    scene.database.clone().close()?;
+    drop(pin);
+    Ok(found)
+}
+
+fn parts(
+    context: &Context,
+    args: &Args,
+    (scene, askers, calls_at): (&Scene, &Askers, SocketAddr),
+    found: &mut Loaded,
+    watch: &mut Watch<'_>,
+) -> Result<(), Failure> {
+    let Args { k, ef, seconds, connections, .. } = *args;
+    let ([calm, _], has) = (TENANTS, |part| args.part.contains(&part));
     if has(Part::Overload) || has(Part::Neighbour) {
         let loads = if has(Part::Overload) { &args.load[..] } else { &[] };
         let mut progress = |done, all| watch.tell(Stage::Search, done, all);
-        let overloaded = overload::measure(&scene, context.config.clone(), calm, loads, seconds, &mut progress)?;
+        let overloaded = overload::measure(scene, askers, calm, (loads, connections), seconds, &mut progress)?;
         found.capacity = Some((overload::CONNECTIONS, overloaded.capacity));
         found.steps = overloaded.steps;
         found.acknowledged = Some(scene.missing()?);
         if has(Part::Neighbour) {
             // As a search is charged: one, and one for every 64 of what is looked at and given.
-            let units = 1 + (k + ef) as u32 / 64;
+            let costs = (overloaded.capacity, 1 + (k + ef) as u32 / 64);
             let config = context.config.clone();
-            found.neighbour = Some(neighbour::measure(&scene, config, TENANTS, overloaded.capacity, units, seconds)?);
+            let found_beside = neighbour::measure(scene, config, askers, TENANTS, costs, (connections, seconds))?;
+            found.neighbour = Some(found_beside);
         }
     }
     if has(Part::Wire) {
-        let mut clients = vec![1, cores];
+        let mut clients = vec![1, found.machine.cores];
         clients.dedup();
-        found.wire = wire::measure(&scene, &context.config, calm, &clients, seconds)?;
+        found.wire = wire::measure(scene, (askers, calls_at), calm, &clients, seconds)?;
     }
-    scene.database.clone().close()?;
-    Ok(found)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -158,7 +184,7 @@ mod tests {
         // How many are refused and how long they wait depends on what else the machine does.
         assert!(neighbour.flood > neighbour.flood_served, "{found}");
         assert!(found.wire.len() >= 6 && found.wire.iter().all(|wire| wire.per_second > 0.0 && wire.others == 0));
-        for word in ["closed loop", "acknowledged", "quota", "in-process", "rest", "grpc", "p99"] {
+        for word in ["closed loop", "sent +ms", "acknowledged", "quota", "in-process", "rest", "grpc", "p99"] {
             assert!(found.to_string().contains(word), "{word} is not in\n{found}");
         }
     }

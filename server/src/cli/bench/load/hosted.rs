@@ -32,7 +32,8 @@ impl Hosted {
         (config.server.grpc, config.server.grpc_listen) = (true, config.server.listen);
         config.server.connections_max = config.server.connections_max.max(8192);
         config.server.connections_per_address_max = 0;
-        let runtime = runtime()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
         let (app, stop) = (App::new(scene.database.clone(), config), Arc::new(Notify::new()));
         let grpc = grpc::door(app.clone())?;
         let (told, address) = oneshot::channel();
@@ -61,15 +62,4 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.stop.notify_one();
     }
-}
-
-fn runtime() -> Result<Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Io("the server's threads cannot be started", error))
-}
-
-/// Where clients run: one thread, so that they take no more than one core.
-pub fn asking() -> Result<Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Io("the clients' thread cannot be started", error))
 }

@@ -1,12 +1,10 @@
 //! One tenant that keeps to its quota beside one that asks for ten times as much.
 
-use std::sync::Arc;
-
-use benches::{Neighbour, open_loop};
+use benches::{Askers, Load, Neighbour};
 
 use super::super::super::failure::Failure;
-use super::client::Client;
-use super::hosted::{Hosted, asking};
+use super::hosted::Hosted;
+use super::overload::{ask, unreachable};
 use super::scene::Scene;
 use crate::config::Config;
 
@@ -18,30 +16,28 @@ const CALM: f64 = 0.5;
 const FLOOD: f64 = 10.0;
 
 /// Measures the environments `calm` and `flood` where so many requests a second can be served, each of which costs so many
-/// units.
+/// units, over so many connections each.
 pub fn measure(
-    scene: &Arc<Scene>,
+    scene: &Scene,
     mut config: Config,
-    [calm, flood]: [&'static str; 2],
-    capacity: f64,
-    units: u32,
-    seconds: f64,
+    askers: &Askers,
+    [calm, flood]: [&str; 2],
+    (capacity, units): (f64, u32),
+    (connections, seconds): (usize, f64),
 ) -> Result<Neighbour, Failure> {
     let quota = (QUOTA * capacity).max(1.0);
     config.limits.environment_units = (quota * f64::from(units)) as u32;
     config.limits.burst_seconds = 1;
     let server = Hosted::start(scene, config)?;
-    let [calm, flood] = [calm, flood].map(|environment| Client::new(scene, server.address, environment));
-    let ask = |client: &Client| {
-        let (client, scene) = (client.clone(), Arc::clone(scene));
-        move |number: u64| client.clone().ask(scene.search(number))
+    let askers = Askers { address: server.address, ..askers.clone() };
+    let (calm, flood) = (scene.asked(calm, 0)?, scene.asked(flood, 0)?);
+    let calm = Load { asks: &calm, per_second: Some(CALM * quota), connections };
+    let solo = ask(&askers, calm, seconds)?;
+    let flood = Load { asks: &flood, per_second: Some(FLOOD * quota), connections };
+    let mut told = askers.ask(&[calm, flood], seconds).map_err(unreachable)?.into_iter();
+    let (Some(beside), Some(flooded)) = (told.next(), told.next()) else {
+        return Err(Failure::Usage("nothing was asked".into()));
     };
-    let runtime = asking()?;
-    let solo = runtime.block_on(open_loop(CALM * quota, seconds, ask(&calm)));
-    let (beside, flooded) = runtime.block_on(async {
-        let beside = open_loop(CALM * quota, seconds, ask(&calm));
-        tokio::join!(beside, open_loop(FLOOD * quota, seconds, ask(&flood)))
-    });
     Ok(Neighbour {
         quota,
         calm: beside.per_second(beside.offered()),

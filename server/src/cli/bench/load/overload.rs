@@ -1,14 +1,9 @@
 //! More load than the server can bear: what it serves, how late, and what it says to the others.
 
-use std::sync::Arc;
-
-use benches::{LoadStep, Told, closed_loop, open_loop, resident_bytes};
+use benches::{Askers, Load, LoadStep, resident_bytes};
 
 use super::super::super::failure::Failure;
-use super::client::Client;
-use super::hosted::{Hosted, asking};
 use super::scene::Scene;
-use crate::config::Config;
 
 /// One of so many requests stores a record.
 pub const UPSERT_EVERY: u64 = 16;
@@ -23,35 +18,37 @@ pub struct Overloaded {
     pub steps: Vec<LoadStep>,
 }
 
-/// Measures the capacity of `scene` served as `config` has it, and then each of the `loads`, in parts of that capacity.
+/// Measures the capacity of `scene` as the server that `askers` asks has it, and then each of the `loads`, in parts of that
+/// capacity, over so many connections.
 pub fn measure(
-    scene: &Arc<Scene>,
-    config: Config,
-    environment: &'static str,
-    loads: &[f64],
+    scene: &Scene,
+    askers: &Askers,
+    environment: &str,
+    (loads, connections): (&[f64], usize),
     seconds: f64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Overloaded, Failure> {
-    let server = Hosted::start(scene, config)?;
-    let client = Client::new(scene, server.address, environment);
-    let runtime = asking()?;
-    let ask = {
-        let scene = Arc::clone(scene);
-        move |number: u64| -> std::pin::Pin<Box<dyn Future<Output = Told> + Send>> {
-            let is_upsert = number.is_multiple_of(UPSERT_EVERY);
-            let question = if is_upsert { scene.upsert(number) } else { scene.search(number) };
-            Box::pin(client.clone().ask(question))
-        }
-    };
+    let asked = scene.asked(environment, UPSERT_EVERY)?;
     let all = loads.len() as u64 + 1;
     progress(0, all);
-    let closed = runtime.block_on(closed_loop(CONNECTIONS, seconds, ask.clone()));
+    let closed = ask(askers, Load { asks: &asked, per_second: None, connections: CONNECTIONS }, seconds)?;
     let capacity = closed.per_second(closed.served());
     let mut steps = Vec::new();
     for (step, load) in loads.iter().enumerate() {
         progress(step as u64 + 1, all);
-        let tally = runtime.block_on(open_loop(load * capacity, seconds, &ask));
+        let tally = ask(askers, Load { asks: &asked, per_second: Some(load * capacity), connections }, seconds)?;
         steps.push(LoadStep::of(*load, &tally, resident_bytes()));
     }
     Ok(Overloaded { capacity, steps })
+}
+
+/// What comes of one load.
+pub fn ask(askers: &Askers, load: Load<'_>, seconds: f64) -> Result<benches::Tally, Failure> {
+    let told = askers.ask(&[load], seconds).map_err(unreachable)?;
+    told.into_iter().next().ok_or_else(|| Failure::Usage("nothing was asked".into()))
+}
+
+/// The server cannot be asked.
+pub fn unreachable(error: std::io::Error) -> Failure {
+    Failure::Io("the server cannot be asked", error)
 }

@@ -1,15 +1,17 @@
 //! What is asked, and what the right answers are.
 //!
-//! Invariant: a right answer is, byte for byte, what the engine of this process answers, up to the time it carries. What is
-//! stored goes elsewhere than what is searched, so that every answer stays right.
+//! Requests are rendered before they are asked, so that asking costs little beside answering. Invariant: a right answer is,
+//! byte for byte, what the engine of this process answers, up to the time it carries. What is stored goes elsewhere than what
+//! is searched, so that every answer stays right.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
-use benches::Told;
+use benches::{Asks, Told};
 use datasets::Matrix;
 use datasets::synthetic::Mixture;
-use engine::{Collection, Database, Environment, Hits, Record, RootKey, Settings};
-use hyper::body::Bytes;
+use engine::{Collection, Database, Hits, Record, RootKey, Settings};
 use parking_lot::Mutex;
 
 use super::super::super::failure::Failure;
@@ -28,6 +30,9 @@ const CLUSTERS: usize = 100;
 const RANK: usize = 64;
 const DECAY: f32 = 0.25;
 const SEED: u64 = 1;
+
+/// Ids of what is stored all have as many digits.
+const ID_MIN: u64 = 10_000_000_000;
 
 /// How large the scene is.
 #[derive(Clone, Copy)]
@@ -51,43 +56,39 @@ pub struct Scene {
     searched: Collection,
     written: Collection,
     queries: Matrix,
-    /// A body, and how its answer begins.
-    questions: Vec<(Bytes, Vec<u8>)>,
+    /// By environment, each search as it is sent.
+    searches: BTreeMap<&'static str, Vec<Vec<u8>>>,
+    /// How the answer to each begins.
+    answers: Vec<Vec<u8>>,
+    /// Storing a record of the first environment, for each query, and where its id stands.
+    upserts: Vec<(Vec<u8>, Range<usize>)>,
     /// Ids of records whose storing was acknowledged.
     acknowledged: Mutex<Vec<u64>>,
 }
 
-/// Where and what to ask, and what is to come of it.
-pub struct Question {
-    /// Under which path.
-    pub path: String,
-    /// `PUT` rather than `POST`.
-    pub is_upsert: bool,
-    /// What is sent.
-    pub body: Bytes,
-    number: usize,
-    id: u64,
-}
-
 impl Scene {
-    /// Makes it in `folder`, with the same records in each of the `environments`, the first of which is written to as well.
-    /// `progress` hears how many records of how many are stored.
+    /// Makes it in `folder`, with the same records in each of the `environments`, the first of which is written to as well,
+    /// and opens it again from there. `progress` hears how many records of how many are stored. The threads of the engine
+    /// run where the current one may by the time that `open` is over.
     pub fn new(
         folder: &Path,
         size: Size,
-        environments: &[&str],
+        environments: &[&'static str],
         progress: &mut dyn FnMut(u64, u64),
+        open: impl FnOnce(),
     ) -> Result<Self, Failure> {
         let Size { records, dimension, .. } = size;
         let mixture = Mixture::new(dimension, CLUSTERS, 1.0, SEED).flattened(RANK, DECAY, SEED);
         let (rows, queries) = (mixture.sample(records, SEED), mixture.sample(QUERIES, SEED + 1));
         let settings = Settings { memtable_rows_max: records.max(1), ..Settings::default() };
         // What is deleted at the end needs no secret.
-        let database =
-            Database::builder(folder.join("data")).root_key(RootKey::bytes([0; 32])).settings(settings).open()?;
-        let mut opened = Vec::new();
+        let database = || {
+            let database = Database::builder(folder.join("data")).root_key(RootKey::bytes([0; 32]));
+            database.settings(settings.clone()).open()
+        };
+        let filled = database()?;
         for name in environments {
-            let environment = database.environment(name)?;
+            let environment = filled.environment(name)?;
             let collection = environment.collection(SEARCHED).dimension(dimension).open_or_create()?;
             for start in (0..records).step_by(BATCH_RECORDS) {
                 progress(start as u64, records as u64);
@@ -95,21 +96,38 @@ impl Scene {
                 collection.upsert(batch.map(|row| Record::new(row as u64, rows.row(row).to_vec())))?;
             }
             environment.flush()?;
-            opened.push((environment, collection));
         }
+        filled.close()?;
+        open();
+        let database = database()?;
         let none = || Failure::Usage("there must be an environment".into());
-        let (environment, searched): (Environment, Collection) = opened.into_iter().next().ok_or_else(none)?;
+        let environment = database.open_environment(environments.first().ok_or_else(none)?)?;
+        let searched = environment.open_collection(SEARCHED)?;
         let written = environment.collection(WRITTEN).dimension(dimension).open_or_create()?;
-        let mut scene =
-            Self { database, size, searched, written, queries, questions: Vec::new(), acknowledged: Mutex::default() };
-        scene.questions = (0..QUERIES).map(|number| scene.question(number)).collect::<Result<_, Failure>>()?;
+        let (searches, answers, upserts) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let acknowledged = Mutex::default();
+        let mut scene = Self { database, size, searched, written, queries, searches, answers, upserts, acknowledged };
+        scene.answers = (0..QUERIES).map(|number| scene.answer(number)).collect::<Result<_, Failure>>()?;
+        for name in environments {
+            scene.searches.insert(name, (0..QUERIES).map(|number| scene.render_search(name, number)).collect());
+        }
+        let first = environments.first().copied().unwrap_or_default();
+        scene.upserts = (0..QUERIES).map(|number| scene.render_upsert(first, number)).collect();
         Ok(scene)
     }
 
-    fn question(&self, number: usize) -> Result<(Bytes, Vec<u8>), Failure> {
+    fn render_search(&self, environment: &str, number: usize) -> Vec<u8> {
         let (vector, Size { k, ef, .. }) = (self.vector(number), self.size);
         let body = format!("{{\"vector\":{vector},\"limit\":{k},\"ef\":{ef},\"with_payload\":false}}");
-        Ok((body.into(), self.answer(number)?))
+        rendered("POST", &format!("/v1/collections/{SEARCHED}/search"), environment, &body)
+    }
+
+    fn render_upsert(&self, environment: &str, number: usize) -> (Vec<u8>, Range<usize>) {
+        let (begin, vector) = ("{\"records\":[{\"id\":", self.vector(number));
+        let body = format!("{begin}{ID_MIN},\"vector\":{vector}}}]}}");
+        let request = rendered("PUT", &format!("/v1/collections/{WRITTEN}/records"), environment, &body);
+        let at = request.len() - body.len() + begin.len();
+        (request, at..at + ID_MIN.to_string().len())
     }
 
     fn vector(&self, number: usize) -> String {
@@ -134,40 +152,17 @@ impl Scene {
         Ok(stable.as_bytes().to_vec())
     }
 
-    /// The search of this number.
-    pub fn search(&self, number: u64) -> Question {
-        let number = number as usize % QUERIES;
-        let path = format!("/v1/collections/{SEARCHED}/search");
-        Question { path, is_upsert: false, body: self.questions[number].0.clone(), number, id: 0 }
-    }
-
-    /// Storing the record of this number.
-    pub fn upsert(&self, number: u64) -> Question {
-        let vector = self.vector(number as usize);
-        let body = format!("{{\"records\":[{{\"id\":{number},\"vector\":{vector}}}]}}");
-        let path = format!("/v1/collections/{WRITTEN}/records");
-        Question { path, is_upsert: true, body: body.into(), number: 0, id: number }
-    }
-
-    /// Says what an answer to `question` is, and remembers what it promises.
-    pub fn judge(&self, question: &Question, status: u16, body: &[u8]) -> Told {
-        match status {
-            200 if question.is_upsert => {
-                self.acknowledged.lock().push(question.id);
-                Told::Right
-            }
-            200 if body.starts_with(&self.questions[question.number].1) => Told::Right,
-            200 => Told::Wrong,
-            429 => Told::Limited,
-            503 => Told::Overloaded,
-            _ => Told::Failed,
-        }
+    /// The searches of `environment`, and between them, one of so many, the storing of a record; 0 for none.
+    pub fn asked<'a>(&'a self, environment: &str, upsert_every: u64) -> Result<Asked<'a>, Failure> {
+        let none = || Failure::Usage("there is no such environment".into());
+        let searches = self.searches.get(environment).ok_or_else(none)?;
+        Ok(Asked { scene: self, searches, upsert_every })
     }
 
     /// The search of this number in this process; whether the answer is right.
     pub fn search_here(&self, number: u64) -> Told {
         match self.answer(number as usize) {
-            Ok(answer) if answer == self.questions[number as usize % QUERIES].1 => Told::Right,
+            Ok(answer) if answer == self.answers[number as usize % QUERIES] => Told::Right,
             Ok(_) => Told::Wrong,
             Err(_) => Told::Failed,
         }
@@ -190,4 +185,52 @@ impl Scene {
         }
         Ok((ids.len() as u64, missing))
     }
+}
+
+/// What is asked of one environment.
+pub struct Asked<'a> {
+    scene: &'a Scene,
+    searches: &'a [Vec<u8>],
+    upsert_every: u64,
+}
+
+impl Asked<'_> {
+    fn is_upsert(&self, number: u64) -> bool {
+        self.upsert_every > 0 && number.is_multiple_of(self.upsert_every)
+    }
+}
+
+impl Asks for Asked<'_> {
+    fn write(&self, number: u64, request: &mut Vec<u8>) {
+        let query = number as usize % QUERIES;
+        if !self.is_upsert(number) {
+            return request.extend_from_slice(&self.searches[query]);
+        }
+        let (rendered, id) = &self.scene.upserts[query];
+        request.extend_from_slice(&rendered[..id.start]);
+        request.extend_from_slice((ID_MIN + number).to_string().as_bytes());
+        request.extend_from_slice(&rendered[id.end..]);
+    }
+
+    /// Also remembers what an answer promises.
+    fn judge(&self, number: u64, status: u16, body: &[u8]) -> Told {
+        match status {
+            200 if self.is_upsert(number) => {
+                self.scene.acknowledged.lock().push(ID_MIN + number);
+                Told::Right
+            }
+            200 if body.starts_with(&self.scene.answers[number as usize % QUERIES]) => Told::Right,
+            200 => Told::Wrong,
+            429 => Told::Limited,
+            503 => Told::Overloaded,
+            _ => Told::Failed,
+        }
+    }
+}
+
+/// A request as it is sent.
+fn rendered(method: &str, path: &str, environment: &str, body: &str) -> Vec<u8> {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json");
+    let length = body.len();
+    format!("{head}\r\nLethe-Environment: {environment}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }

@@ -2,16 +2,15 @@
 //!
 //! Another face takes a place in [`Face`] and a client in [`measure`]; everything else is the same for all.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
-use benches::{Tally, Wire, closed_loop, in_threads};
+use benches::{Askers, Load, Pin, Tally, Wire, in_threads};
+use tokio::runtime::Builder;
 
 use super::super::super::failure::Failure;
 use super::call::Calling;
-use super::client::Client;
-use super::hosted::{Hosted, asking};
+use super::overload::ask;
 use super::scene::Scene;
-use crate::config::Config;
 
 /// Who answers.
 #[derive(Clone, Copy)]
@@ -43,6 +42,14 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 2] = [Self::Search, Self::Upsert];
 
+    /// One of so many requests stores a record.
+    fn upsert_every(self) -> u64 {
+        match self {
+            Self::Search => 0,
+            Self::Upsert => 1,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Search => "search",
@@ -51,25 +58,26 @@ impl Operation {
     }
 }
 
-/// Measures each operation through each face, for so many `clients` at once.
+/// Measures each operation through each face, for so many `clients` at once; `calls_at` is where the server takes calls of gRPC.
 pub fn measure(
-    scene: &Arc<Scene>,
-    config: &Config,
+    scene: &Scene,
+    (askers, calls_at): (&Askers, SocketAddr),
     environment: &'static str,
     clients: &[usize],
     seconds: f64,
 ) -> Result<Vec<Wire>, Failure> {
-    let server = Hosted::start(scene, config.clone())?;
-    let client = Client::new(scene, server.address, environment);
-    let calling = Calling::new(scene, server.grpc_address, environment)?;
+    let calling = Calling::new(scene, calls_at, environment)?;
     let mut found = Vec::new();
     for operation in Operation::ALL {
         for &clients in clients {
             for face in Face::ALL {
                 let tally = match face {
                     Face::InProcess => here(scene, operation, clients, seconds),
-                    Face::Rest => over_rest(scene, &client, operation, clients, seconds)?,
-                    Face::Grpc => over_grpc(&calling, operation, clients, seconds)?,
+                    Face::Rest => {
+                        let asked = scene.asked(environment, operation.upsert_every())?;
+                        ask(askers, Load { asks: &asked, per_second: None, connections: clients }, seconds)?
+                    }
+                    Face::Grpc => over_grpc(&calling, askers, operation, clients, seconds)?,
                 };
                 found.push(Wire::of(face.as_str(), operation.as_str(), clients, &tally));
             }
@@ -85,33 +93,19 @@ fn here(scene: &Scene, operation: Operation, clients: usize, seconds: f64) -> Ta
     })
 }
 
-fn over_rest(
-    scene: &Arc<Scene>,
-    client: &Client,
+fn over_grpc(
+    calling: &Calling,
+    askers: &Askers,
     operation: Operation,
     clients: usize,
     seconds: f64,
 ) -> Result<Tally, Failure> {
-    let (scene, client) = (Arc::clone(scene), client.clone());
-    let ask = move |number| {
-        client.clone().ask(match operation {
-            Operation::Search => scene.search(number),
-            Operation::Upsert => scene.upsert(number),
-        })
-    };
-    Ok(asking()?.block_on(closed_loop(clients, seconds, ask)))
-}
-
-fn over_grpc(calling: &Calling, operation: Operation, clients: usize, seconds: f64) -> Result<Tally, Failure> {
-    let calling = calling.clone();
-    let ask = move |number| {
-        let calling = calling.clone();
-        async move {
-            match operation {
-                Operation::Search => calling.search(number).await,
-                Operation::Upsert => calling.upsert(number).await,
-            }
-        }
-    };
-    Ok(asking()?.block_on(closed_loop(clients, seconds, ask)))
+    // The threads that are started here run where those of the other askers do.
+    let _pin = Pin::among(&askers.cores);
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Io("the threads that ask cannot be started", error))?;
+    Ok(in_threads(clients, seconds, |number| match operation {
+        Operation::Search => runtime.block_on(calling.search(number)),
+        Operation::Upsert => runtime.block_on(calling.upsert(number)),
+    }))
 }

@@ -44,7 +44,7 @@ fn padded(bytes: usize) -> Body {
 /// With room for bodies of 1000 bytes and one turn.
 async fn narrow() -> (Server, App) {
     let mut config = Config::default();
-    (config.limits.bodies_bytes_max, config.server.requests_max) = (1000, 1);
+    (config.limits.bodies_bytes_max, config.server.searches_max) = (1000, 1);
     (config.server.wait_seconds, config.limits.standing_ms) = (3600, 0);
     let server = Server::with_docs(config.clone()).await;
     let app = App::new(server.database.clone(), config);
@@ -92,7 +92,7 @@ async fn a_body_counts_for_as_long_as_its_request_waits() {
             _ = going.recv();
             Ok(Response::<()>::default())
         };
-        other.run(work).await.map_err(|problem| problem.detail)
+        other.search(work).await.map_err(|problem| problem.detail)
     });
     has_started.await.unwrap();
     let waiting = tokio::spawn(server.routes.clone().oneshot(search(padded(700))));
