@@ -7,8 +7,9 @@ use super::scene::Scene;
 
 /// One of so many requests stores a record.
 pub const UPSERT_EVERY: u64 = 16;
-/// Connections that ask one request after the other, to see what can be served.
-pub const CONNECTIONS: usize = 12;
+/// Connections that ask one request after the other, to see what can be served: as many as keep the server at work while some
+/// of them wait for the disk.
+pub const CONNECTIONS: usize = 24;
 
 /// What was found.
 pub struct Overloaded {
