@@ -50,7 +50,7 @@ pub struct Create {
     /// The collection that it reaches; all if none is named. Given again, each.
     #[arg(long = "collection", value_name = "NAME")]
     collections: Vec<String>,
-    /// The type of data subjects whose records it reads: what their ids have before the first `:`. Given again, each.
+    /// The type of data subjects whose records alone it reaches: what their ids have before the first `:`. Given again, each.
     #[arg(long = "entity-type", value_name = "TYPE")]
     entity_types: Vec<String>,
     /// From when on it is refused: RFC 3339.
