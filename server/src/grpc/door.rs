@@ -194,7 +194,8 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         return Problem::new(Refusal::MediaType, detail).into_response();
     }
     let (mut parts, mut body) = request.into_parts();
-    if parts.extensions.get::<CountsAs>().is_some_and(|route| OPEN.contains(&&*route.path)) {
+    let is_open = parts.extensions.get::<CountsAs>().is_some_and(|route| OPEN.contains(&&*route.path));
+    if is_open {
         body = Body::new(Limited::new(body, OPEN_BYTES_MAX));
     }
     if !door.takes_one(parts.uri.path()) {
@@ -203,7 +204,7 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
             return Problem::new(Refusal::InvalidHeader, detail).into_response();
         }
         let toll = Toll::new(door.app);
-        let body = if parts.uri.path() == REFLECTION { body } else { toll.on(body) };
+        let body = if is_open { body } else { toll.on(body) };
         parts.extensions.insert(toll);
         return next.run(Request::from_parts(parts, body)).await;
     }
@@ -217,7 +218,8 @@ async fn whole(State(door): State<Door>, request: Request, next: Next) -> Respon
         return Problem::new(Refusal::BrokenBody, "this call takes one message").into_response();
     }
     parts.extensions.insert(Length(bytes.len()));
-    if parts.headers.contains_key(IDEMPOTENCY_KEY) {
+    // What is open to all is not done once, and may be a secret, of which no copy is to be made.
+    if !is_open && parts.headers.contains_key(IDEMPOTENCY_KEY) {
         match door.said(parts.uri.path(), bytes.clone()).await {
             Ok(said) => _ = parts.extensions.insert(Content(said)),
             Err(problem) => return problem.into_response(),

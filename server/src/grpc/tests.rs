@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::rest::tests::Server;
 
 mod bad_input;
+mod deadlines;
 mod isolation;
 mod paid;
 mod repeats;

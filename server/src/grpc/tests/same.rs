@@ -117,6 +117,27 @@ fn search_scroll_and_count_answer_as_rest_does() {
         .unwrap();
 }
 
+/// Where there are other threads, what is large is read and written beside what they serve.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_messages_come_and_go_whole() {
+    let server = Server::with_docs(Config::default()).await;
+    let calls = Calls::of(&server);
+    let text = "x".repeat(10 << 10);
+    let records: Vec<_> =
+        (10..40).map(|id| json!({"id": id, "vector": [1, 0], "payload": {"text": text, "n": id}})).collect();
+    let upsert = json!({"collection": "docs", "records": records});
+    assert_eq!(calls.call(calls.rpc("Upsert"), &upsert, &[]).await.messages[0]["upserted"], 30);
+    let page = calls.call(calls.rpc("Scroll"), &json!({"collection": "docs", "after": 9, "limit": 30}), &[]).await;
+    let payloads = page.messages[0]["records"].as_array().unwrap().iter().map(|record| record["payload"].clone());
+    assert_eq!(
+        payloads.collect::<Vec<_>>(),
+        records.iter().map(|record| record["payload"].clone()).collect::<Vec<_>>()
+    );
+    let facets = json!({"collection": "docs", "limit": 100, "with_payload": true});
+    let sample = calls.call(calls.rpc("Sample"), &facets, &[]).await;
+    assert_eq!(sample.messages[0]["records"].as_array().unwrap().len(), 33, "{:?}", sample.status);
+}
+
 /// As many objects in one another.
 fn nested(objects: usize) -> Value {
     (0..objects).fold(json!(7), |inner, _| json!({ "a": inner }))
