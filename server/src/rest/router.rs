@@ -201,7 +201,8 @@ pub fn guarded(routes: Router<App>, app: &App) -> Router<App> {
 /// `routes` with a line in the log and a count for every request.
 pub fn watched(routes: Router<App>, app: &App) -> Router<App> {
     routes
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(answered))
+        // The answer's line says its status; what failed in the engine has one of its own.
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(answered).on_failure(()))
         .layer(from_fn_with_state(app.clone(), observed))
 }
 

@@ -39,7 +39,7 @@ impl Lines {
         if is_pipe(path) {
             return Ok((Self::new(Box::new(BufReader::new(io::stdin()))), None));
         }
-        let unreadable = |error| Failure::Io(UNREADABLE, error);
+        let unreadable = |source| Failure::File { file: path.display().to_string(), source };
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         Ok((Self::new(Box::new(BufReader::new(file))), metadata.is_file().then_some(metadata.len())))

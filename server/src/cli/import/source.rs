@@ -104,7 +104,7 @@ impl Source {
         if reading.entities.is_some() || reading.beside.is_some() {
             return Err(Failure::Usage("--entities and --payloads are for vector files; Parquet has columns".into()));
         }
-        let file = File::open(path).map_err(|error| Failure::Io("the file cannot be read", error))?;
+        let file = File::open(path).map_err(|source| Failure::File { file: path.display().to_string(), source })?;
         let Reading { id, vector, entity, .. } = reading;
         let rows = parquet::Rows::new(file, Columns { id, vector, entity })?;
         let total = rows.total();
