@@ -108,7 +108,8 @@ fn pages_are_a_naive_filter_of_all_events() {
     }
     let all = everything(&env).events;
     let (start, end) = (all[5].time_ms, all[30].time_ms);
-    for action in [None, Some("verified"), Some("collection.created"), Some("restored")] {
+    assert_eq!(env.audit().action("restored").run().unwrap_err().kind(), ErrorKind::Invalid, "no act is called so");
+    for action in [None, Some("verified"), Some("collection.created"), Some("entity.erased")] {
         let (mut found, mut cursor) = (Vec::new(), Some(0));
         while let Some(at) = cursor.filter(|at| *at < all.len() as u64) {
             let mut asked = env.audit().start(start).end(end).actor("host").limit(3).cursor(at);

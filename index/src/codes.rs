@@ -244,16 +244,6 @@ impl Codes {
         }
     }
 
-    /// Writes [rough keys](Self::rough_keys) of the distances of a row from others into the front of a list; `query` is any of
-    /// the space.
-    pub(crate) fn between_rows(&self, query: &Query) -> impl FnMut(u32, &[u32], &mut [i32]) {
-        let mut sought = query.for_rows();
-        move |row, others, keys| {
-            sought.stand_for(self.scale(row), |code| self.read(row, code));
-            self.rough_keys(&sought, others, keys);
-        }
-    }
-
     /// Starts loading what [`keys`](Self::keys) reads of the rows, or only what [`rough_keys`](Self::rough_keys) does.
     #[inline]
     pub(crate) fn prefetch(&self, query: &Query, positions: &[u32], is_rough: bool) {

@@ -5,11 +5,12 @@
 //! and searches it. A search gives [`Candidate`]s with estimated distances and error bounds; the
 //! caller, who holds the exact vectors, ranks them again with [`Metric::distance`].
 //!
-//! The modules, leaves first: `metric`, `arena`, `kernel`, `decode_error`; `source`, `trailer`; `quantize`; `codes`; `graph`;
-//! `search`; `ann`. Only `arena` and `kernel` contain `unsafe`.
+//! The modules, leaves first: `metric`, `arena`, `kernel`, `decode_error`; `source`, `trailer`; `quantize`; `codes`,
+//! `between`; `graph`; `search`; `ann`. Only `arena` and `kernel` contain `unsafe`.
 
 mod ann;
 mod arena;
+mod between;
 mod codes;
 mod decode_error;
 mod graph;

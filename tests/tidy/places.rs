@@ -77,6 +77,7 @@ const NETWORK: Place = Place {
     rooms: &[
         ("server/src/cli/seal.rs", "a command hands a share to the server on this machine"),
         ("benches/src/load/connection.rs", "asks the server that `bench load` started in its own process"),
+        ("server/src/cli/bench/load/call.rs", "asks it over gRPC"),
         ("server/src/tokens/fetch.rs", "fetches the keys of end users' tokens, where an administrator says"),
         ("server/src/telemetry/collector.rs", "sends spans where the operator says"),
     ],

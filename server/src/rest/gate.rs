@@ -6,8 +6,8 @@
 //! not known goes the long way, pays for it, and is told there. So a flood is stopped in its own lane, and nobody waits in
 //! another's.
 //!
-//! A key that was revoked since is told that the
-//! server is busy rather than that it is not good, until there is a turn to look at it.
+//! A key that was revoked since is told that the server is busy rather than that it is not good, until there is a turn to look
+//! at it.
 
 use std::convert::Infallible;
 use std::sync::LazyLock;
