@@ -205,6 +205,7 @@ impl<'a> Asker<'a> {
                 let told = line.asks.judge(asked.number, status, connection.body(body));
                 connection.forget();
                 line.tally.add_if(asked.due >= SETTLING, told, took);
+                line.tally.answered_at((asked.due + took).saturating_sub(SETTLING));
                 line.under_way -= 1;
                 self.go_on(at)
             }

@@ -92,7 +92,7 @@ impl Step {
         Self {
             load,
             offered: tally.per_second(tally.offered()),
-            served: tally.per_second(tally.served()),
+            served: tally.served_per_second(),
             wrong: tally.wrong(),
             limited: tally.per_second(tally.limited()),
             overloaded: tally.per_second(tally.overloaded()),

@@ -23,6 +23,8 @@ pub enum Told {
 #[derive(Clone, Debug)]
 pub struct Tally {
     seconds: f64,
+    /// When the last answer that counts was there, in seconds since counting began.
+    until: f64,
     /// Times in microseconds.
     served: Vec<u32>,
     refused: Vec<u32>,
@@ -38,7 +40,7 @@ impl Tally {
     /// Of nothing yet, in so many seconds.
     pub fn new(seconds: f64) -> Self {
         let (served, refused, late) = (Vec::new(), Vec::new(), Vec::new());
-        Self { seconds, served, refused, late, limited: 0, overloaded: 0, wrong: 0, failed: 0 }
+        Self { seconds, until: 0.0, served, refused, late, limited: 0, overloaded: 0, wrong: 0, failed: 0 }
     }
 
     /// Adds what came of a question after so long, if it counts.
@@ -56,6 +58,11 @@ impl Tally {
         }
     }
 
+    /// Notes that an answer was there so long after counting began.
+    pub fn answered_at(&mut self, at: Duration) {
+        self.until = self.until.max(at.as_secs_f64());
+    }
+
     /// Adds by how much a question was sent later than it was due, if it counts.
     pub fn late_if(&mut self, counts: bool, late: Duration) {
         if counts {
@@ -65,6 +72,7 @@ impl Tally {
 
     /// Adds those of another run at the same time.
     pub fn merge(&mut self, other: Self) {
+        self.until = self.until.max(other.until);
         self.served.extend(other.served);
         self.refused.extend(other.refused);
         self.late.extend(other.late);
@@ -104,7 +112,12 @@ impl Tally {
         self.failed
     }
 
-    /// So many of them a second.
+    /// Right answers a second, until the last one: who is answered long after asking was not served at the pace of asking.
+    pub fn served_per_second(&self) -> f64 {
+        self.served() as f64 / self.seconds.max(self.until).max(f64::MIN_POSITIVE)
+    }
+
+    /// So many of what was asked a second.
     pub fn per_second(&self, count: u64) -> f64 {
         count as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
@@ -156,6 +169,12 @@ mod tests {
             [tally.offered(), tally.served(), tally.wrong(), tally.limited(), tally.overloaded(), tally.failed()];
         assert_eq!(counts, [105, 100, 1, 1, 2, 1]);
         assert_eq!((tally.served_us(50), tally.served_us(99), tally.refused_us(99)), (50.0, 99.0, 7.0));
-        assert_eq!((tally.per_second(tally.served()), Tally::new(1.0).served_us(99)), (50.0, 0.0));
+        assert_eq!((tally.served_per_second(), Tally::new(1.0).served_us(99)), (50.0, 0.0));
+        let mut late = tally.clone();
+        late.answered_at(Duration::from_secs(1));
+        assert!((late.served_per_second(), late.per_second(late.served())) == (50.0, 50.0), "in time");
+        late.answered_at(Duration::from_secs(8));
+        tally.merge(late);
+        assert_eq!(tally.served_per_second(), 25.0, "of twice as many, in four times as long");
     }
 }

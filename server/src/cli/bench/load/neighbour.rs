@@ -45,6 +45,6 @@ pub fn measure(
         beside_p99_us: beside.served_us(99),
         refused: beside.offered() - beside.served(),
         flood: flooded.per_second(flooded.offered()),
-        flood_served: flooded.per_second(flooded.served()),
+        flood_served: flooded.served_per_second(),
     })
 }

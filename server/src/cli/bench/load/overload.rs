@@ -33,7 +33,7 @@ pub fn measure(
     let all = loads.len() as u64 + 1;
     progress(0, all);
     let closed = ask(askers, Load { asks: &asked, per_second: None, connections: CONNECTIONS }, seconds)?;
-    let capacity = closed.per_second(closed.served());
+    let capacity = closed.served_per_second();
     let mut steps = Vec::new();
     for (step, load) in loads.iter().enumerate() {
         progress(step as u64 + 1, all);
