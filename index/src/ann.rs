@@ -96,7 +96,7 @@ impl Ann {
                 let reach = Reach { ef, ..reach };
                 let share = matching as f64 / codes.len() as f64;
                 let mut room = scratch.take_room();
-                let cells = graph.cells(codes.between_rows(goal.query));
+                let cells = graph.cells(|| codes.between_rows(goal.query));
                 let through = Through::new((graph, graph.degree(), cells), goal, (allow, share), &mut room);
                 // Pivots lie side by side: each takes as long as a row that is scanned.
                 scratch.count_compared(cells.len() as u64);

@@ -77,9 +77,9 @@ impl FrozenGraph {
         seen.len() as usize
     }
 
-    /// The cells of its rows; `keys` as [`Cells::new`] wants them, and the same whenever it is asked.
-    pub(crate) fn cells(&self, keys: impl FnMut(u32, &[u32], &mut [i32])) -> &Cells {
-        self.cells.get_or_init(|| Cells::new(self, keys))
+    /// The cells of its rows; `keys`, asked for once, gives what [`Cells::new`] compares rows by.
+    pub(crate) fn cells<K: FnMut(u32, &[u32], &mut [i32])>(&self, keys: impl FnOnce() -> K) -> &Cells {
+        self.cells.get_or_init(|| Cells::new(self, keys()))
     }
 
     /// Bytes of one list of neighbours.
