@@ -228,8 +228,8 @@ fn find_candidates<'a>(
             None => Allow::Except(dead),
         };
         index.ann.search_into(prepared, reach, allow, &mut scratch, &mut of_segment);
-        // Their misses overlap if nothing is decided between them.
-        black_box(of_segment.iter().filter(|candidate| index.ids.id(candidate.position).is_none()).count());
+        // Their misses overlap if nothing is decided between them. Who asks only whether there is an id loads none.
+        of_segment.iter().for_each(|candidate| _ = black_box(index.ids.id(candidate.position)));
         candidates.extend(of_segment.iter().map(|candidate| (found, *candidate)));
         counters.hops += scratch.counters().hops;
         counters.compared += scratch.counters().compared;
@@ -264,6 +264,7 @@ fn decide<'a>(
     };
     let (mut certain, rivals): (Vec<Ranked<'a>>, Vec<Ranked<'a>>) =
         known.into_iter().partition(|ranked| verdict(ranked.distance, 0.0) == Verdict::In);
+    certain.reserve(candidates.len());
     let mut doubtful = Vec::new();
     for found @ (view, Candidate { position, distance, error }) in candidates {
         match verdict(*distance, *error) {
@@ -279,8 +280,9 @@ fn decide<'a>(
     let mut nearest = Nearest::new(query.width().saturating_sub(certain.len()));
     rivals.into_iter().for_each(|ranked| nearest.push(ranked));
     open(env, state, aimed.vector, doubtful, &mut nearest, counters)?;
-    certain.extend(nearest);
-    certain.sort_unstable();
+    // A stable sort finds that these are two lists in order.
+    certain.extend(nearest.into_sorted());
+    certain.sort();
     certain.truncate(query.width());
     Ok(certain)
 }

@@ -17,6 +17,9 @@ const EXPANDED: u64 = 1;
 /// Positions taken in, or looked through, at once.
 const BATCH: usize = 16;
 
+/// Up to this many nearest, each entry is put in its place by itself; among more, all of a hop are merged in together.
+const SHORT: usize = 32;
+
 /// A list of positions with keys, of bounded length.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -36,7 +39,7 @@ pub(crate) struct Pool {
     limit: usize,
     /// Nothing beyond is kept: there are `limit` better ones.
     bound: u64,
-    /// Memory for choosing among the others.
+    /// Memory for choosing among the others, and for those that come together.
     entries: Vec<u64>,
 }
 
@@ -66,6 +69,7 @@ impl Pool {
     pub(crate) fn insert_up_to(&mut self, last: i32, positions: &[u32], keys: &[i32]) {
         let bound = self.bound.min(entry(last, u32::MAX >> 1));
         let greatest = key(bound);
+        let together = if self.rank > SHORT { self.end_of_nearest() } else { 0 };
         for (positions, keys) in positions.chunks(BATCH).zip(keys.chunks(BATCH)) {
             let keys = &keys[..keys.len().min(positions.len())];
             let mut left = mask(keys, greatest);
@@ -73,10 +77,15 @@ impl Pool {
                 let at = left.trailing_zeros() as usize;
                 left &= left - 1;
                 let entry = entry(keys[at], positions[at]);
-                if entry <= bound {
+                if entry < together {
+                    self.entries.push(entry);
+                } else if entry <= bound {
                     self.put(entry);
                 }
             }
+        }
+        if !self.entries.is_empty() {
+            self.merge();
         }
         self.keep_bound();
     }
@@ -125,6 +134,30 @@ impl Pool {
         if let Some(out) = out.filter(|_| self.limit > self.rank) {
             self.put_aside(out);
         }
+    }
+
+    /// [`put`](Self::put) of all `entries` in one turn over the nearest.
+    fn merge(&mut self) {
+        let Self { nearest, entries, .. } = self;
+        entries.sort_unstable();
+        let mut end = nearest.len();
+        nearest.extend_from_slice(entries);
+        for (before, entry) in entries.drain(..).enumerate().rev() {
+            while let Some(&last) = nearest.get(end.wrapping_sub(1))
+                && last > entry
+            {
+                end -= 1;
+                nearest[end + before + 1] = last;
+            }
+            nearest[end + before] = entry;
+        }
+        self.next = self.next.min(end);
+        for at in self.rank..self.nearest.len() {
+            if self.limit > self.rank {
+                self.put_aside(self.nearest[at]);
+            }
+        }
+        self.nearest.truncate(self.rank);
     }
 
     /// Drops what is beyond the limit.
@@ -303,8 +336,8 @@ mod tests {
     proptest! {
         #[test]
         fn keeps_the_best_up_to_the_last(
-            rank in 1_usize..40,
-            limit in 1_usize..40,
+            rank in 1_usize..80,
+            limit in 1_usize..80,
             hops in proptest::collection::vec((-3_i32..9, proptest::collection::vec(-5_i32..10, 0..50)), 0..9),
             last in -3_i32..9,
         ) {
@@ -331,7 +364,7 @@ mod tests {
         /// Whichever way an entry went, it is handed out once, in its turn, and is there in the end.
         #[test]
         fn expands_nearest_first_and_each_once(
-            rank in 1_usize..12,
+            rank in 1_usize..60,
             rounds in proptest::collection::vec((0_usize..4, proptest::collection::vec(-50_i32..50, 0..40)), 0..20),
         ) {
             let mut pool = Pool::default();
