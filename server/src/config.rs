@@ -170,8 +170,8 @@ impl Server {
 /// What to write instead.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        "an IP address and a port are expected: 127.0.0.1:6333 or [::1]:6333 for this machine alone, 0.0.0.0:6333 for all of \
-         its addresses; names such as localhost are not looked up"
+        "names such as localhost are not looked up: an IP address and a port are expected (127.0.0.1:6333 or [::1]:6333 for \
+         this machine alone, 0.0.0.0:6333 for all of its addresses)"
             .to_owned()
     })
 }
