@@ -153,18 +153,21 @@ fn records_are_changed_and_deleted() {
     assert_eq!(place.ok("records get --collection films --id 1")["records"][0]["vector"], json!([-1.0, 0.5]));
 
     let delete = |rest: &str| place.ok(&format!("records delete --collection films {rest}"));
-    assert_eq!(delete("--filter {} --dry-run")["matching"], 3);
+    assert_eq!(delete("--all --dry-run")["matching"], 3);
     assert_eq!(delete("--id 1,9 --dry-run")["matching"], 1);
     assert_eq!(delete("--id 1,9"), json!({"deleted": 1}));
     assert_eq!(delete("--entity bob"), json!({"deleted": 1}));
     assert_eq!(place.ok("records count --collection films")["count"], 1);
     assert_eq!(
-        place.shows("records delete --collection films --filter {} --dry-run"),
-        "1 records would be deleted; nothing was\n"
+        place.shows("records delete --collection films --all --dry-run"),
+        "1 record would be deleted; nothing was\n"
     );
 
     for (line, expected) in [
-        ("records delete --collection films", "say which records are meant: --id, --filter or --entity"),
+        ("records delete --collection films", "say which records are meant: --id, --filter, --entity, or --all"),
+        ("records delete --collection films --filter {}", "every record: if that is meant, say --all"),
+        (r#"records update --collection films --clear --filter {"must":[]}"#, "say --all"),
+        ("records delete --collection films --all --id 1", "--all cannot stand beside"),
         ("records delete --collection films --id 1 --entity ada", "--id cannot stand beside --filter or --entity"),
         ("records update --collection films --id 1", "required"),
         ("records update --collection films --id 1 --key a --clear", "--set"),
@@ -358,6 +361,32 @@ fn a_collection_keeps_records_for_a_window() {
     assert_eq!(place.ok("--data old records count --collection films")["count"], 0);
     let told = place.ok("--data old audit list --action retention.ran");
     assert_eq!(told["events"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[test]
+fn receipts_are_listed_without_names() {
+    let place = Place::with_films();
+    assert_eq!(
+        (place.ok("receipt list"), place.shows("receipt list").as_str()),
+        (json!({"receipts": []}), "there are no receipts\n")
+    );
+    let shown = place.shows("erase nobody --dry-run");
+    assert!(shown.starts_with("0 records in 0 segments would go"), "{shown}");
+    let jobs: Vec<_> =
+        ["ada --reason asked", "bob nobody"].map(|whom| place.ok(&format!("erase {whom}"))["job"].clone()).into();
+    let listed = place.ok("receipt list");
+    let lines = listed["receipts"].as_array().unwrap();
+    assert_eq!(lines.iter().map(|line| line["job"].clone()).collect::<Vec<_>>(), jobs);
+    for (line, (records, subjects, reason)) in lines.iter().zip([(1, 1, json!("asked")), (1, 2, Value::Null)]) {
+        assert_eq!((&line["records"], &line["reason"]), (&json!(records), &reason), "{line}");
+        assert_eq!(line["subjects"].as_array().unwrap().len(), subjects, "{line}");
+        let receipt = place.ok(&format!("receipt show --job {}", line["job"]));
+        let view = receipt["view"].to_string();
+        assert!(line["subjects"].as_array().unwrap().iter().all(|one| view.contains(one.as_str().unwrap())), "{view}");
+    }
+    let text = place.shows("receipt list");
+    assert!(text.starts_with("job") && text.lines().count() == 3, "{text}");
+    assert!(!format!("{text}{listed}").contains("ada") && !text.contains("bob"), "{text}{listed}");
 }
 
 #[test]

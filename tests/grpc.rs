@@ -26,6 +26,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1alpha;
 use tonic_types::StatusExt;
 
 use proto::records_client::RecordsClient;
@@ -100,7 +101,7 @@ async fn a_client_stores_finds_and_asks_what_there_is() {
     let (sender, receiver) = mpsc::channel(1);
     let list = MessageRequest::ListServices(String::new());
     sender.send(ServerReflectionRequest { host: String::new(), message_request: Some(list) }).await.unwrap();
-    let mut told = ServerReflectionClient::new(channel)
+    let mut told = ServerReflectionClient::new(channel.clone())
         .server_reflection_info(ReceiverStream::new(receiver))
         .await
         .unwrap()
@@ -109,15 +110,33 @@ async fn a_client_stores_finds_and_asks_what_there_is() {
     else {
         panic!("no list of services");
     };
-    let services: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
+    let mut services: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
+    services.remove("grpc.reflection.v1.ServerReflection");
     for service in ["Access", "Admin", "Analysis", "Collections", "Records"] {
         assert!(services.contains(&format!("lethedb.v1.{service}")), "{services:?}");
     }
     assert!(services.contains("grpc.health.v1.Health"), "{services:?}");
+    assert_eq!(of_old(channel).await, services, "who asks by the name of before is told the same");
     let counts = server.send("GET", "/metrics", "", b"").unwrap().2;
     assert!(counts.contains("route=\"/lethedb.v1.Records/Search\""), "{counts}");
     let refused = |line: &str| line.contains("/lethedb.v1.Records/Count") && line.contains("code=\"404\"");
     assert!(counts.lines().any(refused), "a refusal counts as what it is: {counts}");
+}
+
+/// The services but that of reflection, by which other libraries and older tools ask for them.
+async fn of_old(channel: Channel) -> BTreeSet<String> {
+    let list = v1alpha::server_reflection_request::MessageRequest::ListServices(String::new());
+    let list = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let (sender, receiver) = mpsc::channel(1);
+    sender.send(list).await.unwrap();
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
+    let mut told = client.server_reflection_info(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+    let told = told.message().await.unwrap().unwrap().message_response;
+    let Some(v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(services)) = told else {
+        panic!("no list of services");
+    };
+    let names = services.service.into_iter().map(|service| service.name);
+    names.filter(|name| name != "grpc.reflection.v1alpha.ServerReflection").collect()
 }
 
 #[tokio::test]

@@ -178,6 +178,15 @@ impl Environment {
         receipt::fetch(&self.state, job)
     }
 
+    /// The numbers of the erasures whose receipts are kept here, rising.
+    ///
+    /// # Errors
+    /// `Io` if the directory cannot be read.
+    pub fn receipts(&self) -> Result<Vec<u64>> {
+        self.state.admit(&self.permit, Permission::EntityRead)?;
+        receipt::numbers(&self.state.dir.sub(receipt::RECEIPTS))
+    }
+
     /// The same environment, for requests that come by another way than calls of this library: the audit log tells it.
     pub fn by_way_of(&self, source: Source) -> Self {
         Self { permit: self.permit.by_way_of(source), ..self.clone() }

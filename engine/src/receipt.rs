@@ -4,6 +4,8 @@
 //! given. One is made once the job has purged, and another once the graphs are rebuilt, which takes its place. A crash
 //! between the telling and the storing has it told twice: the same words, under the same hash.
 
+use std::collections::BTreeSet;
+
 use privacy::erasure::{Job, Receipt, Statement};
 use privacy::{Keyring, SectionContext, SectionKind, open_section, seal_section};
 use storage::backend::Dir;
@@ -95,11 +97,10 @@ pub(crate) fn fetch(env: &EnvironmentState, number: u64) -> Result<StoredReceipt
     decode(&plain).ok_or_else(|| Error::corrupt(damaged()))
 }
 
-/// Every stored receipt, for verification.
+/// The numbers of all jobs with a receipt in `dir`, rising.
 pub(crate) fn numbers(dir: &Dir) -> Result<Vec<u64>> {
-    let mut found: Vec<u64> = list(dir)?.iter().filter_map(|file| parts(file)).map(|(number, _)| number).collect();
-    found.dedup();
-    Ok(found)
+    let found: BTreeSet<u64> = list(dir)?.iter().filter_map(|file| parts(file)).map(|(number, _)| number).collect();
+    Ok(found.into_iter().collect())
 }
 
 /// Removes what a crash or a failing disk left of receipts that were not stored.

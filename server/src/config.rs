@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use engine::Settings;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use audit::Audit;
 pub use limits::Limits;
@@ -84,10 +85,12 @@ pub struct Server {
     /// Whether to listen beyond loopback without TLS or without keys: for networks that nobody else is on.
     pub insecure: bool,
     /// The address to listen on; only loopback is allowed without both TLS and keys.
+    #[serde(deserialize_with = "address_of")]
     pub listen: SocketAddr,
     /// Whether to speak gRPC, beside REST.
     pub grpc: bool,
     /// The address to listen on for gRPC, by the same rules.
+    #[serde(deserialize_with = "address_of")]
     pub grpc_listen: SocketAddr,
     /// Whether gRPC describes its calls to whoever asks (reflection); if absent, only while it listens on loopback.
     pub grpc_reflection: Option<bool>,
@@ -159,6 +162,22 @@ impl Server {
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         std::iter::once(self.listen).chain(self.grpc.then_some(self.grpc_listen))
     }
+}
+
+/// Reads an address to listen on. No name is looked up: what it stands for today may be another network tomorrow.
+///
+/// # Errors
+/// What to write instead.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "names such as localhost are not looked up: an IP address and a port are expected (127.0.0.1:6333 or [::1]:6333 for \
+         this machine alone, 0.0.0.0:6333 for all of its addresses)"
+            .to_owned()
+    })
+}
+
+fn address_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// How a line of the log is written.
@@ -272,6 +291,14 @@ mod tests {
             assert_eq!(config.store.data, Path::new("/from/environment"));
 
             assert_eq!(config.server.listen.port(), 7000);
+
+            for name in ["localhost:6333", "6333", ":6333", "127.0.0.1"] {
+                jail.set_env("LETHEDB__SERVER__GRPC_LISTEN", format!("\"{name}\""));
+                let refused = Config::load(&Flags::default()).map(drop).unwrap_err();
+                let ConfigError::Invalid(error) = refused else { panic!("{refused}") };
+                assert!(error.to_string().contains("127.0.0.1:6333 or [::1]:6333"), "{name}: {error}");
+            }
+            jail.set_env("LETHEDB__SERVER__GRPC_LISTEN", "[::1]:7001");
 
             let flags = Flags { data: Some("/from/flag".into()), ..Flags::default() };
             assert_eq!(load(&flags).store.data, Path::new("/from/flag"));

@@ -40,7 +40,7 @@
 //! all of the filter, whose paths start in the element. The path finds lists (`a` means `a[]` here), and what is no
 //! list has no elements.
 //!
-//! At most 16 filters in one another and 1,024 clauses.
+//! At most 16 filters in one another, where what is inside `nested` or `min_should` counts as two, and 1,024 clauses.
 //!
 //! [`Filter`] has the same in Rust. What the file [`matches`] says is the meaning; indexes of payloads only find out
 //! sooner.

@@ -16,8 +16,13 @@ use super::json::FILTER_FAULT;
 use super::path::Path;
 use super::predicate::Predicate;
 
-/// How deep filters may be nested in one another.
+/// How deep filters may be nested in one another: so deep that each of them can be written as messages that readers of
+/// protobuf, which stop at a hundred in one another, still read.
 pub(crate) const DEPTH_MAX: usize = 16;
+/// What is told of one that is deeper.
+pub(crate) const TOO_DEEP: &str = "filters may be nested at most 16 deep, where nested and min_should count as two";
+/// So much deeper is a filter inside one that has an object of its own around it.
+pub(crate) const INSIDE_OBJECT: usize = 2;
 /// How many conditions and combinations a filter may have.
 pub(crate) const CLAUSES_MAX: usize = 1024;
 
@@ -66,6 +71,20 @@ pub(crate) struct Clauses {
 }
 
 impl Node {
+    /// How deep it is: one more than the deepest below it, or two.
+    fn depth(&self) -> usize {
+        let below = |filters: &[Filter], step| filters.iter().map(|filter| filter.depth + step).max();
+        let deepest = match self {
+            Self::Nested(_, inner) => Some(inner.depth + INSIDE_OBJECT),
+            Self::Clauses(Clauses { must, should, must_not, min_should }) => {
+                let plain = [must, should, must_not].into_iter().filter_map(|filters| below(filters, 1)).max();
+                plain.max(min_should.as_ref().and_then(|(filters, _)| below(filters, INSIDE_OBJECT)))
+            }
+            _ => None,
+        };
+        deepest.unwrap_or(1)
+    }
+
     /// The filters right below it, each list with its place in the JSON form.
     fn children(&self) -> Vec<(&'static str, &[Filter])> {
         match self {
@@ -87,17 +106,28 @@ impl Node {
 impl Filter {
     /// The filter of `node`, unless that is too deep or too large.
     pub(crate) fn of(node: Node) -> Self {
-        let children = || node.children().into_iter().flat_map(|(_, filters)| filters);
-        let depth = 1 + children().map(|child| child.depth).max().unwrap_or_default();
-        let clauses = children().fold(1_usize, |sum, child| sum.saturating_add(child.clauses));
+        let depth = node.depth();
+        let children = node.children().into_iter().flat_map(|(_, filters)| filters);
+        let clauses = children.fold(1_usize, |sum, child| sum.saturating_add(child.clauses));
         let wrong = |what| Self { node: Node::Wrong(what), depth: 1, clauses: 1, shown: None };
         if depth > DEPTH_MAX {
-            return wrong("filters may be nested at most 16 deep");
+            return wrong(TOO_DEEP);
         }
         if clauses > CLAUSES_MAX {
             return wrong("a filter may have at most 1024 clauses");
         }
         Self { node, depth, clauses, shown: None }
+    }
+
+    /// Whether it says anything of a record: `{}`, which all records match, and lists of nothing else do not.
+    #[must_use]
+    pub fn has_condition(&self) -> bool {
+        match &self.node {
+            Node::Clauses(_) => {
+                self.node.children().into_iter().flat_map(|(_, filters)| filters).any(Self::has_condition)
+            }
+            _ => true,
+        }
     }
 
     /// What was asked for, of the records that are shown.

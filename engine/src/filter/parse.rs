@@ -13,7 +13,7 @@ use storage::id::RecordId;
 
 use super::builder::{WRONG_END, WRONG_ENTITY, WRONG_TEXT, WRONG_VALUE, range};
 use super::json::{FILTER_FAULT, Json};
-use super::node::{CLAUSES_MAX, Clauses, DEPTH_MAX, Filter, Node};
+use super::node::{CLAUSES_MAX, Clauses, DEPTH_MAX, Filter, INSIDE_OBJECT, Node, TOO_DEEP};
 use super::number::Number;
 use super::path::{Path, WRONG_PATH};
 use super::predicate::{Predicate, Words};
@@ -185,7 +185,7 @@ struct Parser {
 impl Parser {
     fn filter(&mut self, json: &Json, at: &Trail<'_>, depth: usize) -> Result<Filter, Fault> {
         if depth > DEPTH_MAX {
-            return Err(at.fault(&format!("filters may be nested at most {DEPTH_MAX} deep")));
+            return Err(at.fault(TOO_DEEP));
         }
         let too_many = || at.fault(&format!("a filter may have at most {CLAUSES_MAX} clauses"));
         self.clauses = self.clauses.checked_sub(1).ok_or_else(too_many)?;
@@ -206,21 +206,21 @@ impl Parser {
         for (name, value) in members(json, at, &COMBINATION)? {
             let at = &Trail::Member(at, name);
             match name {
-                "must" => clauses.must = self.filters(value, at, depth)?,
-                "should" => clauses.should = self.filters(value, at, depth)?,
-                "must_not" => clauses.must_not = self.filters(value, at, depth)?,
+                "must" => clauses.must = self.filters(value, at, depth + 1)?,
+                "should" => clauses.should = self.filters(value, at, depth + 1)?,
+                "must_not" => clauses.must_not = self.filters(value, at, depth + 1)?,
                 _ => clauses.min_should = Some(self.min_should(value, at, depth)?),
             }
         }
         Ok(Node::Clauses(clauses))
     }
 
-    /// One filter or a list of them.
+    /// One filter or a list of them, which stand so deep.
     fn filters(&mut self, json: &Json, at: &Trail<'_>, depth: usize) -> Result<Vec<Filter>, Fault> {
         match json {
-            Json::Object(_) => Ok(vec![self.filter(json, at, depth + 1)?]),
+            Json::Object(_) => Ok(vec![self.filter(json, at, depth)?]),
             Json::List(items) => {
-                let item = |(number, item)| self.filter(item, &Trail::Item(at, number), depth + 1);
+                let item = |(number, item)| self.filter(item, &Trail::Item(at, number), depth);
                 items.iter().enumerate().map(item).collect()
             }
             _ => Err(at.fault("a filter or a list of filters is expected")),
@@ -232,7 +232,7 @@ impl Parser {
         for (name, value) in members(json, at, &["conditions", "min_count"])? {
             let at = &Trail::Member(at, name);
             match (name, value) {
-                ("conditions", Json::List(_)) => conditions = Some(self.filters(value, at, depth)?),
+                ("conditions", Json::List(_)) => conditions = Some(self.filters(value, at, depth + INSIDE_OBJECT)?),
                 ("conditions", _) => return Err(at.fault(LIST)),
                 (_, Json::Number(Number::Integer(count))) if u64::try_from(*count).is_ok() => {
                     least = u64::try_from(*count).ok();
@@ -263,7 +263,7 @@ impl Parser {
             let at = &Trail::Member(at, name);
             match name {
                 "key" => key = Some(path(value, at)?),
-                _ => filter = Some(self.filter(value, at, depth + 1)?),
+                _ => filter = Some(self.filter(value, at, depth + INSIDE_OBJECT)?),
             }
         }
         let both = key.zip(filter).ok_or_else(|| at.fault("key and filter are expected"))?;

@@ -49,6 +49,9 @@ pub struct Chosen {
     id: Vec<RecordId>,
     #[command(flatten)]
     matching: Matching,
+    /// Every record of the collection.
+    #[arg(long)]
+    all: bool,
 }
 
 /// What [`Chosen`] says.
@@ -60,14 +63,17 @@ pub enum Choice {
 impl Chosen {
     /// Exactly one of both ways to choose.
     pub fn choice(&self) -> Result<Choice, Failure> {
-        match (self.id.as_slice(), self.matching.filter()?) {
-            ([], Some(filter)) => Ok(Choice::Filter(Box::new(filter))),
-            ([_, ..], None) => Ok(Choice::Ids(self.id.clone())),
-            ([], None) => {
-                let all = "{} as the filter means all records";
-                Err(Failure::Usage(format!("say which records are meant: --id, --filter or --entity; {all}")))
+        let wrong = |what: &str| Err(Failure::Usage(what.to_owned()));
+        match (self.id.as_slice(), self.matching.filter()?, self.all) {
+            ([], Some(filter), false) if filter.has_condition() => Ok(Choice::Filter(Box::new(filter))),
+            ([], Some(_), false) => {
+                wrong("a filter without a condition means every record: if that is meant, say --all")
             }
-            ([_, ..], Some(_)) => Err(Failure::Usage("--id cannot stand beside --filter or --entity".into())),
+            ([_, ..], None, false) => Ok(Choice::Ids(self.id.clone())),
+            ([], None, true) => Ok(Choice::Filter(Box::new(Filter::all([])))),
+            ([], None, false) => wrong("say which records are meant: --id, --filter, --entity, or --all for every one"),
+            (.., true) => wrong("--all cannot stand beside --id, --filter or --entity"),
+            ([_, ..], Some(_), false) => wrong("--id cannot stand beside --filter or --entity"),
         }
     }
 }

@@ -9,10 +9,13 @@ use serde_json::json;
 
 use super::context::Context;
 use super::failure::Failure;
-use crate::json::{ReceiptAnswer, bytes_or_hex, from_hex};
+use super::terminal::table;
+use crate::json::{ReceiptAnswer, ReceiptLine, bytes_or_hex, count, from_hex};
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// List the receipts that the environment keeps: when, of how many data subjects, and why.
+    List,
     /// Show the receipt of an erasure by its number.
     #[command(after_help = "Example:\n  lethedb receipt show --job 3")]
     Show(Show),
@@ -31,7 +34,7 @@ pub enum Command {
 /// Arguments of `show`.
 #[derive(clap::Args)]
 pub struct Show {
-    /// The number of the erasure.
+    /// The number of the erasure: `lethedb receipt list` has them.
     #[arg(long)]
     job: u64,
 }
@@ -55,10 +58,28 @@ pub struct Verify {
 /// Runs one of them.
 pub fn run(context: &Context, command: &Command) -> Result<(), Failure> {
     match command {
+        Command::List => list(context),
         Command::Show(args) => show(context, args),
         Command::Key => key(context),
         Command::Verify(args) => verify(context, args),
     }
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let database = context.database(false)?;
+    let environment = context.environment(&database)?;
+    let lines: Result<Vec<_>, Failure> =
+        environment.receipts()?.into_iter().map(|job| Ok(ReceiptLine::from(&environment.receipt(job)?))).collect();
+    let lines = lines?;
+    let row = |line: &ReceiptLine| {
+        let (subjects, records) = (line.subjects.len().to_string(), line.records.to_string());
+        [line.job.to_string(), line.purged_at.clone(), subjects, records, line.reason.clone().unwrap_or_default()]
+    };
+    let rows: Vec<_> = lines.iter().map(row).collect();
+    let head = ["job", "purged", "data subjects", "records", "reason"];
+    let text = if rows.is_empty() { "there are no receipts".to_owned() } else { table(head, &rows) };
+    context.terminal.show(&json!({ "receipts": lines }), text)?;
+    Ok(database.close()?)
 }
 
 fn show(context: &Context, args: &Show) -> Result<(), Failure> {
@@ -101,7 +122,9 @@ fn verify(context: &Context, args: &Verify) -> Result<(), Failure> {
         let Some(about) = receipt.about(&entity, &salt) else {
             return Err(Failure::Missing(vec!["this data subject, with this salt, in the receipt".into()]));
         };
-        context.terminal.say(format_args!("It is about this data subject, who had {} records.", about.records))?;
+        context
+            .terminal
+            .say(format_args!("It is about this data subject, who had {}.", count(about.records, "record")))?;
     }
     Ok(())
 }

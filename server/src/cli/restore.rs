@@ -8,7 +8,7 @@ use engine::{Archive, Database, DrillReport, Source, Succession};
 use super::backup::Place;
 use super::context::Context;
 use super::failure::Failure;
-use crate::json::RestoreAnswer;
+use crate::json::{RestoreAnswer, count};
 
 /// Arguments of `restore`.
 #[derive(clap::Args)]
@@ -91,7 +91,7 @@ fn rehearse(context: &Context, args: &Args, archive: &Archive) -> Result<(), Fai
     let DrillReport { opened, erased, .. } = report;
     context.terminal.show(
         &report,
-        format_args!("{opened} records would come back, {erased} would not: erased since.\nNothing was changed. Run this again with --yes to restore."),
+        format_args!("{} would come back, {erased} would not: erased since.\nNothing was changed. Run this again with --yes to restore.", count(opened, "record")),
     )?;
     Ok(database.close()?)
 }

@@ -6,6 +6,7 @@ use engine::Salvage;
 
 use super::context::Context;
 use super::failure::Failure;
+use crate::json::count;
 
 /// Arguments of `salvage`.
 #[derive(clap::Args)]
@@ -54,7 +55,13 @@ impl Display for Told<'_> {
             }
         }
         for segment in segments {
-            writeln!(f, "{}: {} records kept, {} lost", segment.segment, segment.rows_kept, segment.rows_lost)?;
+            writeln!(
+                f,
+                "{}: {} kept, {} lost",
+                segment.segment,
+                count(segment.rows_kept, "record"),
+                segment.rows_lost
+            )?;
             if segment.deletes_lost {
                 writeln!(f, "  Its list of deleted records is lost: records deleted from it before are back.")?;
             }

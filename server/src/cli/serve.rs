@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::context::Context;
 use super::failure::Failure;
 use super::{certificates, signals, traces};
-use crate::config::{LogFormat, TlsVersion};
+use crate::config::{self, LogFormat, TlsVersion};
 use crate::grpc;
 use crate::rest::{self, App, ServeError};
 
@@ -24,10 +24,10 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 #[derive(clap::Args)]
 pub struct Args {
     /// Address to listen on; loopback only while there are neither TLS nor keys [default: 127.0.0.1:6333].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::address)]
     listen: Option<SocketAddr>,
     /// Address to listen on for gRPC, by the same rules, unless `server.grpc` is off [default: 127.0.0.1:6334].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::address)]
     grpc_listen: Option<SocketAddr>,
     /// Start without a root key, wherever one could be taken from, and answer nothing but that, until enough shares of it
     /// were given: with `lethedb keys unseal --server`.

@@ -15,6 +15,7 @@ pub struct Limits {
     /// longer all the same. 0 for as long as `server.wait_seconds` has it.
     pub standing_ms: u64,
     /// Memory that the bodies of all requests may take together until they are answered, in bytes; further ones are refused.
+    /// Over gRPC about as much again may have come in that was not read yet.
     pub bodies_bytes_max: usize,
     /// How long a request may take before its client is told to ask again, in seconds; what it began goes on. Not for
     /// `/v1/admin`, where erasures and backups take their time. 0 for ever.

@@ -15,7 +15,6 @@ use axum::response::Response;
 use http_body_util::BodyExt;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::{Map, Value as Json};
-use tokio::time::timeout;
 use tonic::Status;
 use tonic::codegen::Service;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
@@ -115,7 +114,11 @@ impl ServerStreamingService<DynamicMessage> for Bridge {
                     }
                     Ok(())
                 };
-                match timeout(deadline, lines).await.unwrap_or_else(|_| Err(too_long())) {
+                let ended = tokio::select! {
+                    ended = lines => ended,
+                    () = deadline.passes() => Err(too_long()),
+                };
+                match ended {
                     Ok(()) => ending.whole(),
                     Err(problem) => ending.broke_off(Err(problem.into())),
                 }

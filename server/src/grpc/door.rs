@@ -15,7 +15,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http_body_util::Limited;
 use prost_reflect::DescriptorError;
-use tokio::time::timeout;
 use tonic::Status;
 use tonic_health::pb::health_server::HealthServer;
 
@@ -38,6 +37,8 @@ use crate::rest::{
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+/// The same by the name of before, which libraries and older tools still ask for.
+const REFLECTION_ALPHA: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 const UNSEAL: &str = "/lethedb.v1.Admin/Unseal";
 /// What somebody without a key may send in one call: a share, or names of what they want described.
 const OPEN_BYTES_MAX: usize = 64 << 10;
@@ -81,11 +82,13 @@ fn calls(app: &App, schema: &Arc<Schema>) -> Result<Router<App>, DoorError> {
     let health = HealthServer::new(health::Service::new(app.clone(), schema));
     let mut lasting = Router::new().route_service(WATCH, health.clone());
     if reflects(app) {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILES)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
-        lasting = lasting.route_service(REFLECTION, reflection);
+        let described = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILES)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        lasting = lasting.route_service(REFLECTION, described().build_v1()?);
+        lasting = lasting.route_service(REFLECTION_ALPHA, described().build_v1alpha()?);
     }
     let lasting = lasting.layer(from_fn_with_state(Lasting::new(app.clone()), for_a_while));
     let unsealing = Unsealing(app.clone());
@@ -114,7 +117,7 @@ impl Door {
     fn counts_as(&self, path: &str) -> Option<CountsAs> {
         let open = |path: &str| CountsAs { method: Method::GET, path: path.to_owned() };
         match path {
-            REFLECTION => Some(open("/openapi.json")),
+            REFLECTION | REFLECTION_ALPHA => Some(open("/openapi.json")),
             CHECK | WATCH => Some(open("/livez")),
             path => self.schema.rpc(path).map(|rpc| CountsAs { method: rpc.method.clone(), path: rpc.route.clone() }),
         }
@@ -137,7 +140,7 @@ impl Door {
 
     /// Whether the call takes one message, which then is the whole body.
     fn takes_one(&self, path: &str) -> bool {
-        path != REFLECTION && self.schema.rpc(path).is_none_or(|rpc| !rpc.streams.client)
+        !matches!(path, REFLECTION | REFLECTION_ALPHA) && self.schema.rpc(path).is_none_or(|rpc| !rpc.streams.client)
     }
 }
 
@@ -156,8 +159,13 @@ async fn translated(State(door): State<Door>, mut request: Request, next: Next) 
         Ok(None) => next.run(request).await,
         Ok(Some(time)) if time.is_zero() => late().into_response(),
         Ok(Some(time)) => {
-            request.extensions_mut().insert(Deadline(time));
-            timeout(time, next.run(request)).await.unwrap_or_else(|_| late().into_response())
+            let deadline = Deadline::after(time);
+            request.extensions_mut().insert(deadline);
+            tokio::select! {
+                biased;
+                answered = next.run(request) => answered,
+                () = deadline.passes() => late().into_response(),
+            }
         }
     };
     in_grpc(answered)

@@ -116,7 +116,7 @@ pub fn upsert(request: proto::UpsertRequest) -> Formed<UpsertBody> {
 
 /// That of a deletion.
 pub fn delete(request: proto::DeleteRequest) -> Formed<DeleteBody> {
-    Ok(DeleteBody { ids: ids(request.ids)?, filter: filter(request.filter)? })
+    Ok(DeleteBody { ids: ids(request.ids)?, filter: filter(request.filter)?, all: request.all })
 }
 
 /// That of a change.
@@ -124,6 +124,7 @@ pub fn update(request: proto::UpdateRequest) -> Formed<UpdateBody> {
     Ok(UpdateBody {
         ids: ids(request.ids)?,
         filter: filter(request.filter)?,
+        all: request.all,
         vector: some(request.vector),
         overwrite: payload("overwrite", request.overwrite)?,
         clear: request.clear,

@@ -61,7 +61,7 @@ pub async fn for_a_while(State(Lasting { app, places }): State<Lasting>, request
         tokio::select! {
             () = going => long_enough(),
             () = sleep(LASTS) => long_enough(),
-            () = sleep(deadline) => too_long(),
+            () = deadline.passes() => too_long(),
         }
     };
     next.run(request).await.map(|body| Body::new(Until { body, over: Box::pin(over), is_over: false, _place: place }))
@@ -139,11 +139,11 @@ mod tests {
         Body::new(StreamBody::new(tokio_stream::once(said)))
     }
 
-    fn request(path: &str, from: [u8; 4], deadline: Option<Duration>) -> Request {
+    fn request(path: &str, from: [u8; 4], time: Option<Duration>) -> Request {
         let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(Peer(from.into()));
-        if let Some(deadline) = deadline {
-            request.extensions_mut().insert(Deadline(deadline));
+        if let Some(time) = time {
+            request.extensions_mut().insert(Deadline::after(time));
         }
         request
     }

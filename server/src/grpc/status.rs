@@ -48,11 +48,11 @@ pub fn status(told: &Told) -> Status {
     status
 }
 
-/// The code of gRPC. Most follow from the status of HTTP; the others are where gRPC tells apart what HTTP does not.
+/// The code of gRPC. Most follow from the status of HTTP; the others are where gRPC tells apart what HTTP does not. A
+/// message that cannot be read is its sender's fault, as over REST: libraries make it `INTERNAL`, which whoever watches a
+/// server takes for a fault of its own.
 fn code(problem: &Problem) -> Code {
     match (problem.code, problem.status) {
-        // What arrived is no message: so says the list of codes of gRPC, whoever is at fault.
-        ("broken_body", _) => Code::Internal,
         // It may have been done all the same, so nobody is to try again unasked.
         ("request_timeout" | "body_timeout", _) => Code::DeadlineExceeded,
         ("budget_exhausted" | "limit_reached", _) => Code::ResourceExhausted,

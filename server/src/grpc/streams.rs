@@ -5,12 +5,13 @@
 //! dawdles holds up nobody; what is acknowledged is durable. A stream ends once its client is gone, takes too long, or the
 //! server goes; it ends well only if it is whole, and what the engine began is not given up for a server that goes.
 
+use std::future::pending;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use engine::Database;
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::{Extensions, Request, Status, Streaming};
 
@@ -19,14 +20,27 @@ use super::toll::Toll;
 use super::{forms, status};
 use crate::rest::{Again, App, Caller, Ending, Problem, Refusal, Tenant, Visit, parts};
 
-/// How long a call may take, from when its head came.
-#[derive(Clone, Copy)]
-pub struct Deadline(pub Duration);
+/// When a call is over, whatever of it is done by then; never, if it names no time.
+#[derive(Clone, Copy, Default)]
+pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// Of the call with these extensions; for ever, if it names none.
-    pub fn of(extensions: &Extensions) -> Duration {
-        extensions.get::<Self>().map_or(Duration::MAX, |Self(time)| *time)
+    /// Of a call whose head came now, and that may take so long.
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now().checked_add(time))
+    }
+
+    /// Of the call with these extensions.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+
+    /// Ready once it is over.
+    pub async fn passes(self) {
+        match self.0 {
+            Some(end) => sleep_until(end).await,
+            None => pending().await,
+        }
     }
 }
 
@@ -85,7 +99,8 @@ fn run<M: Send + 'static, A: Send + 'static, F: Future<Output = Result<(), Probl
     let listened_to = sender.clone();
     let streaming = async move {
         let ended = tokio::select! {
-            ended = timeout(deadline, work(client, message, sender)) => ended.unwrap_or_else(|_| Err(too_long())),
+            ended = work(client, message, sender) => ended,
+            () = deadline.passes() => Err(too_long()),
             () = listened_to.closed() => return,
         };
         match ended {
@@ -180,8 +195,6 @@ pub fn too_long() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
     use tokio::sync::oneshot;
     use tonic::codegen::tokio_stream::StreamExt;
     use tonic_types::StatusExt;
@@ -223,10 +236,18 @@ mod tests {
         let waited = timeout(Duration::from_secs(1), dropped).await;
         assert!(waited.is_ok(), "nobody listens, and the work goes on");
 
-        let (mut stream, dropped) = endless(&server, Some(Deadline(Duration::from_secs(5))));
+        let (mut stream, dropped) = endless(&server, Some(Deadline::after(Duration::from_secs(5))));
         assert_eq!(stream.next().await.unwrap().unwrap(), 1);
         assert_eq!(reason(&mut stream).await, "request_timeout");
         assert!(dropped.await.is_err() && stream.next().await.is_none());
+
+        // What went by before the work began counts, too.
+        let deadline = Deadline::after(Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let begun = Instant::now();
+        let (mut stream, _) = endless(&server, Some(deadline));
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+        assert_eq!((reason(&mut stream).await.as_str(), begun.elapsed().as_secs()), ("request_timeout", 1));
 
         let (mut stream, dropped) = endless(&server, None);
         assert_eq!(stream.next().await.unwrap().unwrap(), 1);

@@ -21,6 +21,7 @@ use crate::rest::tests::Server;
 
 mod bad_input;
 mod deadlines;
+mod depths;
 mod isolation;
 mod paid;
 mod repeats;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::hex::hex;
+use super::plural::count;
 use super::time::rfc3339;
 
 /// What was erased. An entity that nothing is stored about, one that was erased before and one that was never here give
@@ -86,7 +87,8 @@ impl From<ErasurePlan> for ErasePlanAnswer {
 impl fmt::Display for ErasePlanAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { records, segments, keys, .. } = self;
-        write!(f, "{records} records in {segments} segments would go, and {keys} keys. Nothing was changed.")
+        let (records, segments) = (count(*records, "record"), count(*segments, "segment"));
+        write!(f, "{records} in {segments} would go, and {}. Nothing was changed.", count(*keys, "key"))
     }
 }
 

@@ -6,6 +6,8 @@ use engine::{Filtered, Hits};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::plural::count;
+
 /// What the search did and how long it took.
 #[derive(Serialize, ToSchema)]
 pub struct ExplainAnswer {
@@ -74,10 +76,12 @@ impl fmt::Display for ExplainAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { segments, hops, compared, reranked, bytes, filter, find_us, decide_us, answer_us } = self;
         if let Some(FilterAnswer { conditions, unindexed, estimated, opened, matched }) = filter {
-            write!(f, "{conditions} condition(s), {unindexed} without an index: {estimated} records may match, ")?;
+            let (conditions, may) = (count(*conditions, "condition"), count(*estimated, "record"));
+            write!(f, "{conditions}, {unindexed} without an index: {may} may match, ")?;
             writeln!(f, "{opened} were opened, {matched} do")?;
         }
-        writeln!(f, "{segments} segment(s): {hops} lists read, {compared} codes compared, {reranked} vectors opened")?;
+        let segments = count(*segments, "segment");
+        writeln!(f, "{segments}: {hops} lists read, {compared} codes compared, {reranked} vectors opened")?;
         write!(f, "{bytes} bytes read; {find_us} µs to find, {decide_us} to decide, {answer_us} to answer")
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::hex::hex;
+use super::time::rfc3339;
 
 /// The receipt of an erasure.
 #[derive(Serialize, ToSchema)]
@@ -47,6 +48,37 @@ impl ReceiptAnswer {
     /// Whether it verified.
     pub fn is_verified(&self) -> bool {
         self.verified
+    }
+}
+
+/// A receipt among others.
+#[derive(Serialize)]
+pub struct ReceiptLine {
+    /// Number of the erasure, by which the receipt is had.
+    pub job: u64,
+    /// When no live file held a row of theirs any more. RFC 3339, UTC.
+    pub purged_at: String,
+    /// When every index was one that never knew them; null if that is to come.
+    pub rebuilt_at: Option<String>,
+    /// The data subjects, in hex: hashes that are only told from each other by who has their salts.
+    pub subjects: Vec<String>,
+    /// How many live records they had.
+    pub records: u64,
+    /// What was said when it was asked for.
+    pub reason: Option<String>,
+}
+
+impl From<&StoredReceipt> for ReceiptLine {
+    fn from(stored: &StoredReceipt) -> Self {
+        let said = stored.receipt.statement();
+        Self {
+            job: said.job,
+            purged_at: rfc3339(said.purged.time_ms),
+            rebuilt_at: said.rebuilt.map(|rebuilt| rfc3339(rebuilt.time_ms)),
+            subjects: said.erased.iter().map(|erased| hex(erased.subject.as_bytes())).collect(),
+            records: said.erased.iter().map(|erased| erased.records).sum(),
+            reason: stored.reason.clone(),
+        }
     }
 }
 

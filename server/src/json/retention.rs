@@ -169,7 +169,8 @@ impl fmt::Display for WindowsAnswer {
 impl fmt::Display for RetentionAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let did = if self.dry_run { "would be removed" } else { "removed" };
-        write!(f, "{} records {did}, {} keys destroyed", self.records_removed, self.keys_destroyed)?;
+        let (records, keys) = (count(self.records_removed, "record"), count(self.keys_destroyed, "key"));
+        write!(f, "{records} {did}, {keys} destroyed")?;
         if let Some(pending) = &self.pending {
             write!(f, "; KEYS NOT DESTROYED YET: {pending}; upkeep tries again while the database is open")?;
         }

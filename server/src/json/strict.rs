@@ -21,6 +21,7 @@ const MEMBERS: &[&str] = &[
     "after",
     "aggregate",
     "algorithms",
+    "all",
     "all_or_nothing",
     "approvers",
     "audience",

@@ -106,7 +106,10 @@ pub async fn serve<Stop: Future<Output = ()>>(
     http1.timer(TokioTimer::new()).header_read_timeout(head);
     let rest = Door::open(server.listen, router(app.clone()), Speaks::Http1(http1)).await?;
     let grpc = match server.grpc {
-        true => Some(Door::open(server.grpc_listen, grpc, Speaks::Http2(http2::builder(head))).await?),
+        true => {
+            let http2 = http2::builder(head, app.config().limits.bodies_bytes_max, server.connections_max);
+            Some(Door::open(server.grpc_listen, grpc, Speaks::Http2(http2)).await?)
+        }
         false => None,
     };
     listening(rest.address, grpc.as_ref().map(|door| door.address));

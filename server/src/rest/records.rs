@@ -62,9 +62,12 @@ pub struct DeleteBody {
     /// Ids that do not exist are passed over.
     #[schema(value_type = Option<Vec<Id>>)]
     pub ids: Option<Vec<RecordId>>,
-    /// All records that match.
+    /// All records that match. One without a condition is refused.
     #[schema(value_type = Option<FilterBody>)]
     pub filter: Option<Object<Filter>>,
+    /// Every record of the collection; false if absent.
+    #[serde(default)]
+    pub all: bool,
 }
 
 /// What was deleted.
@@ -75,16 +78,19 @@ pub struct DeleteAnswer {
     pub as_of: AsOfAnswer,
 }
 
-/// Changes to make, in this order, and to which records: exactly one of `ids` and `filter`, and at least one change.
+/// Changes to make, in this order, and to which records: exactly one of `ids`, `filter` and `all`, and at least one change.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
     /// Ids that do not exist are passed over.
     #[schema(value_type = Option<Vec<Id>>)]
     pub ids: Option<Vec<RecordId>>,
-    /// All records that match.
+    /// All records that match. One without a condition is refused.
     #[schema(value_type = Option<FilterBody>)]
     pub filter: Option<Object<Filter>>,
+    /// Every record of the collection; false if absent.
+    #[serde(default)]
+    pub all: bool,
     /// The new vector.
     pub vector: Option<Vec<f32>>,
     /// The new payload.
@@ -132,10 +138,9 @@ impl DeleteBody {
 
     /// Deletes what it names.
     pub fn on(self, collection: &Collection) -> Result<DeleteAnswer, Problem> {
-        let deleted = match (self.ids, self.filter) {
-            (Some(ids), None) => collection.delete(ids)?,
-            (None, Some(filter)) => collection.delete_matching(&filter.0)?,
-            _ => return Err(ids_or_filter()),
+        let deleted = match chosen(self.ids, self.filter, self.all)? {
+            Chosen::Ids(ids) => collection.delete(ids)?,
+            Chosen::Matching(filter) => collection.delete_matching(&filter)?,
         };
         Ok(DeleteAnswer { deleted: deleted.count, as_of: deleted.as_of.into() })
     }
@@ -149,10 +154,9 @@ impl UpdateBody {
 
     /// Makes its changes.
     pub fn on(self, collection: &Collection) -> Result<UpdateAnswer, Problem> {
-        let mut update = match (self.ids, self.filter) {
-            (Some(ids), None) => collection.update(ids),
-            (None, Some(filter)) => collection.update_matching(filter.0),
-            _ => return Err(ids_or_filter()),
+        let mut update = match chosen(self.ids, self.filter, self.all)? {
+            Chosen::Ids(ids) => collection.update(ids),
+            Chosen::Matching(filter) => collection.update_matching(*filter),
         };
         if let Some(vector) = self.vector {
             update = update.vector(vector);
@@ -177,8 +181,25 @@ impl UpdateBody {
     }
 }
 
-fn ids_or_filter() -> Problem {
-    Problem::new(Refusal::InvalidBody, "exactly one of `ids` and `filter` is expected")
+/// Which records are meant to be changed.
+enum Chosen {
+    Ids(Vec<RecordId>),
+    Matching(Box<Filter>),
+}
+
+/// Exactly one of the ways to say it; all records only where that is said, and not where a filter was left empty.
+fn chosen(ids: Option<Vec<RecordId>>, filter: Option<Object<Filter>>, all: bool) -> Result<Chosen, Problem> {
+    match (ids, filter, all) {
+        (Some(ids), None, false) => Ok(Chosen::Ids(ids)),
+        (None, Some(Object(filter)), false) if filter.has_condition() => Ok(Chosen::Matching(Box::new(filter))),
+        (None, Some(_), false) => {
+            let detail =
+                "a filter without a condition means every record: if that is meant, send `\"all\": true` instead";
+            Err(Problem::new(Refusal::InvalidBody, detail).about("filter"))
+        }
+        (None, None, true) => Ok(Chosen::Matching(Box::new(Filter::all([])))),
+        _ => Err(Problem::new(Refusal::InvalidBody, "exactly one of `ids`, `filter` and `all` is expected")),
+    }
 }
 
 /// Stores records; they are durable and can be found once this answers.

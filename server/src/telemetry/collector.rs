@@ -83,8 +83,60 @@ impl HttpClient for Collector {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the collector's end of the connection")]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    /// Answers every connection with this, or never if it is nothing; counts them.
+    fn collector(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (at, count) =
+            (format!("http://{}/v1/traces", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&count);
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                _ = stream.read(&mut [0; 4096]);
+                _ = stream.write_all(&answer);
+                if answer.is_empty() {
+                    open.push(stream);
+                }
+            }
+        });
+        (at, count)
+    }
+
+    async fn send(at: &str, patience: Duration) -> Result<Response<Bytes>, HttpError> {
+        let request = Request::post(at).body(Bytes::from_static(b"spans")).unwrap();
+        Collector::new(Headers::default(), patience).send_bytes(request).await
+    }
+
+    #[tokio::test]
+    async fn spans_go_where_the_settings_say_and_what_comes_back_is_bounded() {
+        let long = Duration::from_secs(600);
+        let (elsewhere, reached) = collector(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+        for status in ["302 Found", "307 Temporary Redirect"] {
+            let moved = format!("HTTP/1.1 {status}\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+            let (at, asked) = collector(moved.into_bytes());
+            assert!(send(&at, long).await.unwrap().status().is_redirection());
+            assert_eq!((asked.load(Ordering::Relaxed), reached.load(Ordering::Relaxed)), (1, 0), "it was followed");
+        }
+        let body = vec![b' '; ANSWER_BYTES_MAX as usize + 1];
+        let whole = |body: &[u8]| {
+            [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+        };
+        assert!(send(&collector(whole(&body)).0, long).await.is_err());
+        assert!(send(&collector(whole(&body[1..])).0, long).await.is_ok());
+        // Without a bound this would hang.
+        assert!(send(&collector(Vec::new()).0, Duration::from_millis(50)).await.is_err());
+    }
 
     #[test]
     fn headers_are_lines_and_are_not_shown() {

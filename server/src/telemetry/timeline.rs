@@ -117,3 +117,19 @@ fn note(what: impl FnOnce(&mut Noted)) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_streams_on_and_on_is_noted_no_further() {
+        let timeline = Timeline::new(1, None);
+        Timeline::scope(Some(Arc::clone(&timeline)), async {
+            let mut stopwatch = Stopwatch::start();
+            (0..100).for_each(|_| stopwatch.lap(Stage::Engine));
+        })
+        .await;
+        assert_eq!(timeline.noted().stages.len(), STAGES_MAX);
+    }
+}

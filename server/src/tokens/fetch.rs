@@ -156,3 +156,26 @@ fn is_worldwide_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     first & 0xe000 == 0x2000 && first != 0x2002 && !(first == 0x2001 && (second < 0x0200 || second == 0x0db8))
 }
+
+#[cfg(test)]
+mod tests {
+    use ureq::Timeout;
+    use ureq::unversioned::transport::time::Duration as Left;
+
+    use super::*;
+
+    /// What a name resolves to when it is connected to decides, not what its text looks like.
+    #[test]
+    fn a_name_is_looked_at_by_its_addresses_when_it_is_connected_to() {
+        let left = NextTimeout { after: Left::NotHappening, reason: Timeout::Resolve, per_read: None, per_write: None };
+        let config = Agent::config_builder().build();
+        for uri in ["https://localhost/keys", "https://127.0.0.1/keys", "https://[::1]/keys"] {
+            let resolve = |is_private| {
+                let resolver = Outside { is_private, system: DefaultResolver::default() };
+                resolver.resolve(&uri.parse().unwrap(), &config, left)
+            };
+            assert!(matches!(resolve(false), Err(ureq::Error::HostNotFound)), "{uri}");
+            assert!(!resolve(true).unwrap().is_empty(), "{uri}");
+        }
+    }
+}

@@ -164,17 +164,42 @@ fn errors_name_the_place_and_what_belongs_there() {
 }
 
 #[test]
+fn a_filter_without_a_condition_is_told_apart() {
+    for (value, says) in [
+        (json!({}), false),
+        (json!({ "must": [], "should": [] }), false),
+        (json!({ "must": [{ "should": {} }], "must_not": {} }), false),
+        (json!({ "min_should": { "conditions": [{}], "min_count": 1 } }), false),
+        (json!({ "must": [{}, { "should": { "has_id": [] } }] }), true),
+        (json!({ "nested": { "key": "a", "filter": {} } }), true),
+        (json!({ "entity": "ada" }), true),
+    ] {
+        assert_eq!(parse(&value).unwrap().has_condition(), says, "{value}");
+    }
+}
+
+#[test]
 fn depth_and_size_are_bounded() {
-    let nested = |depth: usize| {
-        (1..depth).fold(json!({}), |inner, at| match at % 3 {
-            0 => json!({ "must": [inner] }),
-            1 => json!({ "nested": { "key": "a", "filter": inner } }),
-            _ => json!({ "min_should": { "conditions": [inner], "min_count": 1 } }),
-        })
-    };
-    assert!(parse(&nested(16)).is_ok());
-    assert!(parse(&nested(17)).unwrap_err().contains("at most 16 deep"));
-    assert!(parse(&nested(60)).unwrap_err().contains("at most 16 deep"));
+    let kinds: [fn(Value) -> Value; 6] = [
+        |inner| json!({ "must": [inner] }),
+        |inner| json!({ "should": inner }),
+        |inner| json!({ "must_not": [inner] }),
+        |inner| json!({ "nested": { "key": "a", "filter": inner } }),
+        |inner| json!({ "min_should": { "conditions": [inner], "min_count": 1 } }),
+        |inner| json!({ "must": { "nested": { "key": "a", "filter": inner } } }),
+    ];
+    for (kind, step) in kinds.into_iter().zip([1, 1, 1, 2, 2, 3]) {
+        for leaf in [json!({}), json!({ "min_should": { "conditions": [], "min_count": 1 } })] {
+            let times = |times: usize| (0..times).fold(leaf.clone(), |inner, _| kind(inner));
+            let most = 15 / step;
+            assert!(parse(&times(most)).unwrap().fault().is_none(), "{step}");
+            for more in [most + 1, 21] {
+                assert!(parse(&times(more)).unwrap_err().contains("at most 16 deep"), "{step}");
+            }
+        }
+    }
+    let built = |times: usize| (0..times).fold(Filter::eq("a", 1), |inner, _| Filter::nested("a", inner));
+    assert!(built(7).fault().is_none() && built(8).fault().unwrap().contains("at most 16 deep"));
     let mut lists = json!([]);
     (0..100).for_each(|_| lists = json!([lists]));
     assert!(parse(&json!({ "must": lists })).unwrap_err().contains("at `must[0]`: an object"));

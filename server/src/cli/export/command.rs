@@ -13,7 +13,7 @@ use crate::cli::argument;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::format::{FileFormat, is_pipe};
-use crate::json::Object;
+use crate::json::{Object, count};
 
 /// Records that are read together.
 const PAGE_RECORDS: usize = 1_000;
@@ -160,8 +160,9 @@ fn tell(context: &Context, args: &Args, format: FileFormat, done: &Done) -> Resu
         let names = damaged.join(", ");
         context.terminal.note(format!("Damaged segments were left out: {names}. Run `lethedb verify`."))?;
     }
+    let counted = count(*records, "record");
     if is_pipe(&args.file) {
-        return context.terminal.note(format_args!("{records} records exported, in the clear"));
+        return context.terminal.note(format_args!("{counted} exported, in the clear"));
     }
     let mut files = vec![args.file.as_path()];
     let lines = beside(&args.file);
@@ -171,7 +172,7 @@ fn tell(context: &Context, args: &Args, format: FileFormat, done: &Done) -> Resu
     let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" and ");
     context.terminal.show(
         &json!({ "exported": records, "files": files, "sequence": as_of.sequence, "damaged": damaged }),
-        format_args!("{records} records exported to {names}"),
+        format_args!("{counted} exported to {names}"),
     )?;
     context.terminal.note(
         "What was exported is people's data in the clear, readable by you alone. No erasure reaches it: delete it when you \

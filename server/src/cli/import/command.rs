@@ -15,6 +15,7 @@ use super::store::{BatchLimits, Store};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::format::FileFormat;
+use crate::json::count;
 
 /// A batch is stored when it holds this many records …
 const BATCH_RECORDS_MAX: usize = 2_000;
@@ -147,7 +148,8 @@ fn fill(
                 store.flush()?;
                 let Store { imported, unchanged, .. } = store;
                 context.terminal.note(format_args!(
-                    "{imported} records were stored and {unchanged} were there before the import ended:"
+                    "{} stored and {unchanged} there already, when the import ended:",
+                    count(imported, "record")
                 ))?;
                 return Err(failure);
             }
@@ -169,7 +171,7 @@ fn tell_nothing(context: &Context) -> Result<(), Failure> {
 fn tell(context: &Context, collection: &Collection, store: &Store) -> Result<(), Failure> {
     let Store { imported, unchanged, rejects, .. } = store;
     let (info, rejected, path) = (collection.info(), rejects.count(), rejects.path());
-    let mut text = format!("{imported} records imported");
+    let mut text = format!("{} imported", count(*imported, "record"));
     if *unchanged > 0 {
         text = format!("{text}, {unchanged} were there");
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::argument::{self, Choice, Chosen, Named};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::json::Payload;
+use crate::json::{Payload, count};
 
 /// Arguments of `update`.
 #[derive(clap::Args)]
@@ -89,7 +89,7 @@ pub fn update(context: &Context, args: &Update) -> Result<(), Failure> {
         (None, _) => update,
     };
     let updated = update.run()?.count;
-    context.terminal.show(&json!({ "updated": updated }), format_args!("{updated} records changed"))?;
+    context.terminal.show(&json!({ "updated": updated }), format_args!("{} changed", count(updated, "record")))?;
     Ok(database.close()?)
 }
 
@@ -106,7 +106,7 @@ pub fn delete(context: &Context, args: &Delete) -> Result<(), Failure> {
         Choice::Filter(filter) => collection.delete_matching(&filter)?,
     };
     let deleted = deleted.count;
-    context.terminal.show(&json!({ "deleted": deleted }), format_args!("{deleted} records deleted"))?;
+    context.terminal.show(&json!({ "deleted": deleted }), format_args!("{} deleted", count(deleted, "record")))?;
     Ok(database.close()?)
 }
 
@@ -117,7 +117,6 @@ fn tell_dry_run(context: &Context, collection: &Collection, choice: Choice, done
     };
     let counted = collection.count().filter(filter).run()?;
     context.terminal.note_damaged(&counted.damaged)?;
-    let count = counted.count;
-    let text = format_args!("{count} records would be {done}; nothing was").to_string();
-    context.terminal.show(&json!({ "dry_run": true, "matching": count, "partial": counted.partial }), text)
+    let text = format!("{} would be {done}; nothing was", count(counted.count, "record"));
+    context.terminal.show(&json!({ "dry_run": true, "matching": counted.count, "partial": counted.partial }), text)
 }

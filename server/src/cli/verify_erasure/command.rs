@@ -14,7 +14,7 @@ use super::report::{Outcome, Report};
 use super::scan::{Scanned, Scanner};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::json::{bytes_or_hex, from_hex};
+use crate::json::{bytes_or_hex, count, from_hex};
 
 /// Leaks that are told one by one.
 const TOLD_MAX: usize = 10;
@@ -104,7 +104,7 @@ fn check_subject(receipt: &Receipt, args: &Args, report: &mut Report) -> Result<
     };
     let id = EntityId::new(id.as_str()).map_err(|error| Failure::Usage(format!("--id: {error}")))?;
     match receipt.about(&id, &Salt::from_bytes(digits(salt, "--salt")?)) {
-        Some(erased) => report.note(what, Outcome::Holds, format!("{} records", erased.records)),
+        Some(erased) => report.note(what, Outcome::Holds, count(erased.records, "record")),
         None => report.note(what, Outcome::Fails, "this id with this salt is not in it"),
     }
     Ok(())

@@ -211,7 +211,7 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
         ([&[0, 0, 0, 255, 255][..], &[0; 20]].concat(), [&[0, 255, 255, 255, 255][..], &[0; 20]].concat());
     // Field 15, in a message that is good but for it.
     let unknown = frame(&[&search[5..], &[0x78, 1]].concat());
-    let broken = |what, bytes| (what, Some(bytes), vec![], Code::Internal, "broken_body");
+    let broken = |what, bytes| (what, Some(bytes), vec![], BAD, "broken_body");
     let large = |what, bytes| (what, Some(bytes), vec![], Code::ResourceExhausted, "body_too_large");
     let headed = |what, headers, code, reason| (what, None, headers, code, reason);
     let nobody = Code::Unauthenticated;

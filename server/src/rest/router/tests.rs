@@ -220,9 +220,19 @@ async fn records_come_back_as_they_went_in() {
     is_problem(&answer, 400, "invalid_body");
     let (_, answer) = delete(json!({"filter": {"must_not": {"has_id": [u64::MAX]}}})).await;
     assert_eq!(answer["deleted"], 1);
-    for body in [json!({}), json!({"ids": [1], "filter": {}})] {
+    for body in [json!({}), json!({"ids": [1], "filter": {}}), json!({"all": false}), json!({"ids": [1], "all": true})]
+    {
         is_problem(&delete(body).await, 400, "invalid_body");
     }
+    // What was left empty by mistake deletes nothing.
+    for filter in [json!({}), json!({"must": [], "must_not": {}})] {
+        let refused = delete(json!({ "filter": filter })).await;
+        is_problem(&refused, 400, "invalid_body");
+        assert!(refused.1["detail"].as_str().unwrap().contains(r#""all": true"#), "{}", refused.1);
+    }
+    let count = async || server.ask(Method::POST, "/v1/collections/docs/count", json!({})).await.1["count"].clone();
+    assert_eq!(count().await, 1);
+    assert_eq!((&delete(json!({"all": true})).await.1["deleted"], count().await), (&json!(1), json!(0)));
 }
 
 #[tokio::test]

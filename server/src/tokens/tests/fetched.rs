@@ -202,6 +202,9 @@ fn a_fetch_is_bounded_goes_nowhere_else_and_not_home() {
     assert_eq!(fetch(endless), Err(FetchError));
     let (absent, _) = listener(response("404 Not Found", "", b"{}"));
     assert_eq!(fetch(absent), Err(FetchError));
+    let headers: String = (0..20).map(|at| format!("X-{at}: {}\r\n", "x".repeat(1024))).collect();
+    let (wordy, _) = listener(response("200 OK", &headers, b"{}"));
+    assert_eq!(fetch(wordy), Err(FetchError));
 
     let (home, reached) = listener(response("200 OK", "", b"{}"));
     let elsewhere = Https(Reach::new(&[format!("127.0.0.1:{port}"), format!("localhost:{}", home ^ 1)]));
@@ -212,6 +215,19 @@ fn a_fetch_is_bounded_goes_nowhere_else_and_not_home() {
         assert_eq!(elsewhere.fetch(url), Err(FetchError), "{url}: the settings name others");
     }
     assert_eq!(reached.load(Ordering::Relaxed), 0, "no connection to a private address");
+}
+
+/// Somebody who never answers holds up one fetch, and not for ever.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the other end of a fetch")]
+fn a_fetch_from_who_never_answers_ends() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = silent.local_addr().unwrap().to_string();
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        tell.send(Https(Reach::new(std::slice::from_ref(&place))).fetch(&format!("http://{place}/keys")))
+    });
+    assert_eq!(told.recv_timeout(Duration::from_secs(600)), Ok(Err(FetchError)));
 }
 
 /// The text of a URL says nothing of where it leads: every address of the name does.

@@ -474,10 +474,10 @@ async fn a_key_for_some_data_subjects_writes_as_if_nobody_else_were_there() {
     // What is theirs they write like anybody.
     let mine = ask(WRITES[0].0, WRITES[0].1, 5).await;
     assert_eq!((mine.0, &mine.1["upserted"]), (200, &json!(1)), "{}", mine.1);
-    assert_eq!(ask(UPDATE, r#"{"filter": {}, "set": {"n": 9}}"#, 0).await.0, 200);
+    assert_eq!(ask(UPDATE, r#"{"all": true, "set": {"n": 9}}"#, 0).await.0, 200);
     assert_eq!(docs.get(5).unwrap().unwrap().payload_json(), Some(&json!({"n": 9})));
     assert_eq!(docs.get(2).unwrap().unwrap().payload_json(), None, "a filter that names nobody reaches no further");
-    assert_eq!(ask(DELETE, r#"{"filter": {}}"#, 0).await.0, 200);
+    assert_eq!(ask(DELETE, r#"{"all": true}"#, 0).await.0, 200);
     assert!(docs.get(5).unwrap().is_none() && docs.get(2).unwrap().is_some());
 }
 

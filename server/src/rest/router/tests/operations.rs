@@ -1,7 +1,9 @@
 //! What an operator sees and sets: ids, counts, the page of the API, and limits that refuse.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use engine::{ApiKeyClass, ApiKeyRequest};
 use hyper::body::Frame;
@@ -159,7 +161,8 @@ async fn an_environment_that_spent_its_units_costs_no_other() {
     }
     is_problem(
         &{
-            let (s, p, _) = search_as(&server, &keys[1], CHEAP).await;
+            // For the price of half a bucket, since a slow machine gives a unit back before this is asked.
+            let (s, p, _) = search_as(&server, &keys[1], DEAR).await;
             (s, p)
         },
         429,
@@ -303,4 +306,44 @@ impl hyper::body::Body for Never {
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         Poll::Pending
     }
+}
+
+/// The clock is ours: nothing else makes anybody late.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_longer_than_the_settings_have_it_is_told_to_come_back() {
+    let mut config = Config::default();
+    (config.server.requests_max, config.server.wait_seconds, config.limits.request_seconds) = (1, 7, 0);
+    let server = Arc::new(Server::with_docs(config).await);
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let app = server.app.clone();
+    let holding = tokio::spawn(async move {
+        let work = move |_: &Database| {
+            _ = begun.send(());
+            _ = ended.recv();
+            Ok(())
+        };
+        app.run(work).await
+    });
+    has_begun.await.unwrap();
+    let asking = {
+        let (server, records) = (Arc::clone(&server), json!({"records": [{"id": 9, "vector": [1, 0]}]}));
+        tokio::spawn(async move { server.ask(Method::PUT, "/v1/collections/docs/records", records).await })
+    };
+    while server.app.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let is_told = async |seconds| {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        asking.is_finished()
+    };
+    assert!(!is_told(6).await && is_told(2).await);
+    is_problem(&asking.await.unwrap(), 503, "overloaded");
+    assert_eq!(server.app.waiting(), 0, "nobody waits for it any more");
+    end.send(()).unwrap();
+    holding.await.unwrap().unwrap();
+    assert_eq!(server.ask(Method::GET, "/v1/collections/docs/records/9", Value::Null).await.0, 404, "it was not done");
 }

@@ -59,6 +59,7 @@ async fn payloads_are_changed_in_part() {
         (json!({"ids": [1]}), "invalid"),
         (json!({"set": {}}), "invalid_body"),
         (json!({"ids": [1], "filter": {}, "clear": true}), "invalid_body"),
+        (json!({"filter": {}, "clear": true}), "invalid_body"),
         (json!({"ids": [1], "key": "a"}), "invalid_body"),
         (json!({"ids": [1], "set": 5}), "invalid"),
         (json!({"ids": [1], "entity": "bob"}), "invalid_body"),

@@ -186,3 +186,59 @@ async fn who_hangs_up_and_asks_again_is_told() {
         }
     }
 }
+
+/// Two who write under one id, each for a data subject of their own, several times at once and under one idempotency key.
+///
+/// Whoever is first by the number of the write has the record; the other is answered as if nobody were there, and finds
+/// nothing. Neither is ever given the other's answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_who_race_for_an_id_one_has_it_and_each_has_an_answer_of_their_own() {
+    let server = Arc::new(Server::with_docs(Config::default()).await);
+    let docs = server.database.open_environment("default").unwrap().open_collection("docs").unwrap();
+    let key = |who: &'static str| {
+        let mut request = ApiKeyRequest::new(ApiKeyClass::Secret, "default");
+        (request.roles, request.entities) = (vec!["Developer".to_owned()], Some(vec![who.to_owned()]));
+        (who, server.database.access().create(&request).unwrap().text.to_string())
+    };
+    let people = [key("eve"), key("kim")];
+    let body = |who: &str, id: u64| {
+        let record = json!({"id": id, "entity": who, "vector": [1, 0], "payload": {"who": who}, "if_absent": id.is_multiple_of(2)});
+        json!({"records": [record]}).to_string()
+    };
+    for id in 300..324_u64 {
+        let name = format!("race-{id}");
+        let asked = (0..6).map(|at| {
+            let ((who, shown), server, name) = (people[at % 2].clone(), Arc::clone(&server), name.clone());
+            let body = body(who, id);
+            tokio::spawn(async move { (who, send(&server, (PUT.0, PUT.1, &body), &name, &shown).await) })
+        });
+        let mut answers: std::collections::BTreeMap<&str, Vec<(Value, bool)>> = Default::default();
+        for asked in asked.collect::<Vec<_>>() {
+            let (who, (status, answer, is_replay)) = asked.await.unwrap();
+            match status {
+                200 => answers.entry(who).or_default().push((answer, is_replay)),
+                _ => is_problem(&(StatusCode::from_u16(status).unwrap(), answer), 409, "request_in_progress"),
+            }
+        }
+        let first = |who: &str| {
+            let done: Vec<_> = answers[who].iter().filter(|(_, is_replay)| !is_replay).collect();
+            assert!(done.len() == 1 && done[0].0["upserted"] == 1, "{who}: {answers:?}");
+            assert!(answers[who].iter().all(|(answer, _)| *answer == done[0].0), "{who}: {answers:?}");
+            (done[0].0["as_of"]["sequence"].as_u64().unwrap(), who.to_owned(), done[0].0.clone())
+        };
+        let mut told = people.each_ref().map(|(who, _)| first(who));
+        told.sort_by_key(|(sequence, ..)| *sequence);
+        let stored = docs.get(id).unwrap().unwrap();
+        assert!(told[0].0 < told[1].0, "{answers:?}");
+        assert_eq!((stored.entity_id(), stored.sequence()), (Some(&*told[0].1), told[0].0), "{answers:?}");
+        assert_eq!(stored.payload_json(), Some(&json!({"who": told[0].1})));
+        for (who, shown) in &people {
+            let path = format!("/v1/collections/docs/records/{id}");
+            let (status, found, _) = send(&server, ("GET", &path, ""), "-", shown).await;
+            assert_eq!(status, if *who == told[0].1 { 200 } else { 404 }, "{who}: {found}");
+            let (_, again, is_replay) = send(&server, (PUT.0, PUT.1, &body(who, id)), &name, shown).await;
+            let own = told.iter().find(|(_, of, _)| of == who).unwrap();
+            assert_eq!((&again, is_replay), (&own.2, true), "{who}");
+        }
+    }
+}
