@@ -3,9 +3,10 @@
     python3 benches/twin.py DATASET [--ef 16,32,64,128] [--rounds 7] [--core 0]
 
 Builds the bench `twin` twice, into `target/sealed` and `target/plaintext`, the second time with
-`--cfg lethedb_plaintext`. Each leg fills a store of its own in a temporary directory once. Then they take turns on one
-core, the first one changing from round to round, so that a disturbance of the machine meets both; the ratio at a width
-is the median over the rounds of the ratio in each. The server cannot be built with that flag.
+`--cfg lethedb_plaintext`. In each round each leg fills a store of its own in a temporary directory and is measured on it,
+with whatever graph the secret rotation of that store gives it. They take turns on one core, the first one changing from
+round to round, so that a disturbance of the machine meets both; the ratio at a width is the median over the rounds of
+the ratio in each. The server cannot be built with that flag.
 """
 
 import argparse
@@ -51,10 +52,8 @@ def main():
     options = parser.parse_args()
     programs = {leg: build(leg) for leg in FLAGS}
     turns = {leg: [] for leg in FLAGS}
-    with tempfile.TemporaryDirectory() as folder:
-        for leg, program in programs.items():
-            measure(program, leg, options, folder)
-        for number in range(options.rounds):
+    for number in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder:
             for leg in sorted(FLAGS, reverse=number % 2 == 1):
                 turns[leg].append(measure(programs[leg], leg, options, folder))
     print(f"{'ef':>6} {'recall':>8} {'sealed q/s':>11} {'plain q/s':>11} {'sealed/plain':>13}")
