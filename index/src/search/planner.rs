@@ -20,8 +20,9 @@ pub(crate) enum Way {
 const SCANNED: usize = 32;
 
 /// The same where the rows that may be found are walked among others, if these are none: that expands more rows, and each costs
-/// more, about with the square root of how many others there are for each.
-const SCANNED_AMONG_OTHERS: f64 = 70.0;
+/// more, about with this power of how many rows there are for each (`benches/LOG.md`).
+const SCANNED_AMONG_OTHERS: f64 = 40.0;
+const POWER: f64 = 0.75;
 
 /// From this share on, rows that may be found are near enough to each other.
 const DENSE: f64 = 0.1;
@@ -41,7 +42,7 @@ pub(crate) fn way(rows: u64, matching: u64, reach: Reach) -> Way {
         return Way::Along { more: others as usize };
     }
     let share = matching as f64 / rows as f64;
-    if matching as f64 * share.sqrt() <= SCANNED_AMONG_OTHERS * width as f64 || share < FEWEST {
+    if matching as f64 * share.powf(POWER) <= SCANNED_AMONG_OTHERS * width as f64 || share < FEWEST {
         return Way::Scan;
     }
     // Those that lead to each other are farther apart than neighbours are.
@@ -59,13 +60,13 @@ mod tests {
         assert_eq!(way(1_000_000, 999_900, reach), Way::Along { more: 100 });
         assert_eq!(way(1_000_000, 999_899, reach), Way::Through { ef: 100 });
         assert_eq!(way(1_000_000, 100_000, reach), Way::Through { ef: 100 });
-        assert_eq!(way(1_000_000, 36_500, reach), Way::Scan);
-        assert_eq!(way(1_000_000, 36_700, reach), Way::Through { ef: 121 });
-        assert_eq!(way(100_000, 17_000, reach), Way::Through { ef: 100 });
-        assert_eq!(way(100_000, 16_900, reach), Way::Scan);
+        assert_eq!(way(1_000_000, 42_600, reach), Way::Scan);
+        assert_eq!(way(1_000_000, 42_700, reach), Way::Through { ef: 118 });
+        assert_eq!(way(100_000, 15_900, reach), Way::Through { ef: 100 });
+        assert_eq!(way(100_000, 15_800, reach), Way::Scan);
         let narrow = Reach { limit: 10, ef: 10 };
-        assert_eq!(way(1_000_000, 10_000, narrow), Way::Through { ef: 15 });
-        assert_eq!(way(1_000_000, 9_999, narrow), Way::Scan);
+        assert_eq!(way(10_000_000, 100_000, narrow), Way::Through { ef: 15 });
+        assert_eq!(way(10_000_000, 99_999, narrow), Way::Scan);
         assert_eq!(way(3_200, 3_200, reach), Way::Scan);
         assert_eq!(way(3_201, 3_201, reach), Way::Along { more: 0 });
     }
