@@ -6,7 +6,7 @@
 
 use crate::arena::Arena;
 use crate::kernel;
-use crate::search::{Cells, Links, STARTS, first};
+use crate::search::{Cells, Goal, Links, sampled, starts};
 use roaring::RoaringBitmap;
 use std::sync::OnceLock;
 
@@ -103,8 +103,12 @@ impl Links for FrozenGraph {
         self.len()
     }
 
-    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
-        first(STARTS, 0..self.len() as u32, room)
+    fn starts<'a>(&'a self, goal: &impl Goal, room: (&'a mut Vec<u32>, &mut Vec<i32>)) -> &'a [u32] {
+        starts(self.len(), goal, room)
+    }
+
+    fn sampled(&self) -> u64 {
+        sampled(self.len())
     }
 
     #[inline]

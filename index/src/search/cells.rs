@@ -154,7 +154,7 @@ mod tests {
             self.0.len()
         }
 
-        fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32] {
+        fn starts<'a>(&'a self, _: &impl Goal, (room, _): (&'a mut Vec<u32>, &mut Vec<i32>)) -> &'a [u32] {
             room
         }
 

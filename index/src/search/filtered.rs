@@ -161,7 +161,7 @@ impl<G: Links> Links for Through<'_, G> {
         self.graph.rows()
     }
 
-    fn starts<'a>(&'a self, _: &'a mut Vec<u32>) -> &'a [u32] {
+    fn starts<'a>(&'a self, _: &impl Goal, _: (&'a mut Vec<u32>, &mut Vec<i32>)) -> &'a [u32] {
         self.starts
     }
 

@@ -1,8 +1,8 @@
 //! Finding candidates: along the graph, or by looking at every code.
 //!
 //! `pool` keeps the best of what was seen, `visited` what was seen, `scratch` the memory of both
-//! between queries; `allow` says which positions count and `reach` how far to go; `traverse` and `flat`
-//! are the two ways, `filtered` what a walk is shown where few rows match, with their `bits` and the `cells` it begins in, and
+//! between queries; `allow` says which positions count and `reach` how far to go; `traverse` (from its `starts`) and
+//! `flat` are the two ways, `filtered` what a walk is shown where few rows match, with their `bits` and the `cells` it begins in, and
 //! `refine` looks again at what a rough walk found. What a graph is and what is
 //! sought, `traverse` knows only through the traits in `walkable`, because builders walk too.
 
@@ -17,6 +17,7 @@ mod pool;
 mod reach;
 mod refine;
 mod scratch;
+mod starts;
 #[cfg(test)]
 mod tests;
 mod traverse;
@@ -33,5 +34,6 @@ pub(crate) use filtered::Through;
 pub(crate) use flat::scan;
 pub(crate) use planner::{Way, way};
 pub(crate) use refine::refine;
+pub(crate) use starts::{sampled, starts};
 pub(crate) use traverse::{Extent, walk};
-pub(crate) use walkable::{Goal, Horizon, Links, STARTS, first};
+pub(crate) use walkable::{Goal, Horizon, Links};

@@ -47,7 +47,8 @@ pub(crate) fn walk(
     visited.reset(rows);
     frontier.reset(reach.rank(), width.min(rows));
     found.reset(reach.rank(), reach.width().min(rows));
-    let mut admitted = visited.admit(graph.starts(links), |rows| goal.prefetch(rows));
+    let mut admitted = visited.admit(graph.starts(goal, (links, keys)), |rows| goal.prefetch(rows));
+    counters.compared += graph.sampled();
     // Rows with greater keys are not expanded, and not kept.
     let (mut last, mut kept, mut hops) = (i32::MAX, i32::MAX, 0);
     let mut farthest = None;

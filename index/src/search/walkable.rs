@@ -2,24 +2,13 @@
 //!
 //! Two kinds of walk share one loop: along the lists themselves, and from one matching row to the next.
 
-/// Rows that a walk of a whole graph starts from.
-pub(crate) const STARTS: usize = 32;
-
-/// The first `count` of `rows`, in `room`. Positions follow a keyed order, so these rows are a random sample, and they lie
-/// side by side in memory: comparing them costs less than one layer of a hierarchy would.
-pub(crate) fn first(count: usize, rows: impl Iterator<Item = u32>, room: &mut Vec<u32>) -> &[u32] {
-    room.clear();
-    room.extend(rows.take(count));
-    room
-}
-
 /// A graph.
 pub(crate) trait Links {
     /// Number of rows.
     fn rows(&self) -> usize;
 
-    /// Rows to start from, written to `room` first if no list holds them.
-    fn starts<'a>(&'a self, room: &'a mut Vec<u32>) -> &'a [u32];
+    /// Rows to start from on the way to `goal`, written to `room` first if no list holds them.
+    fn starts<'a>(&'a self, goal: &impl Goal, room: (&'a mut Vec<u32>, &mut Vec<i32>)) -> &'a [u32];
 
     /// The neighbours of a row, written to `room` first if no list holds them; where there are fewer than a
     /// list has room for, the row itself fills up.
@@ -27,6 +16,11 @@ pub(crate) trait Links {
 
     /// Starts loading the neighbours of a row.
     fn prefetch(&self, row: u32);
+
+    /// Rows that are compared to find those to start from.
+    fn sampled(&self) -> u64 {
+        0
+    }
 
     /// Lists of neighbours that were read so far, beside those of the rows asked for.
     fn lists_between(&self) -> u64 {
