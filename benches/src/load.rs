@@ -35,7 +35,7 @@ pub fn in_threads(clients: usize, seconds: f64, ask: impl Fn(u64) -> Told + Sync
                 return tally;
             }
             let told = ask(next.fetch_add(1, Ordering::Relaxed));
-            tally.add_if(asked >= SETTLING, told, start.elapsed().saturating_sub(asked));
+            tally.add_if(asked >= SETTLING, told, start.elapsed().saturating_sub(asked), Duration::ZERO);
         }
     };
     std::thread::scope(|scope| {

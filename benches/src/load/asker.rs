@@ -1,7 +1,8 @@
 //! One thread that asks over many connections, and neither waits for an answer nor works for it more than it must.
 //!
 //! Invariant: a question is sent when it is due if a connection is free, whatever came of those before, and as soon as one
-//! is free otherwise; it counts from when it was due, and how late it was sent is told. Nothing that was due is left out.
+//! is free otherwise; it counts from when it was due, and how late it was sent is told, since that is the asker's own doing if
+//! connections are few. Nothing that was due is left out.
 
 use std::collections::VecDeque;
 use std::io;
@@ -110,16 +111,18 @@ impl<'a> Asker<'a> {
             }
             for event in &events {
                 self.attend(event.token().0)?;
+                // Many answers at once do not make late what is due meanwhile.
+                self.ask_what_is_due(self.start.elapsed())?;
             }
         }
         for (connection, line) in &self.connections {
             if let Some(asked) = connection.asked {
-                self.lines[*line].tally.add_if(asked.due >= SETTLING, Told::Failed, Duration::ZERO);
+                self.lines[*line].tally.add_if(asked.due >= SETTLING, Told::Failed, Duration::ZERO, Duration::ZERO);
             }
         }
         for line in &mut self.lines {
             for (_, due) in &line.late {
-                line.tally.add_if(*due >= SETTLING, Told::Failed, Duration::ZERO);
+                line.tally.add_if(*due >= SETTLING, Told::Failed, Duration::ZERO, Duration::ZERO);
             }
         }
         Ok(self.lines.into_iter().map(|line| line.tally).collect())
@@ -157,17 +160,18 @@ impl<'a> Asker<'a> {
 
     fn ask_next(&mut self, at: usize, due: Duration) -> io::Result<()> {
         let number = self.lines[self.connections[at].1].number();
-        self.ask(at, Asked { number, due, is_again: false })
+        self.ask(at, Asked::new(number, due))
     }
 
-    fn ask(&mut self, at: usize, asked: Asked) -> io::Result<()> {
+    fn ask(&mut self, at: usize, mut asked: Asked) -> io::Result<()> {
         let (connection, line) = &mut self.connections[at];
         let line = &mut self.lines[*line];
         if !asked.is_again {
             connection.request.clear();
             line.asks.write(asked.number, &mut connection.request);
             line.under_way += 1;
-            line.tally.late_if(asked.due >= SETTLING, self.start.elapsed().saturating_sub(asked.due));
+            asked.late = self.start.elapsed().saturating_sub(asked.due);
+            line.tally.late_if(asked.due >= SETTLING, asked.late);
         }
         if connection.ask(asked).is_err() {
             self.again(at)?;
@@ -184,7 +188,7 @@ impl<'a> Asker<'a> {
             Some(asked) => {
                 connection.forget();
                 let line = &mut self.lines[*line];
-                line.tally.add_if(asked.due >= SETTLING, Told::Failed, Duration::ZERO);
+                line.tally.add_if(asked.due >= SETTLING, Told::Failed, Duration::ZERO, Duration::ZERO);
                 line.under_way -= 1;
                 self.go_on(at)
             }
@@ -204,7 +208,7 @@ impl<'a> Asker<'a> {
                 let took = self.start.elapsed().saturating_sub(asked.due);
                 let told = line.asks.judge(asked.number, status, connection.body(body));
                 connection.forget();
-                line.tally.add_if(asked.due >= SETTLING, told, took);
+                line.tally.add_if(asked.due >= SETTLING, told, took, asked.late);
                 line.tally.answered_at((asked.due + took).saturating_sub(SETTLING));
                 line.under_way -= 1;
                 self.go_on(at)
@@ -217,7 +221,7 @@ impl<'a> Asker<'a> {
     fn go_on(&mut self, at: usize) -> io::Result<()> {
         let line = &mut self.lines[self.connections[at].1];
         if let Some((number, due)) = line.late.pop_front() {
-            return self.ask(at, Asked { number, due, is_again: false });
+            return self.ask(at, Asked::new(number, due));
         }
         let now = self.start.elapsed();
         if line.arrivals.is_none() && now < self.end {

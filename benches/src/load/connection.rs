@@ -22,8 +22,17 @@ pub struct Asked {
     pub number: u64,
     /// When it was due, from the start of the run.
     pub due: Duration,
+    /// How long after that it was sent first.
+    pub late: Duration,
     /// Whether it was sent before, on a connection that turned out to be closed.
     pub is_again: bool,
+}
+
+impl Asked {
+    /// The question of this number, which is due then.
+    pub fn new(number: u64, due: Duration) -> Self {
+        Self { number, due, late: Duration::ZERO, is_again: false }
+    }
 }
 
 /// A connection.

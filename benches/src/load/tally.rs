@@ -27,6 +27,8 @@ pub struct Tally {
     until: f64,
     /// Times in microseconds.
     served: Vec<u32>,
+    /// The same from when each was sent.
+    worked: Vec<u32>,
     refused: Vec<u32>,
     /// How late each was sent.
     late: Vec<u32>,
@@ -39,18 +41,21 @@ pub struct Tally {
 impl Tally {
     /// Of nothing yet, in so many seconds.
     pub fn new(seconds: f64) -> Self {
-        let (served, refused, late) = (Vec::new(), Vec::new(), Vec::new());
-        Self { seconds, until: 0.0, served, refused, late, limited: 0, overloaded: 0, wrong: 0, failed: 0 }
+        let (served, worked, refused, late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { seconds, until: 0.0, served, worked, refused, late, limited: 0, overloaded: 0, wrong: 0, failed: 0 }
     }
 
-    /// Adds what came of a question after so long, if it counts.
-    pub fn add_if(&mut self, counts: bool, told: Told, took: Duration) {
+    /// Adds what came of a question so long after it was due, of which so much had gone when it was sent, if it counts.
+    pub fn add_if(&mut self, counts: bool, told: Told, took: Duration, late: Duration) {
         if !counts {
             return;
         }
-        let us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let [us, worked] = [took, took.saturating_sub(late)].map(micros);
         match told {
-            Told::Right => self.served.push(us),
+            Told::Right => {
+                self.served.push(us);
+                self.worked.push(worked);
+            }
             Told::Limited => (self.limited, _) = (self.limited + 1, self.refused.push(us)),
             Told::Overloaded => (self.overloaded, _) = (self.overloaded + 1, self.refused.push(us)),
             Told::Wrong => self.wrong += 1,
@@ -66,7 +71,7 @@ impl Tally {
     /// Adds by how much a question was sent later than it was due, if it counts.
     pub fn late_if(&mut self, counts: bool, late: Duration) {
         if counts {
-            self.late.push(u32::try_from(late.as_micros()).unwrap_or(u32::MAX));
+            self.late.push(micros(late));
         }
     }
 
@@ -74,6 +79,7 @@ impl Tally {
     pub fn merge(&mut self, other: Self) {
         self.until = self.until.max(other.until);
         self.served.extend(other.served);
+        self.worked.extend(other.worked);
         self.refused.extend(other.refused);
         self.late.extend(other.late);
         self.limited += other.limited;
@@ -127,6 +133,11 @@ impl Tally {
         percentile(&self.served, percent)
     }
 
+    /// The same from when they were asked, so without the time they waited for somebody to ask them.
+    pub fn worked_us(&self, percent: usize) -> f64 {
+        percentile(&self.worked, percent)
+    }
+
     /// The same of refusals.
     pub fn refused_us(&self, percent: usize) -> f64 {
         percentile(&self.refused, percent)
@@ -136,6 +147,10 @@ impl Tally {
     pub fn late_us(&self, percent: usize) -> f64 {
         percentile(&self.late, percent)
     }
+}
+
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// By nearest rank.
@@ -154,12 +169,12 @@ mod tests {
     fn every_answer_is_counted_once_and_only_right_ones_are_served() {
         let mut tally = Tally::new(2.0);
         for us in 1..=100 {
-            tally.add_if(true, Told::Right, Duration::from_micros(us));
+            tally.add_if(true, Told::Right, Duration::from_micros(us + 10), Duration::from_micros(10));
         }
         let mut other = Tally::new(2.0);
         for told in [Told::Wrong, Told::Limited, Told::Overloaded, Told::Overloaded, Told::Failed] {
-            other.add_if(true, told, Duration::from_micros(7));
-            other.add_if(false, told, Duration::from_micros(9));
+            other.add_if(true, told, Duration::from_micros(7), Duration::ZERO);
+            other.add_if(false, told, Duration::from_micros(9), Duration::ZERO);
         }
         other.late_if(true, Duration::from_micros(3));
         other.late_if(false, Duration::from_micros(9));
@@ -168,7 +183,8 @@ mod tests {
         let counts =
             [tally.offered(), tally.served(), tally.wrong(), tally.limited(), tally.overloaded(), tally.failed()];
         assert_eq!(counts, [105, 100, 1, 1, 2, 1]);
-        assert_eq!((tally.served_us(50), tally.served_us(99), tally.refused_us(99)), (50.0, 99.0, 7.0));
+        assert_eq!((tally.served_us(50), tally.served_us(99), tally.refused_us(99)), (60.0, 109.0, 7.0));
+        assert_eq!((tally.worked_us(50), tally.worked_us(99)), (50.0, 99.0));
         assert_eq!((tally.served_per_second(), Tally::new(1.0).served_us(99)), (50.0, 0.0));
         let mut late = tally.clone();
         late.answered_at(Duration::from_secs(1));

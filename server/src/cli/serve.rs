@@ -87,10 +87,8 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     if !config.insecure {
         rest::check_keys(config, app.seal().database().map_or(Ok(false), Database::asks_for_keys)?)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
+    let runtime = rest::runtime();
+    let runtime = runtime.map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
     let (is_sealed, is_tls) = (app.seal().database().is_err(), certificates.is_some());
     let grpc = grpc::door(app.clone())?;
     let listening = |address, grpc: Option<SocketAddr>| {

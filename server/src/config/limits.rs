@@ -11,8 +11,9 @@ pub struct Limits {
     /// Requests that may wait for a turn, of all environments together, and as many searches; 0 lets none wait.
     pub waiting_max: usize,
     /// How long a request waits for its turn while those of its environment come in faster than they are answered, in
-    /// milliseconds; longer where work takes longer. Who would wait for longer is refused at once. A burst of a tenth of a second may wait for
-    /// longer all the same. 0 for as long as `server.wait_seconds` has it.
+    /// milliseconds, longer where work takes longer, and before that to be looked at while all come in faster than they are
+    /// looked at. Who would wait for longer is refused at once. A burst of a tenth of a second may wait for longer all the
+    /// same. 0 for as long as `server.wait_seconds` has it.
     pub standing_ms: u64,
     /// Memory that the bodies of all requests may take together until they are answered, in bytes; further ones are refused.
     /// Over gRPC about as much again may have come in that was not read yet.

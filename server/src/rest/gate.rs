@@ -1,8 +1,9 @@
 //! The gate: who is sent away at sight of a head, because no turn would come in time.
 //!
 //! Invariant: only those are sent away here who would be sent away further in, after their key was verified and their
-//! request was counted, logged and routed, which costs many times as much: a flood would otherwise take the processor from
-//! those who are served. Whose lane a request is for is known from the last time that who sends it was let in; whoever is
+//! request was counted, logged and routed, which costs many times as much, or for whom the [`readers`](super::readers) of
+//! sockets have no time: a flood would otherwise take the processor from those who are served. Of the latter only those of
+//! lanes that ask for most. Whose lane a request is for is known from the last time that who sends it was let in; whoever is
 //! not known goes the long way, pays for it, and is told there. So a flood is stopped in its own lane, and nobody waits in
 //! another's.
 //!
@@ -75,7 +76,7 @@ fn told<B>(app: &App, request: &Request<B>) -> Option<Response> {
         return None;
     }
     let lane = app.regulars().lane(shown(request.headers()))?;
-    if !app.turns_of(is_search(path)).are_hopeless(&lane) {
+    if !app.is_behind(&lane) && !app.turns_of(is_search(path)).are_hopeless(&lane) {
         return None;
     }
     note(app.metrics().sent_away());
@@ -117,6 +118,7 @@ mod tests {
 
     use axum::body::to_bytes;
     use serde_json::Value;
+    use tokio::task::yield_now;
     use tokio::time::advance;
 
     use super::super::router::tests::Server;
@@ -191,6 +193,34 @@ mod tests {
                 told(&app, &asks(method, path, &loud)).is_none(),
                 "{method} {path} waits for another turn, or none"
             );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_most_is_sent_away_while_requests_wait_to_be_looked_at() {
+        let server = Server::new(Config::default());
+        let app = server.app.clone();
+        let search = |who| asks("POST", SEARCH, &[(tenant::HEADER, who)]);
+        let tells = |who| told(&app, &search(who)).is_some();
+        for who in ["flood", "calm"] {
+            remember(&app, search(who).headers(), &who.into());
+        }
+        for (wait, is_too_long) in [(4, false), (6, true), (4, false), (0, false)] {
+            for round in 0..40 {
+                let flood = [(); 12].map(|()| tells("flood"));
+                // For the first few there may be a burst, or the last one may not be over.
+                assert!(round < 10 || flood == [is_too_long; 12], "{flood:?} after {wait} ms, round {round}");
+                assert!(!tells("calm") && told(&app, &search("nobody")).is_none(), "{wait} ms, round {round}");
+                for (method, path) in [("GET", SEARCH), ("POST", OPEN[4])] {
+                    let asked = asks(method, path, &[(tenant::HEADER, "flood")]);
+                    assert!(told(&app, &asked).is_none(), "{method} {path}");
+                }
+                advance(wait * MS).await;
+                for _ in 0..10 {
+                    yield_now().await;
+                }
+                advance(MS).await;
+            }
         }
     }
 

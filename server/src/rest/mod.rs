@@ -1,7 +1,7 @@
 //! REST: HTTP in, calls of the engine's façade, JSON out.
 //!
 //! Leaves first: the problem that every [`error`] becomes, each [`rejection`] of a URL, too; the [`seal`] before the database;
-//! the [`turns`] in the engine, their [`queue`] and its [`pace`], the [`quota`] of each [`subscriber`] and of who else asks,
+//! the [`turns`] in the engine, their [`queue`] and its [`pace`], the [`readers`] of sockets, the [`shares`] of what comes, the [`quota`] of each [`subscriber`] and of who else asks,
 //! what it all costs ([`cost`]), the memory that bodies take ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is
 //! and who are [`regulars`], what was answered [`once`], and the
 //! [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]), for whom
@@ -53,6 +53,7 @@ mod portable;
 mod private;
 mod queue;
 mod quota;
+mod readers;
 mod records;
 mod regulars;
 mod rejection;
@@ -64,6 +65,7 @@ mod rules;
 mod seal;
 mod search;
 mod searches;
+mod shares;
 mod state;
 mod subscriber;
 mod tallies;
@@ -82,6 +84,7 @@ pub use error::{Problem, Refusal, Told};
 pub use keys::give as give_share;
 pub use pantry::{NoRoom, Share};
 pub use places::{Place, Places};
+pub use readers::runtime;
 pub use records::{DeleteBody, UpdateBody, UpsertAnswer, UpsertBody};
 pub use repeats::{Content, HEADER as IDEMPOTENCY_KEY, only_once};
 pub use route::{CountsAs, is_search};

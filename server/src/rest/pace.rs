@@ -14,6 +14,8 @@ use tokio::time::Instant;
 const BURST: Duration = Duration::from_millis(100);
 /// Nor is one that somebody stood in for this share of the time of late.
 const STANDING: f64 = 0.9;
+/// For so much of the time is often.
+const OFTEN: f64 = 0.25;
 /// Of so many gaps the newest is one in the mean.
 const GAPS: u32 = 8;
 
@@ -49,6 +51,11 @@ impl Presence {
     /// Whether somebody waits nearly always.
     pub fn stands(&self, now: Instant) -> bool {
         self.share(now) >= STANDING
+    }
+
+    /// Whether somebody often waits, so an eighth of [`BURST`] after it began.
+    pub fn is_often(&self, now: Instant) -> bool {
+        self.share(now) >= OFTEN
     }
 
     /// Whether hardly anybody did, so that nothing is lost with it.

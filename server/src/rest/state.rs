@@ -24,8 +24,10 @@ use super::once::Once;
 use super::pantry::Pantry;
 use super::queue::{Crowded, Lane};
 use super::quota::Quota;
+use super::readers::Readers;
 use super::regulars::Regulars;
 use super::seal::Seal;
+use super::shares::Shares;
 use super::subscriber::Subscriber;
 use super::turns::{Lost, Turns, Waiting};
 use super::visit::Visit;
@@ -56,6 +58,8 @@ struct Shared {
     turns: Arc<Turns>,
     searches: Arc<Turns>,
     regulars: Regulars,
+    readers: Arc<Readers>,
+    shares: Shares,
     pantry: Arc<Pantry>,
     quotas: Quotas,
     metrics: Metrics,
@@ -109,6 +113,7 @@ impl App {
         let end_user = quota(limits.end_user_units).with_places(END_USERS_BITS);
         let quotas = Quotas { end_user, key, environment, address: quota(limits.address_units) };
         let (seal, regulars, metrics) = (Arc::new(seal), Regulars::default(), Metrics::default());
+        let (readers, shares) = (Arc::default(), Shares::default());
         let (draining, traces) = (watch::Sender::new(false), OnceLock::new());
         let shared = Shared {
             seal,
@@ -116,6 +121,8 @@ impl App {
             turns,
             searches,
             regulars,
+            readers,
+            shares,
             pantry,
             quotas,
             metrics,
@@ -187,6 +194,13 @@ impl App {
     /// Who was let in lately.
     pub fn regulars(&self) -> &Regulars {
         &self.shared.regulars
+    }
+
+    /// Whether requests come in faster than these get to them, so that who comes waits for longer than they should, and those
+    /// of `lane` are not fewer than others.
+    pub fn is_behind(&self, lane: &Lane) -> bool {
+        let (wait, most) = (self.shared.readers.wait(), Duration::from_millis(self.shared.config.limits.standing_ms));
+        !most.is_zero() && !wait.is_zero() && self.shared.shares.count(lane) && wait > most
     }
 
     /// The memory that bodies take.

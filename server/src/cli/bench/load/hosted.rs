@@ -13,7 +13,7 @@ use super::super::super::failure::Failure;
 use super::scene::Scene;
 use crate::config::Config;
 use crate::grpc;
-use crate::rest::{App, serve};
+use crate::rest::{App, runtime, serve};
 
 /// A running server; it ends with its handle.
 pub struct Hosted {
@@ -32,9 +32,9 @@ impl Hosted {
         (config.server.grpc, config.server.grpc_listen) = (true, config.server.listen);
         config.server.connections_max = config.server.connections_max.max(8192);
         config.server.connections_per_address_max = 0;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
         let (app, stop) = (App::new(scene.database.clone(), config), Arc::new(Notify::new()));
+        let runtime = runtime();
+        let runtime = runtime.map_err(|error| Failure::Io("the server's threads cannot be started", error))?;
         let grpc = grpc::door(app.clone())?;
         let (told, address) = oneshot::channel();
         let stopped = Arc::clone(&stop);
