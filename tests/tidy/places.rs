@@ -41,6 +41,7 @@ const CLOCK: Place = Place {
             "how long a client leaves its answer unread, by the runtime's clock, which tests turn",
         ),
         ("server/src/rest/turns.rs", "how long requests wait for a turn, by the same"),
+        ("server/src/grpc/deadline.rs", "when a call is over, by the same"),
         ("server/src/rest/gate.rs", "how often the log tells of those who were sent away, by the same"),
     ],
 };

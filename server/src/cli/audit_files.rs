@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use crate::json::{from_hex, rfc3339};
+use crate::json::{count, from_hex, rfc3339};
 
 /// How often a file that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -108,8 +108,11 @@ pub fn verify(context: &Context, files: &[PathBuf], against: &Against) -> Result
 
 fn told(report: &AuditFileReport, torn: usize) -> String {
     let mut text = format!(
-        "events {} to {}: as written, signed through {}\n{}",
-        report.from, report.through, report.signed_through, report.log
+        "{} from {} on: as written, the first {} of the log signed for\n{}",
+        count(report.through.saturating_sub(report.from), "event"),
+        report.from,
+        report.signed_through,
+        report.log
     );
     if report.signed_through < report.through {
         let tail = report.through - report.signed_through;

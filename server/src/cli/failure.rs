@@ -11,6 +11,7 @@ use engine::ErrorKind;
 
 use crate::config::ConfigError;
 use crate::grpc::DoorError;
+use crate::json;
 use crate::rest::{ServeError, TlsError};
 
 /// Why a command failed.
@@ -50,7 +51,7 @@ pub enum Failure {
         source: engine::Error,
     },
     /// Rows of an import are no records.
-    #[error("{count} {unit}(s) were rejected; {} says which and why", path.display())]
+    #[error("{} rejected; {} says which and why", json::count(*count, unit), path.display())]
     Rejected {
         /// How many.
         count: u64,

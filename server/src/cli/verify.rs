@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::terminal::table;
+use crate::json::count;
 
 /// Arguments of `verify`.
 #[derive(clap::Args)]
@@ -18,11 +19,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let environment = context.environment(&database)?;
     let report = if args.deep { environment.verify_deep()? } else { environment.verify()? };
     let mut text = format!(
-        "{} segments with {} rows and {} logs, {} bytes: {}",
-        report.segments,
-        report.rows,
-        report.logs,
-        report.bytes,
+        "{} with {} and {}, {}: {}",
+        count(report.segments, "segment"),
+        count(report.rows, "row"),
+        count(report.logs, "log"),
+        count(report.bytes, "byte"),
         if report.problems.is_empty() { "all as written" } else { "DAMAGED" }
     );
     if !report.problems.is_empty() {

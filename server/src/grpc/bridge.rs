@@ -23,10 +23,11 @@ use zeroize::Zeroize;
 
 use super::aside::aside;
 use super::codec::Dynamic;
+use super::deadline::Deadline;
 use super::dynamic::Unfit;
 use super::schema::{Rpc, Schema};
 use super::status::status;
-use super::streams::{Deadline, answers, too_long};
+use super::streams::{answers, too_long};
 use crate::rest::{Problem, Refusal, Told};
 
 /// How many bytes the message of a call came in.

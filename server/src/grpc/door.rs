@@ -20,12 +20,12 @@ use tonic_health::pb::health_server::HealthServer;
 
 use super::aside::aside;
 use super::bridge::{Bridge, Length};
+use super::deadline::{self, Deadline};
 use super::lasting::{Lasting, for_a_while};
 use super::schema::proto::records_server::RecordsServer;
 use super::schema::{FILES, Schema};
 use super::sense::sense;
-use super::status::{deadline, status, told};
-use super::streams::Deadline;
+use super::status::{status, told};
 use super::toll::Toll;
 use super::unseal::Unsealing;
 use super::weight::{Held, admit};
@@ -151,7 +151,7 @@ async fn translated(State(door): State<Door>, mut request: Request, next: Next) 
     }
     // Few clients tell a length: what a message costs is counted once it is read.
     request.headers_mut().remove(CONTENT_LENGTH);
-    let answered = match deadline(request.headers()) {
+    let answered = match deadline::told(request.headers()) {
         _ if request.method() != Method::POST => {
             Problem::new(Refusal::WrongMethod, "calls of gRPC are sent with POST").into_response()
         }
@@ -159,12 +159,12 @@ async fn translated(State(door): State<Door>, mut request: Request, next: Next) 
         Ok(None) => next.run(request).await,
         Ok(Some(time)) if time.is_zero() => late().into_response(),
         Ok(Some(time)) => {
-            let deadline = Deadline::after(time);
-            request.extensions_mut().insert(deadline);
+            let end = Deadline::after(time);
+            request.extensions_mut().insert(end);
             tokio::select! {
                 biased;
                 answered = next.run(request) => answered,
-                () = deadline.passes() => late().into_response(),
+                () = end.passes() => late().into_response(),
             }
         }
     };

@@ -18,8 +18,9 @@ use hyper::body::{Body as Frames, Frame};
 use tokio::time::sleep;
 use tonic::{Code, Status};
 
+use super::deadline::Deadline;
 use super::status::{status, told};
-use super::streams::{Deadline, too_long};
+use super::streams::too_long;
 use crate::rest::{App, Peer, Place, Places, Problem, Refusal};
 
 /// How many there are at once, of all clients.

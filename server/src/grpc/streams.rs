@@ -5,44 +5,20 @@
 //! dawdles holds up nobody; what is acknowledged is durable. A stream ends once its client is gone, takes too long, or the
 //! server goes; it ends well only if it is whole, and what the engine began is not given up for a server that goes.
 
-use std::future::pending;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use engine::Database;
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
-use tonic::{Extensions, Request, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
+use super::deadline::Deadline;
 use super::schema::proto::{ScrollRequest, ScrollResponse, UpsertRequest, UpsertResponse};
 use super::toll::Toll;
 use super::{forms, status};
 use crate::rest::{Again, App, Caller, Ending, Problem, Refusal, Tenant, Visit, parts};
-
-/// When a call is over, whatever of it is done by then; never, if it names no time.
-#[derive(Clone, Copy, Default)]
-pub struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// Of a call whose head came now, and that may take so long.
-    pub fn after(time: Duration) -> Self {
-        Self(Instant::now().checked_add(time))
-    }
-
-    /// Of the call with these extensions.
-    pub fn of(extensions: &Extensions) -> Self {
-        extensions.get().copied().unwrap_or_default()
-    }
-
-    /// Ready once it is over.
-    pub async fn passes(self) {
-        match self.0 {
-            Some(end) => sleep_until(end).await,
-            None => pending().await,
-        }
-    }
-}
 
 /// Who streams.
 struct Client {
@@ -195,7 +171,10 @@ pub fn too_long() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::sync::oneshot;
+    use tokio::time::Instant;
     use tonic::codegen::tokio_stream::StreamExt;
     use tonic_types::StatusExt;
 

@@ -23,17 +23,17 @@ const APPROVAL: &str = "Lethe-Approval";
 #[allow(dead_code, reason = "read by the API description alone")]
 pub struct Header {
     /// The environment to work in; without it, that of the API key, or else the server's default.
-    #[param(rename = "Lethe-Environment")]
+    #[param(rename = "Lethe-Environment", pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     environment: Option<String>,
     /// The token of the end user for whom the request is made.
     #[param(rename = "X-User-Token")]
     user_token: Option<String>,
     /// For a critical operation: the operation that was refused for want of approval, and votes for it, with spaces between.
-    #[param(rename = "Lethe-Approval")]
+    #[param(rename = "Lethe-Approval", pattern = "^[0-9A-Fa-f]{186}( +[^ ]+)*$")]
     approval: Option<String>,
     /// For a write: a name for it, so that it is not done again if it is sent again within a day; a repeat gets the first
     /// one's answer.
-    #[param(rename = "Idempotency-Key")]
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
     idempotency_key: Option<String>,
 }
 

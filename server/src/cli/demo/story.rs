@@ -15,6 +15,7 @@ use super::super::terminal::{Terminal, table};
 use super::copy;
 use super::scan::{Scanned, Scanner, WORD_BYTES_MIN};
 use super::words::{Lexicon, word};
+use crate::json::count;
 
 const ENVIRONMENT: &str = "demo";
 const COLLECTION: &str = "words";
@@ -172,9 +173,9 @@ impl Story {
     fn flush(&mut self, environment: &Environment) -> Result<(), Failure> {
         let start = Instant::now();
         environment.flush()?;
-        let segments = environment.open_collection(COLLECTION)?.info().segments;
+        let segments = count(environment.open_collection(COLLECTION)?.info().segments, "encrypted segment");
         let seconds = start.elapsed().as_secs_f64();
-        self.tell(format_args!("flushed into {segments} encrypted segment(s) with a search graph in {seconds:.2} s"))
+        self.tell(format_args!("flushed into {segments} with a search graph in {seconds:.2} s"))
     }
 
     fn copy(&mut self, environment: &Environment) -> Result<(), Failure> {
@@ -206,9 +207,10 @@ impl Story {
         let found = erasure.records_deleted;
         check(found == expected, format!("{expected} records should have been erased, {found} were"))?;
         self.tell(format_args!(
-            "{found} records gone in {seconds:.2} s: {} segment(s) purged, {} index(es) rebuilt, {} repaired for now, keys \
-             destroyed",
-            erasure.segments_purged, erasure.indexes_rebuilt, erasure.indexes_repaired
+            "{found} records gone in {seconds:.2} s: {} purged, indexes: {} rebuilt and {} repaired for now, keys destroyed",
+            count(erasure.segments_purged, "segment"),
+            erasure.indexes_rebuilt,
+            erasure.indexes_repaired
         ))?;
         (self.report.erased_records, self.report.erase_seconds) = (found, seconds);
         Ok(())
