@@ -43,6 +43,8 @@ const CLOCK: Place = Place {
         ("server/src/rest/turns.rs", "how long requests wait for a turn, by the same"),
         ("server/src/grpc/deadline.rs", "when a call is over, by the same"),
         ("server/src/rest/gate.rs", "how often the log tells of those who were sent away, by the same"),
+        ("server/src/rest/readers.rs", "how long requests wait to be looked at, by the same"),
+        ("server/src/rest/shares.rs", "whose requests came of late, by the same"),
     ],
 };
 
