@@ -302,6 +302,24 @@ fn walks_find_their_way_from_cluster_to_cluster() {
     assert!(whole >= 0.98 && repaired >= 0.975, "{whole} {repaired}");
 }
 
+/// In so many rows a walk begins in the nearest of a sample: from 32 rows anywhere it would find .885 of the nearest.
+#[test]
+fn walks_of_many_rows_begin_near() {
+    const CLUSTERS: usize = 700;
+    let space = Space::new(Metric::L2, 8, &[4; 32]);
+    let centres = clusters(50 * CLUSTERS, 8, 3).split_off(49 * CLUSTERS);
+    let jitter = clusters(1000, 8, 4);
+    let beside = |at: usize| -> Vec<f32> {
+        let (centre, jitter) = (&centres[at % CLUSTERS], &jitter[at * 7 % 997]);
+        centre.iter().zip(jitter).map(|(x, jitter)| x + 0.05 * jitter).collect()
+    };
+    let mut vectors: Vec<Vec<f32>> = (0..132_000).map(beside).collect();
+    let queries = vectors.split_off(131_900);
+    let ann = index(&space, &vectors);
+    let found = recall(&space, &ann, &vectors, &queries, 4);
+    assert!(found >= 0.94, "{found}");
+}
+
 fn survivors(vectors: &[Vec<f32>], removed: &RoaringBitmap) -> Vec<Vec<f32>> {
     let kept = (0..).zip(vectors).filter(|(row, _)| !removed.contains(*row));
     kept.map(|(_, vector)| vector.clone()).collect()
