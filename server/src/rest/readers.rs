@@ -100,7 +100,12 @@ impl Line {
         };
         let Some(since) = self.since else { return last };
         self.ahead = self.ahead.saturating_add(1);
-        last.max(self.waited(since, now))
+        let waited = self.waited(since, now);
+        if waited > LOOK_EVERY {
+            // Known before it is over: where readers and searches have the core in turns, a line is long but not always there.
+            self.presence.begins(since);
+        }
+        last.max(waited)
     }
 
     /// How long somebody has stood in it, if it is one.
@@ -178,6 +183,26 @@ mod tests {
         advance(5 * MS).await;
         let told: Vec<_> = (0..=FEW).map(|_| readers.wait()).collect();
         assert_eq!((told[0], told[FEW as usize]), (Duration::ZERO, 5 * MS), "{told:?}");
+    }
+
+    #[test]
+    fn a_line_that_is_there_for_less_than_half_of_the_time_is_told_before_it_is_over() {
+        let (mut line, mut now) = (Line::default(), Instant::now());
+        for round in 0..20 {
+            // Searches have had the core.
+            now += 25 * MS;
+            assert_eq!(line.wait(now), Duration::ZERO);
+            (line.since, line.ahead) = (Some(now), 0);
+            let since = now;
+            for waited in 1..=20 {
+                now += MS;
+                let told = (0..FEW).map(|_| line.wait(now)).max();
+                assert_eq!(told, Some(waited * MS));
+                let is_told = line.presence.is_often(now);
+                assert!(is_told || round < 3 || waited < 5, "{waited} ms in round {round}");
+            }
+            line.leave(since, now);
+        }
     }
 
     #[tokio::test(start_paused = true)]
