@@ -302,12 +302,14 @@ fn closing_ends_what_is_built() {
 #[test]
 fn what_is_overdue_comes_to_an_end_among_erasures() {
     let world = Mutex::new(World::repaired(Settings { rebuild_hours: 0, ..settings() }));
+    // How often it asked since the last erasure, by whose end it has begun anew.
     let (env, asked) = (world.lock().unwrap().env.clone(), AtomicUsize::new(0));
     // The first was erased already.
     let erased = AtomicUsize::new(1);
     let done = thread::scope(|scope| {
         step(&env.state, &|| {
-            if asked.fetch_add(1, Ordering::Relaxed) % 40 == 20 && env.state.maintenance.try_lock().is_some() {
+            if asked.fetch_add(1, Ordering::Relaxed) >= 20 && env.state.maintenance.try_lock().is_some() {
+                asked.store(0, Ordering::Relaxed);
                 let id = erased.fetch_add(1, Ordering::Relaxed) as u64;
                 act_beside(scope, &env, &world, move |world| world.erase(id));
             }
