@@ -3,9 +3,12 @@
 use std::sync::mpsc;
 
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use tokio::time::advance;
 
 use super::*;
 
+/// On a clock that stands still while anything runs: what never comes is late at once, and nothing else is.
 const EVER: Duration = Duration::from_secs(3600);
 
 /// Work that holds its turn until it is told to end; then says `name`.
@@ -18,7 +21,7 @@ fn held(turns: &Arc<Turns>, name: &'static str) -> (Waiting, Receiver<&'static s
     (turns.enter("a".into(), work).unwrap(), told, end)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_waited_is_served_by_whoever_ends() {
     let turns = Turns::new(1, 2, Duration::ZERO);
     let (first, first_told, end_first) = held(&turns, "first");
@@ -53,7 +56,62 @@ async fn who_waits_for_too_long_is_told_so_and_taken_back() {
     assert_eq!(running.hear(told, Duration::ZERO).await, Ok("running"));
 }
 
-#[tokio::test]
+/// Whoever listens late hears it all the same, and who had a turn in time may take longer than anybody waits for one.
+#[tokio::test(start_paused = true)]
+async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
+    let turns = Turns::new(1, 2, Duration::ZERO);
+    let (first, first_told, end_first) = held(&turns, "first");
+    let (second, second_told, end_second) = held(&turns, "second");
+    end_first.send(()).unwrap();
+    assert_eq!(first.hear(first_told, EVER).await, Ok("first"));
+    while turns.waiting() > 0 {
+        yield_now().await;
+    }
+    let hearing = tokio::spawn(second.hear(second_told, Duration::from_millis(1)));
+    yield_now().await;
+    advance(EVER).await;
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    assert!(!hearing.is_finished(), "it has its turn");
+    end_second.send(()).unwrap();
+    assert_eq!(hearing.await.unwrap(), Ok("second"));
+}
+
+/// A queue that stands serves who came lately rather than who waited for longer than anybody may.
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
+    const ASKERS: usize = 20;
+    let turns = Turns::new(1, ASKERS, Duration::from_millis(5));
+    let (begin, begun) = mpsc::channel();
+    let enter = |n: usize| {
+        let ((tell, told), (end, ended)) = (oneshot::channel(), mpsc::channel::<()>());
+        let begin = begin.clone();
+        let work = move || {
+            begin.send(n).unwrap();
+            _ = ended.recv();
+            _ = tell.send(n);
+        };
+        (turns.enter("a".into(), work).unwrap(), told, Some(end))
+    };
+    let mut asked: Vec<_> = (0..ASKERS).map(enter).collect();
+    drop(begin);
+    let mut served = Vec::new();
+    // Until nobody is left who could begin.
+    while let Ok(n) = begun.recv() {
+        served.push(n);
+        advance(Duration::from_millis(10)).await;
+        asked[n].2 = None;
+    }
+    assert!(served.starts_with(&[0, 1, 2, 3, 4]), "a burst is no flood: {served:?}");
+    assert!(served.len() < ASKERS && served.ends_with(&[ASKERS - 1]), "the last one is not: {served:?}");
+    for (n, (waiting, told, _)) in asked.into_iter().enumerate() {
+        let expected = if served.contains(&n) { Ok(n) } else { Err(Lost::SentAway) };
+        assert_eq!(waiting.hear(told, EVER).await, expected, "{n} of {served:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_sent_away_for_others_is_told_so() {
     let turns = Turns::new(1, 2, Duration::ZERO);
     let (_running, _told, _end) = held(&turns, "running");
@@ -64,7 +122,7 @@ async fn who_is_sent_away_for_others_is_told_so() {
     assert_eq!(second.hear(second_told, EVER).await, Err(Lost::SentAway));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_costs_its_asker_the_answer_and_nobody_the_turn() {
     let turns = Turns::new(1, 2, Duration::ZERO);
     let (tell, told) = oneshot::channel::<()>();
