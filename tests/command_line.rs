@@ -407,6 +407,8 @@ fn the_audit_log_is_exported_checked_and_shown() {
     let sink = fs::read_dir(place.0.path().join("sink")).unwrap().next().unwrap().unwrap().path();
     let told = place.ok(&check(&sink.display().to_string()));
     assert!(told["from"] == 0 && told["through"].as_u64() > report["through"].as_u64(), "{told}");
+    // A directory above the files is no log that was cut.
+    assert!(place.fails(1, "audit verify --file sink").contains("a directory of them for each environment"));
     let (code, tail, said) = place.run(&["audit", "tail", "-n", "2"], "");
     assert!(code == 0 && tail.lines().count() == 2 && tail.contains("audit.read"), "{tail} {said}");
 
