@@ -10,6 +10,8 @@ use super::*;
 
 /// On a clock that stands still while anything runs: what never comes is late at once, and nothing else is.
 const EVER: Duration = Duration::from_secs(3600);
+/// Of real time, which nothing here takes unless it would never end.
+const NEVER: Duration = Duration::from_secs(60);
 
 /// Work that holds its turn until it is told to end; then says `name`.
 fn held(turns: &Arc<Turns>, name: &'static str) -> (Waiting, Receiver<&'static str>, mpsc::Sender<()>) {
@@ -39,7 +41,8 @@ async fn work_whose_asker_is_gone_is_not_begun_but_finished() {
     let (running, told, end) = held(&turns, "running");
     let (waiting, never, _end) = held(&turns, "waiting");
     drop((running, waiting));
-    assert_eq!((turns.waiting(), never.await.is_err()), (0, true), "it is taken back");
+    assert_eq!(turns.waiting(), 0, "it is taken back");
+    assert!(never.await.is_err());
     end.send(()).unwrap();
     assert_eq!(told.await, Ok("running"));
 }
@@ -49,7 +52,8 @@ async fn who_waits_for_too_long_is_told_so_and_taken_back() {
     let turns = Turns::new(1, 2, Duration::ZERO);
     let (running, told, end) = held(&turns, "running");
     let (waiting, never, _end) = held(&turns, "waiting");
-    assert_eq!(waiting.hear(never, Duration::from_millis(1)).await, Err(Lost::Late));
+    let heard = timeout(NEVER, waiting.hear(never, Duration::from_millis(1))).await;
+    assert_eq!(heard.expect("it waits for ever"), Err(Lost::Late));
     assert_eq!(turns.waiting(), 0);
     end.send(()).unwrap();
     // What has its turn may take as long as it likes.
@@ -61,12 +65,17 @@ async fn who_waits_for_too_long_is_told_so_and_taken_back() {
 async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
     let turns = Turns::new(1, 2, Duration::ZERO);
     let (first, first_told, end_first) = held(&turns, "first");
-    let (second, second_told, end_second) = held(&turns, "second");
+    let (begin, begun) = mpsc::channel();
+    let ((tell, second_told), (end_second, ended)) = (oneshot::channel(), mpsc::channel::<()>());
+    let work = move || {
+        begin.send(()).unwrap();
+        _ = ended.recv();
+        _ = tell.send("second");
+    };
+    let second = turns.enter("a".into(), work).unwrap();
     end_first.send(()).unwrap();
     assert_eq!(first.hear(first_told, EVER).await, Ok("first"));
-    while turns.waiting() > 0 {
-        yield_now().await;
-    }
+    begun.recv_timeout(NEVER).expect("nobody has the turn");
     let hearing = tokio::spawn(second.hear(second_told, Duration::from_millis(1)));
     yield_now().await;
     advance(EVER).await;
@@ -98,10 +107,13 @@ async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
     drop(begin);
     let mut served = Vec::new();
     // Until nobody is left who could begin.
-    while let Ok(n) = begun.recv() {
-        served.push(n);
+    loop {
+        match begun.recv_timeout(NEVER) {
+            Ok(n) => served.push(n),
+            Err(why) => break assert_eq!(why, mpsc::RecvTimeoutError::Disconnected, "after {served:?}"),
+        }
         advance(Duration::from_millis(10)).await;
-        asked[n].2 = None;
+        asked[served[served.len() - 1]].2 = None;
     }
     assert!(served.starts_with(&[0, 1, 2, 3, 4]), "a burst is no flood: {served:?}");
     assert!(served.len() < ASKERS && served.ends_with(&[ASKERS - 1]), "the last one is not: {served:?}");
