@@ -178,7 +178,7 @@ fn statement(environment: &str, account: Account, cap: Option<Cap>) -> String {
         None => "none".to_owned(),
         Some(cap) => {
             let (epsilon, delta) = (cap.epsilon() as f64 / (1_u64 << 20) as f64, cap.delta().unwrap_or(0.0));
-            format!("epsilon {epsilon} and delta {delta:e}")
+            format!("epsilon {epsilon} and delta {}", if delta == 0.0 { "0".to_owned() } else { format!("{delta:e}") })
         }
     };
     let environment = quoted(environment);

@@ -336,7 +336,7 @@ fn auto(sought: &Sought<'_>) -> Result<Found> {
         Err(e) => Err(Error::with(
             ErrorKind::KeyUnavailable,
             format!(
-                "the root key of this store should be in {}; restore that file, or name the key with {ROOT_KEY_VARIABLE} or {ROOT_KEY_FILE_VARIABLE}",
+                "the root key of this store should be in {}; restore that file, name the key with {ROOT_KEY_VARIABLE} or {ROOT_KEY_FILE_VARIABLE}, or give shares of it to a server that starts --sealed",
                 path.display()
             ),
             e,

@@ -82,7 +82,7 @@ pub enum ParseShareError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CombineError {
     /// More people are needed.
-    #[error("{have} different shares are here, {need} are needed")]
+    #[error("{have} of the {need} different shares that are needed are here")]
     TooFew {
         /// How many different shares there are.
         have: u8,

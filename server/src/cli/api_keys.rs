@@ -95,7 +95,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Revoke(Args { id }) => {
             if !access.revoke(environment, &id)? {
-                return Err(Failure::Usage("there is no such key, or it was revoked".to_owned()));
+                return Err(Failure::Missing(vec!["such a key, or it was revoked".to_owned()]));
             }
             context.terminal.say("revoked")?;
         }

@@ -140,7 +140,13 @@ fn in_order(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            files.extend(files_of(path)?);
+            let found = files_of(path)?;
+            if found.is_empty() {
+                let place = path.display();
+                let what = format!("audit files in {place}; a sink has a directory of them for each environment");
+                return Err(Failure::Missing(vec![what]));
+            }
+            files.extend(found);
         } else {
             files.push(path.clone());
         }

@@ -90,7 +90,7 @@ pub enum Failure {
     #[error("not found: {}", .0.join(", "))]
     Missing(Vec<String>),
     /// A file that an argument names cannot be read or written.
-    #[error("{file} cannot be read or written")]
+    #[error("{}", unusable(.file, .source))]
     File {
         /// As the argument has it.
         file: String,
@@ -100,6 +100,14 @@ pub enum Failure {
     /// A file or the terminal cannot be read or written.
     #[error("{0}")]
     Io(&'static str, #[source] io::Error),
+}
+
+/// What is told of a file, before the reason.
+fn unusable(file: &str, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => format!("{file} is there already, and nothing is written over it"),
+        _ => format!("{file} cannot be read or written"),
+    }
 }
 
 impl Failure {

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
+use clap::value_parser;
 use engine::{KeyStatus, Passphrase, RootKey, Share};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -18,7 +19,7 @@ use super::failure::Failure;
 use super::policy::{ApprovalArgs, write_new};
 use super::seal;
 use super::terminal::table;
-use crate::json::rfc3339;
+use crate::json::{count, rfc3339};
 
 /// What can be done with keys.
 #[derive(clap::Subcommand)]
@@ -63,10 +64,10 @@ pub struct PassphraseArgs {
 #[derive(clap::Args)]
 pub struct Split {
     /// How many shares there are to be.
-    #[arg(long)]
+    #[arg(long, value_parser = value_parser!(u8).range(2..))]
     shares: u8,
     /// How many of them give the key back.
-    #[arg(long)]
+    #[arg(long, value_parser = value_parser!(u8).range(2..))]
     threshold: u8,
     /// Write each share to a file of its own in this directory, readable by its owner only.
     #[arg(long, value_name = "DIR", required_unless_present = "stdout")]
@@ -141,7 +142,7 @@ fn rotate_root(context: &Context, args: &RotateRoot) -> Result<(), Failure> {
     let sealed = database.rotate_root_key_approved(&next, args.approval.read()?.as_ref())?;
     let status = database.key_status()?;
     let value = json!({ "environments": sealed, "root_key": status.root_key });
-    let text = format!("{sealed} environments are sealed with the root key {} now.", status.root_key);
+    let text = format!("The root key {} seals {} now.", status.root_key, count(sealed, "environment"));
     context.terminal.show(&value, text)?;
     if let Some(path) = &args.to {
         context.terminal.note(format_args!(
@@ -226,6 +227,7 @@ fn read_shares(paths: &[PathBuf]) -> Result<Vec<Share>, Failure> {
 }
 
 fn ask_shares(context: &Context) -> Result<Vec<Share>, Failure> {
+    somebody_is_there("shares; name files that hold them with --share")?;
     let mut shares: Vec<Share> = Vec::new();
     loop {
         let needed = shares.first().map_or(2, |share| usize::from(share.threshold()));
@@ -243,11 +245,16 @@ fn ask_shares(context: &Context) -> Result<Vec<Share>, Failure> {
     }
 }
 
+fn somebody_is_there(sought: &str) -> Result<(), Failure> {
+    if io::stderr().is_terminal() || io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("nobody is there to ask for {sought}")))
+}
+
 /// Asks on the terminal.
 fn ask(prompt: &str) -> Result<Passphrase, Failure> {
-    if !io::stderr().is_terminal() && !io::stdin().is_terminal() {
-        return Err(Failure::Usage("nobody is there to ask for a passphrase; name a file that holds it".into()));
-    }
+    somebody_is_there("a passphrase; name a file that holds it")?;
     Passphrase::new(typed(prompt)?.as_str()).map_err(|error| Failure::Usage(error.to_string()))
 }
 

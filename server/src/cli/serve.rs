@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use engine::{ApiKeyClass, ApiKeyRequest, BuiltInRole, Clock, Database, Source, SystemClock};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tracing_subscriber::EnvFilter;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::terminal::Terminal;
 use super::{certificates, signals, traces};
-use crate::config::{self, LogFormat, TlsVersion};
+use crate::config::{self, Config, LogFormat, TlsVersion};
 use crate::grpc;
 use crate::rest::{self, App, ServeError};
 
@@ -102,6 +104,9 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
                 .note("The server is sealed: give it shares of the root key with `lethedb keys unseal --server`.");
         }
     };
+    if is_sealed {
+        runtime.spawn(offer_key_later(app.clone(), terminal));
+    }
     match &certificates {
         Some(certificates) => runtime.spawn(rest::keep_fresh(certificates.clone(), look_every, signals::hang_up)),
         None => runtime.spawn(signals::ignore_hang_up()),
@@ -140,7 +145,7 @@ fn app(context: Context) -> Result<App, Failure> {
     if !config.server.sealed {
         let database = context.database(true)?;
         database.environment(&config.store.environment)?;
-        offer_key(&context, &database)?;
+        offer_key(&config, context.terminal, &database)?;
         return Ok(App::new(database, config));
     }
     let data = &config.store.data;
@@ -152,14 +157,24 @@ fn app(context: Context) -> Result<App, Failure> {
     Ok(App::sealed(move |root_key| context.existing(root_key).open(), config))
 }
 
+/// The same once a sealed server is open: without its root key nobody could make a key by other means.
+async fn offer_key_later(app: App, terminal: Terminal) {
+    app.seal().broken_open().await;
+    let offer = move || match app.seal().database() {
+        Ok(database) => offer_key(app.config(), terminal, database),
+        Err(_) => Ok(()),
+    };
+    if let Ok(Err(error)) = spawn_blocking(offer).await {
+        tracing::error!(%error, "the first API key could not be made");
+    }
+}
+
 /// Prints a key for an owner, if keys are asked for and none was ever made.
-fn offer_key(context: &Context, database: &Database) -> Result<(), Failure> {
+fn offer_key(config: &Config, terminal: Terminal, database: &Database) -> Result<(), Failure> {
     let has_keys = database.asks_for_keys()?;
-    if !context.config.server.auth || has_keys {
-        if context.config.server.insecure && !has_keys {
-            context
-                .terminal
-                .note("Nobody is asked for a key: whoever reaches this server can read and erase everything.")?;
+    if !config.server.auth || has_keys {
+        if config.server.insecure && !has_keys {
+            terminal.note("Nobody is asked for a key: whoever reaches this server can read and erase everything.")?;
         }
         return Ok(());
     }
@@ -168,10 +183,10 @@ fn offer_key(context: &Context, database: &Database) -> Result<(), Failure> {
         label: "bootstrap".to_owned(),
         roles: vec![BuiltInRole::Owner.as_str().to_owned()],
         expires_ms: Some(SystemClock.now_ms().saturating_add(DAY_MS)),
-        ..ApiKeyRequest::new(ApiKeyClass::Admin, &context.config.store.environment)
+        ..ApiKeyRequest::new(ApiKeyClass::Admin, &config.store.environment)
     };
     let issued = access.create(&request)?;
-    context.terminal.note(format_args!(
+    terminal.note(format_args!(
         "The first API key, good for a day and shown this once; make others with it at /v1/admin/api-keys:\n{}",
         *issued.text
     ))

@@ -148,7 +148,7 @@ fn refused(error: engine::Error) -> Problem {
     match error.kind() {
         ErrorKind::KeyUnavailable | ErrorKind::Conflict => {
             tracing::warn!(kind = error.kind().as_str(), "a share was refused");
-            let again = "; if those before were wrong, begin again with {\"reset\": true}";
+            let again = "; if those before were wrong, begin again with {\"reset\": true} or --reset";
             Problem::new(Refusal::WrongShare, format!("{error}{again}"))
         }
         _ => error.into(),

@@ -50,11 +50,14 @@ pub enum TlsError {
         source: io::Error,
     },
     /// A file is not PEM, or holds nothing of what it is for.
-    #[error("{0} is not PEM with what it is for")]
-    NotPem(&'static str, #[source] pem::Error),
-    /// The certificate cannot be used, or not with this key.
+    #[error("the file that {0} names should hold a {1} as PEM")]
+    NotPem(&'static str, &'static str, #[source] pem::Error),
+    /// The key is another's.
+    #[error("tls.key is not the key of the certificate in tls.cert")]
+    Mismatch(#[source] rustls::Error),
+    /// The certificate cannot be used.
     #[error("the certificate and its key cannot be used")]
-    Unusable(#[from] rustls::Error),
+    Unusable(#[source] rustls::Error),
     /// The authorities cannot be used.
     #[error("tls.client_ca holds no authority that can be used")]
     Authorities(#[from] VerifierBuilderError),
@@ -77,6 +80,15 @@ struct Served {
     http2: Arc<ServerConfig>,
     /// What is public of the files, to see whether they changed.
     public: (Vec<u8>, Option<Vec<u8>>),
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        match error {
+            rustls::Error::InconsistentKeys(_) => Self::Mismatch(error),
+            _ => Self::Unusable(error),
+        }
+    }
 }
 
 impl Certificates {
@@ -114,8 +126,9 @@ impl Certificates {
             let (chain, client_ca) = &self.served.read().public;
             (*chain == pem.chain && *client_ca == pem.client_ca, *client_ca == pem.client_ca)
         };
+        // Even where the certificate is the same: a key that does not fit it any more is told now, not at the next start.
+        let renewed = Served::of(pem, self.min)?;
         if !is_same {
-            let renewed = Served::of(pem, self.min)?;
             let mut served = self.served.write();
             *served = renewed;
             if !trusts_same {
@@ -171,7 +184,8 @@ impl Served {
             }
         };
         let chain = certificates("tls.cert", &pem.chain)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| TlsError::NotPem("tls.key", error))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem.key)
+            .map_err(|error| TlsError::NotPem("tls.key", "private key", error))?;
         let mut config = builder.with_single_cert(chain, key)?;
         let mut http2 = config.clone();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -180,12 +194,17 @@ impl Served {
     }
 }
 
+/// What files of certificates are for.
+const CERTIFICATE: &str = "certificate";
+
 fn certificates(setting: &'static str, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     match read {
-        Ok(certificates) if certificates.is_empty() => Err(TlsError::NotPem(setting, pem::Error::NoItemsFound)),
+        Ok(certificates) if certificates.is_empty() => {
+            Err(TlsError::NotPem(setting, CERTIFICATE, pem::Error::NoItemsFound))
+        }
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(TlsError::NotPem(setting, error)),
+        Err(error) => Err(TlsError::NotPem(setting, CERTIFICATE, error)),
     }
 }
 

@@ -267,12 +267,11 @@ async fn what_is_no_message_of_ours_is_refused_in_our_words() {
 #[tokio::test]
 async fn who_asks_for_too_much_is_told_when_to_come_back() {
     let mut config = Config::default();
-    config.limits.environment_units = 10;
-    config.limits.burst_seconds = 1;
+    (config.limits.environment_units, config.limits.burst_seconds) = (1, 5);
     let (_server, calls) = with_docs(config).await;
     let count = json!({"collection": "docs"});
     let mut refused = None;
-    for _ in 0..20 {
+    for _ in 0..1000 {
         let answer = calls.call(calls.rpc("Count"), &count, &[]).await;
         if answer.code() != Code::Ok {
             refused = Some(answer);

@@ -199,6 +199,9 @@ async fn a_new_certificate_is_served_and_no_connection_dropped() {
     // Broken in each way that half-written files are: what is served stays, and the error shows nothing of them.
     let whole = authority.server();
     let (chain, key, _) = server.files.lock().clone();
+    // A key that came before its certificate is told at once, and no wrong one is served.
+    *server.files.lock() = (chain.clone(), whole.1.clone(), None);
+    assert!(matches!(server.certificates.renew(), Err(TlsError::Mismatch(_))));
     let torn = whole.0[..whole.0.len() / 2].to_owned();
     for broken in [(whole.0.clone(), key), (torn, whole.1.clone()), (String::new(), whole.1.clone())] {
         *server.files.lock() = (broken.0, broken.1, None);
@@ -341,10 +344,11 @@ fn files_that_are_no_certificates_are_refused_at_the_start() {
         loaded(&files, TlsVersion::default()).err().map(|error| error.to_string())
     };
     assert_eq!(fails(&chain, &key, None), None);
-    assert_eq!(fails(&chain, &other, None).as_deref(), Some("the certificate and its key cannot be used"));
-    assert_eq!(fails(&key, &key, None).as_deref(), Some("tls.cert is not PEM with what it is for"));
-    assert_eq!(fails(&chain, &chain, None).as_deref(), Some("tls.key is not PEM with what it is for"));
-    assert_eq!(fails(&chain, &key, Some("")).as_deref(), Some("tls.client_ca is not PEM with what it is for"));
+    assert_eq!(fails(&chain, &other, None).as_deref(), Some("tls.key is not the key of the certificate in tls.cert"));
+    let should = |setting: &str, what: &str| Some(format!("the file that {setting} names should hold a {what} as PEM"));
+    assert_eq!(fails(&key, &key, None), should("tls.cert", "certificate"));
+    assert_eq!(fails(&chain, &chain, None), should("tls.key", "private key"));
+    assert_eq!(fails(&chain, &key, Some("")), should("tls.client_ca", "certificate"));
 }
 
 #[tokio::test]

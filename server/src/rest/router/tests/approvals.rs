@@ -54,7 +54,7 @@ async fn a_budget_is_raised_by_enough_votes_once() {
     is_problem(&(StatusCode::FORBIDDEN, refusal.1.clone()), 403, "unapproved");
     let refusal = refusal.1;
     assert_eq!(refusal["votes"], 2);
-    assert!(refusal["statement"].as_str().unwrap().ends_with("to epsilon 20 and delta 0e0"), "{refusal}");
+    assert!(refusal["statement"].as_str().unwrap().ends_with("to epsilon 20 and delta 0"), "{refusal}");
     let few = council.raise(20.0, &council.votes(&refusal, &[1])).await;
     assert!(few.0 == 403 && few.1["detail"].as_str().unwrap().contains("1 of the 2"), "{few:?}");
     let thrice = council.raise(20.0, &council.votes(&refusal, &[1, 1, 1])).await;

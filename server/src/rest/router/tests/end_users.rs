@@ -170,7 +170,7 @@ async fn end_users_are_held_to_the_limits_of_the_key_they_come_with() {
 #[tokio::test]
 async fn tokens_that_are_not_good_are_paid_for_and_answered_like_keys() {
     let mut config = Config::default();
-    (config.limits.address_units, config.limits.burst_seconds) = (1, 60);
+    (config.limits.address_units, config.limits.burst_seconds) = (1, 600);
     let world = World::with(config);
     let key = world.key(ApiKeyClass::Public, "ReadOnly");
     let routes = world.server.routes.clone().layer(axum::Extension(Peer([192, 0, 2, 1].into())));
@@ -185,7 +185,7 @@ async fn tokens_that_are_not_good_are_paid_for_and_answered_like_keys() {
     while tried < 500 && ask("guess").await == 401 {
         tried += 1;
     }
-    assert!((4..9).contains(&tried), "a guess costs more than ten times as much as a request: {tried}");
+    assert!((42..70).contains(&tried), "a guess costs more than ten times as much as a request: {tried}");
 }
 
 #[tokio::test]

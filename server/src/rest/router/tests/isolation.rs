@@ -493,7 +493,7 @@ async fn a_change_counts_from_the_next_request_on() {
     assert_eq!(world.ask(put, Some(&owner.text), None).await.0, 200);
     assert_eq!((read().await, count().await), (403, 200));
     let rotate = format!("post /v1/admin/api-keys/{}/rotate", key.id);
-    let (_, rotated) = world.ask((&rotate, r#"{"overlap_seconds": 60}"#), Some(&owner.text), None).await;
+    let (_, rotated) = world.ask((&rotate, r#"{"overlap_seconds": 3600}"#), Some(&owner.text), None).await;
     let rotated: Value = serde_json::from_str(&rotated).unwrap();
     let renewed = rotated["key"].as_str().unwrap();
     let with = async |text: &str| world.ask(("post /v1/collections/docs/count", "{}"), Some(text), None).await.0;

@@ -119,25 +119,33 @@ async fn search_as(server: &Server, key: &str, body: &str) -> (StatusCode, Value
     server.send(request.body(Body::from(body.to_owned())).unwrap()).await
 }
 
-/// Far more than a bucket holds.
-const TRIES: u32 = 500;
-/// Costs more than a whole bucket, and so all of it.
+/// The units that are there at once. One comes back each second: a machine that stalls for minutes changes no test.
+const BURST: u32 = 600;
+/// More requests than a bucket pays for.
+const TRIES: u32 = 2 * BURST;
+/// Costs half a bucket.
 const DEAR: &str = r#"{"vector": [1, 0], "ef": 10000, "limit": 10000}"#;
 const CHEAP: &str = r#"{"vector": [1, 0]}"#;
 
-#[tokio::test]
-async fn a_key_that_spent_its_units_is_told_when_to_come_back_and_costs_no_other() {
-    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 30)).await;
-    // The first costs one for its head, and what is left of the bucket for its body is not enough for all of it.
-    for _ in 0..30 {
-        if search_as(&server, &keys[0], CHEAP).await.0 != StatusCode::OK {
-            break;
+/// Spends all that `key` has, and leaves nothing for a head.
+async fn spend(server: &Server, key: &str) {
+    assert_eq!(search_as(server, key, DEAR).await.0, StatusCode::OK);
+    for _ in 0..TRIES {
+        if search_as(server, key, CHEAP).await.0 != StatusCode::OK {
+            return;
         }
     }
+    panic!("it has no end");
+}
+
+#[tokio::test]
+async fn a_key_that_spent_its_units_is_told_when_to_come_back_and_costs_no_other() {
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, BURST)).await;
+    spend(&server, &keys[0]).await;
     let (status, problem, response) = search_as(&server, &keys[0], DEAR).await;
     is_problem(&(status, problem.clone()), 429, "rate_limited");
     let seconds: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!((1..=30).contains(&seconds), "{seconds}");
+    assert!((1..=u64::from(BURST)).contains(&seconds), "{seconds}");
     assert!(!problem.to_string().contains(&keys[0][..12]), "{problem}");
     for (name, shown) in [("Authorization", format!("bEARER \t {} ", keys[0])), ("X-API-Key", format!(" {}", keys[0]))]
     {
@@ -153,27 +161,16 @@ async fn a_key_that_spent_its_units_is_told_when_to_come_back_and_costs_no_other
 
 #[tokio::test]
 async fn an_environment_that_spent_its_units_costs_no_other() {
-    let (server, keys) = metered(|limits| (limits.environment_units, limits.burst_seconds) = (1, 60)).await;
-    for _ in 0..TRIES {
-        if search_as(&server, &keys[0], CHEAP).await.0 != StatusCode::OK {
-            break;
-        }
-    }
-    is_problem(
-        &{
-            // For the price of half a bucket, since a slow machine gives a unit back before this is asked.
-            let (s, p, _) = search_as(&server, &keys[1], DEAR).await;
-            (s, p)
-        },
-        429,
-        "rate_limited",
-    );
+    let (server, keys) = metered(|limits| (limits.environment_units, limits.burst_seconds) = (1, BURST)).await;
+    spend(&server, &keys[0]).await;
+    let (status, problem, _) = search_as(&server, &keys[1], DEAR).await;
+    is_problem(&(status, problem), 429, "rate_limited");
     assert_eq!(search_as(&server, &keys[2], CHEAP).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn an_address_pays_for_keys_that_are_not_good() {
-    let (server, keys) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, 65)).await;
+    let (server, keys) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, BURST)).await;
     let from = |address: [u8; 4]| server.routes.clone().layer(axum::Extension(Peer(address.into())));
     let ask = async |address, key: &str| {
         let sent = request(Method::GET, "/v1/collections").header("Authorization", format!("Bearer {key}"));
@@ -183,9 +180,13 @@ async fn an_address_pays_for_keys_that_are_not_good() {
     while tried < TRIES && ask([192, 0, 2, 1], "lethe_sk_guess").await == 401 {
         tried += 1;
     }
-    // What is left of the bucket buys no cheaper guesses.
-    assert!((6..9).contains(&tried), "a guess costs ten times as much as a request: {tried}");
-    assert_eq!(ask([192, 0, 2, 1], &keys[0]).await, 429);
+    assert!((60..90).contains(&tried), "a guess costs ten times as much as a request: {tried}");
+    // Nothing is left but what came back meanwhile.
+    let mut served = 0;
+    while served < TRIES && ask([192, 0, 2, 1], &keys[0]).await == 200 {
+        served += 1;
+    }
+    assert!(served < BURST / 2, "{served}");
     assert_eq!(ask([192, 0, 2, 2], &keys[0]).await, 200);
 }
 
@@ -206,7 +207,7 @@ async fn the_page_is_made_once_and_sent_once() {
 
 #[tokio::test]
 async fn an_address_pays_for_signatures_before_any_is_looked_at() {
-    let (server, _) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, 60)).await;
+    let (server, _) = metered(|limits| (limits.address_units, limits.burst_seconds) = (1, BURST)).await;
     let routes = server.routes.clone().layer(axum::Extension(Peer([192, 0, 2, 1].into())));
     let mut answered = 0;
     loop {
@@ -217,7 +218,7 @@ async fn an_address_pays_for_signatures_before_any_is_looked_at() {
         }
         answered += 1;
     }
-    assert!((12..20).contains(&answered), "{answered}");
+    assert!((120..180).contains(&answered), "{answered}");
 }
 
 #[tokio::test]
@@ -253,32 +254,33 @@ async fn what_looks_at_every_record_costs_as_much() {
             }
             asked += 1;
         }
-        assert_eq!(asked < 4, dear, "{what}: {asked}");
+        // Three at once, and one a minute.
+        assert_eq!(asked < 12, dear, "{what}: {asked}");
     }
     drop(keys);
 }
 
 #[tokio::test]
 async fn a_body_of_unknown_length_pays_as_it_arrives() {
-    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 30)).await;
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, BURST)).await;
     let long = format!(r#"{{"vector": [1, 0]{}}}"#, " ".repeat(160 << 10));
     let mut served = 0;
-    while served < 20 && search_as(&server, &keys[0], &long).await.0 == StatusCode::OK {
+    while served < TRIES && search_as(&server, &keys[0], &long).await.0 == StatusCode::OK {
         served += 1;
     }
-    assert_eq!(served, 2, "eleven units each");
+    assert!((54..80).contains(&served), "eleven units each: {served}");
 }
 
 #[tokio::test]
 async fn a_wide_search_costs_more_than_a_narrow_one() {
-    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, 60)).await;
+    let (server, keys) = metered(|limits| (limits.key_units, limits.burst_seconds) = (1, BURST)).await;
     let mut served = [0, 0];
     for (at, body) in [CHEAP, DEAR].into_iter().enumerate() {
         while served[at] < TRIES && search_as(&server, &keys[at], body).await.0 == StatusCode::OK {
             served[at] += 1;
         }
     }
-    assert!(served[0] >= 50 && served[1] <= 2, "{served:?}");
+    assert!(served[0] >= 100 && served[1] <= 2, "{served:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -192,7 +192,7 @@ fn a_flood_of_refusals_is_told_in_few_events() {
 #[tokio::test]
 async fn the_secrets_of_a_key_share_what_it_may_spend() {
     let mut config = Config::default();
-    (config.limits.key_units, config.limits.burst_seconds) = (1, 60);
+    (config.limits.key_units, config.limits.burst_seconds) = (1, 600);
     let server = Server::with_docs(config).await;
     let mut request = ApiKeyRequest::new(ApiKeyClass::Secret, "default");
     request.roles = vec!["ReadOnly".to_owned()];
@@ -204,10 +204,14 @@ async fn the_secrets_of_a_key_share_what_it_may_spend() {
             .header("Authorization", format!("Bearer {key}"));
         server.send(sent.body(Body::empty()).unwrap()).await.0.as_u16()
     };
-    let mut served = 0;
-    while served < 500 && ask(&made.text).await == 200 {
-        served += 1;
-    }
-    assert!((30..200).contains(&served), "{served}");
-    assert_eq!(ask(&next).await, 429, "a second secret is no second key");
+    let served_with = async |key: &str| {
+        let mut served = 0;
+        while served < 1200 && ask(key).await == 200 {
+            served += 1;
+        }
+        served
+    };
+    let [first, second] = [served_with(&made.text).await, served_with(&next).await];
+    // All of the bucket, and what comes back in a few minutes.
+    assert!((300..900).contains(&first) && second < 300, "a second secret is no second key: {first}, {second}");
 }
