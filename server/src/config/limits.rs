@@ -31,7 +31,8 @@ pub struct Limits {
     /// Units that one address may spend a second, before it is asked for a key; 0 for no limit. Behind a proxy all
     /// clients have one address.
     pub address_units: u32,
-    /// Seconds whose units may be spent at once by who spent none before.
+    /// Seconds whose units may be spent at once by who spent none before; those of half as many may be owed on top for
+    /// bodies of requests that were let in.
     pub burst_seconds: u32,
 }
 

@@ -82,7 +82,7 @@ impl Records for Service {
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::delete(message)?);
-        self.app.charge(body.units())?;
+        self.app.owe(body.units())?;
         let delete = |collection: &Collection| {
             let done = body.on(collection)?;
             Ok(DeleteResponse { deleted: done.deleted, as_of: Some(done.as_of.into()) })
@@ -93,7 +93,7 @@ impl Records for Service {
     async fn update(&self, request: Request<UpdateRequest>) -> Result<Response<UpdateResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::update(message)?);
-        self.app.charge(body.units())?;
+        self.app.owe(body.units())?;
         let update = |collection: &Collection| {
             let done = body.on(collection)?;
             Ok(UpdateResponse { updated: done.updated, as_of: Some(done.as_of.into()) })
@@ -104,7 +104,7 @@ impl Records for Service {
     async fn search(&self, request: Request<SearchRequest>) -> Result<Response<SearchResponse>, Status> {
         let (around, message) = split(request);
         let body = forms::query(message.search)?;
-        self.app.charge(body.units())?;
+        self.app.owe(body.units())?;
         self.run(around, message.collection, move |collection| Ok(body.on(collection)?.run()?.into())).await
     }
 
@@ -115,7 +115,7 @@ impl Records for Service {
         let (around, message) = split(request);
         let bodies = message.searches.into_iter().map(|search| forms::query(Some(search)));
         let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
-        self.app.charge(bodies.iter().fold(0, |sum, body| sum.saturating_add(body.units())))?;
+        self.app.owe(bodies.iter().fold(0, |sum, body| sum.saturating_add(body.units())))?;
         let search = move |collection: &Collection| {
             let searches = bodies.iter().map(|body| body.on(collection)).collect::<Result<Vec<_>, _>>()?;
             let answers = collection.search_batch(searches)?.into_iter().map(Into::into).collect();
@@ -127,7 +127,7 @@ impl Records for Service {
     async fn scroll(&self, request: Request<ScrollRequest>) -> Result<Response<ScrollResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::scroll(message)?);
-        self.app.charge(body.units())?;
+        self.app.owe(body.units())?;
         self.run(around, name, |collection| Ok(body.on(collection)?.into())).await
     }
 
@@ -141,7 +141,7 @@ impl Records for Service {
     async fn count(&self, request: Request<CountRequest>) -> Result<Response<CountResponse>, Status> {
         let (around, mut message) = split(request);
         let (name, body) = (std::mem::take(&mut message.collection), forms::count(message)?);
-        self.app.charge(body.units())?;
+        self.app.owe(body.units())?;
         self.run(around, name, |collection| Ok(body.on(collection)?.into())).await
     }
 }

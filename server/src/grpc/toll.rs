@@ -1,7 +1,8 @@
 //! What the messages of a stream pay as they arrive: for their bytes, and for the room that these take.
 //!
 //! Invariant: as in a body of REST, a byte is paid for and has its room before anybody looks at it; the room comes back once
-//! what came in it was answered, or with the stream.
+//! what came in it was answered, or with the stream. The first message may owe its bytes, as a body of REST may; later ones
+//! pay as they come, so that a stream whose units are spent ends before more of it is taken in.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,13 +25,15 @@ struct Till {
     arrived: u64,
     /// Units that were paid for them.
     paid: u32,
+    /// Whether a message was handed on.
+    has_begun: bool,
 }
 
 impl Toll {
     /// Nothing came yet.
     pub fn new(app: App) -> Self {
         let share = app.pantry().share();
-        Self(Arc::new(Mutex::new(Till { app, share, arrived: 0, paid: 0 })))
+        Self(Arc::new(Mutex::new(Till { app, share, arrived: 0, paid: 0, has_begun: false })))
     }
 
     /// `body`, whose bytes pay.
@@ -41,6 +44,7 @@ impl Toll {
     /// The room of what arrived since it was last taken.
     pub fn take(&self) -> Share {
         let mut till = self.0.lock();
+        till.has_begun = true;
         let fresh = till.app.pantry().share();
         std::mem::replace(&mut till.share, fresh)
     }
@@ -53,7 +57,10 @@ impl Toll {
         })?;
         till.arrived = till.arrived.saturating_add(bytes as u64);
         let due = units_of(till.arrived);
-        till.app.charge(due - till.paid)?;
+        match till.has_begun {
+            true => till.app.charge(due - till.paid)?,
+            false => till.app.owe(due - till.paid)?,
+        }
         till.paid = due;
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! keys is paid for, and ten times for one that is not good: who cannot pay that is not told what came of it. Nor is a body
 //! read for which no turn would come in time. A request that takes too long is answered, not undone.
 //!
-//! What a head tells of the [`cost`] is paid here; the rest once the body was read ([`App::charge`]).
+//! What a head tells of the [`cost`] is paid here, as is what its caller owes; the rest once the body was read ([`App::owe`]).
 
 use std::time::Duration;
 
@@ -32,12 +32,12 @@ pub async fn only_within_means(State(app): State<App>, request: Request, next: N
     let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else { return next.run(request).await };
     // Before its signature is looked at, which is far more work than anything else that needs no key.
     let token = if request.headers().contains_key(USER_TOKEN) { cost::TOKEN } else { 0 };
-    if let Err(problem) = app.charge_address(address, 1 + token) {
+    if let Err(problem) = app.purses().charge_address(address, 1 + token) {
         return problem.into_response();
     }
     let response = next.run(request).await;
     if response.status() == StatusCode::UNAUTHORIZED
-        && let Err(problem) = app.fine_address(address, cost::BAD_KEY)
+        && let Err(problem) = app.purses().fine_address(address, cost::BAD_KEY)
     {
         return problem.into_response();
     }

@@ -1,7 +1,8 @@
 //! Requests that come one after the other under one head: the pages and batches of a stream.
 //!
 //! Invariant: each is asked for its key, pays, is given its time and is counted as a request of its own, so that nobody who
-//! streams has more for less. The head paid for the first of them, and for none else; it is counted beside them all.
+//! streams has more for less. The head paid for the first of them, and for none else; it is counted beside them all. What the
+//! first costs beyond it may be owed, as a body may; the others pay all of it before anything is done for them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -69,18 +70,21 @@ impl Again {
         }
         let caller = match (admitted(&self.app, &self.headers, &self.extensions).await, address) {
             (Err(problem), Some(address)) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
-                self.app.fine_address(address, cost::BAD_KEY)?;
+                self.app.purses().fine_address(address, cost::BAD_KEY)?;
                 Err(problem)
             }
             (admitted, _) => admitted,
         }?;
-        self.app.charge(units.saturating_add(u32::from(!is_first)))?;
+        match is_first {
+            true => self.app.owe(units)?,
+            false => self.app.charge(units.saturating_add(1))?,
+        }
         Ok(caller)
     }
 
     fn charge_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
         let token = if self.headers.contains_key(USER_TOKEN) { cost::TOKEN } else { 0 };
-        address.map_or(Ok(()), |address| self.app.charge_address(address, 1 + token))
+        address.map_or(Ok(()), |address| self.app.purses().charge_address(address, 1 + token))
     }
 
     async fn timely<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {

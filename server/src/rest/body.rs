@@ -87,7 +87,7 @@ async fn collect(mut body: Frames, app: &App, is_paid: bool, share: &mut Share) 
         })?;
         if !is_paid {
             let due = cost::bytes(length as u64);
-            app.charge(due - paid)?;
+            app.owe(due - paid)?;
             paid = due;
         }
         if bytes.is_empty() && body.is_end_stream() {

@@ -2,6 +2,7 @@
 //!
 //! Leaves first: the problem that every [`error`] becomes, each [`rejection`] of a URL, too; the [`seal`] before the database;
 //! the [`turns`] in the engine, their [`queue`] and its [`pace`], the [`readers`] of sockets, the [`shares`] of what comes, the [`quota`] of each [`subscriber`] and of who else asks,
+//! the [`purses`] that one pays out of,
 //! what it all costs ([`cost`]), the memory that bodies take ([`pantry`]), the [`leeway`] of who is slow, whose [`visit`] it is
 //! and who are [`regulars`], what was answered [`once`], and the
 //! [`metrics`]; the [`state`] that requests share; the [`route`] that one counts as; who asks ([`auth`]), for whom
@@ -51,6 +52,7 @@ mod places;
 mod policy;
 mod portable;
 mod private;
+mod purses;
 mod queue;
 mod quota;
 mod readers;

@@ -204,7 +204,7 @@ async fn private(
     choice: AggregateChoice,
     body: PrivateBody,
 ) -> Result<Response, Problem> {
-    app.charge(cost::SCAN)?;
+    app.owe(cost::SCAN)?;
     on_grid(app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let (plan, is_grouped) = (body.plan, body.groups.is_some());

@@ -1,30 +1,26 @@
-//! How much one caller may ask for over time: a token bucket for each, in units of work.
+//! How much one caller may ask for over time: a bucket of units for each, which fills at a rate.
 //!
 //! Invariant: a bucket is found by a keyed hash of its holder, so that no key, name or address is kept, and none can be
 //! chosen to share somebody's bucket; buckets that are full again are forgotten. Where holders are many and made by others,
 //! as end users are, there are so many places for buckets and no more, and who comes to the same place shares a bucket. What
-//! costs more than half a bucket costs half a bucket: a request pays once for its head and once for its body, and is slow,
-//! never impossible.
+//! costs more than half a bucket costs half a bucket: a request is slow, never impossible.
+//!
+//! A head is refused unless its units are in the bucket. What is found to be due after it was let in may be owed, half a
+//! bucket and no more, and heads wait until it is paid: so who asks for far more than the rate is served the rate. Were
+//! bodies to find their units in the bucket, too, a flood's heads would leave them none, and nothing would be served.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::Clock;
-use governor::clock::Clock as GovernorClock;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::keyed::HashMapStateStore;
-use governor::{NotUntil, RateLimiter};
+use parking_lot::Mutex;
 
 /// After how many charges the buckets that are full again are forgotten.
 const SWEEP_EVERY: u64 = 4096;
-
-const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
-
-type Limiter = RateLimiter<u64, HashMapStateStore<u64>, Ticks, NoOpMiddleware<Nanos>>;
+/// A unit in a bucket, which counts thousandths: at a unit a second, one comes each millisecond.
+const UNIT: i64 = 1000;
 
 /// Buckets of one size, one for each holder; none where there is no limit.
 pub struct Quota {
@@ -32,35 +28,41 @@ pub struct Quota {
 }
 
 struct Buckets {
-    limiter: Limiter,
+    /// Units a second.
+    rate: u32,
+    /// The most that one charge takes, and that is owed: half a bucket, in units.
+    most: u32,
     hasher: RandomState,
     /// Into how many places holders are put; a power of two less one, so that all bits of a hash count where there is no limit.
     places: u64,
-    /// The most that one charge takes: half a bucket.
-    most: NonZeroU32,
-    charges: AtomicU64,
+    filling: Mutex<Filling>,
+    clock: Arc<dyn Clock>,
 }
 
-/// The engine's clock as the buckets read it.
-#[derive(Clone)]
-struct Ticks(Arc<dyn Clock>);
+/// The buckets that are not full.
+#[derive(Default)]
+struct Filling {
+    levels: HashMap<u64, Level>,
+    charges: u64,
+}
 
-impl GovernorClock for Ticks {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::from(self.0.steady_ms().saturating_mul(1_000_000))
-    }
+/// What was in a bucket at a time, in thousandths of a unit; less than none is owed.
+#[derive(Clone, Copy)]
+struct Level {
+    thousandths: i64,
+    at_ms: u64,
 }
 
 impl Quota {
     /// So many units a second for each holder, and those of `burst_seconds` at once; 0 for no limit.
     pub fn new(units: u32, burst_seconds: u32, clock: Arc<dyn Clock>) -> Self {
-        let buckets = NonZeroU32::new(units).map(|rate| {
-            let most = NonZeroU32::new(units.saturating_mul(burst_seconds) / 2).unwrap_or(NonZeroU32::MIN);
-            let quota = governor::Quota::per_second(rate).allow_burst(most.saturating_mul(TWO));
-            let limiter = RateLimiter::hashmap_with_clock(quota, Ticks(clock));
-            Buckets { limiter, hasher: RandomState::new(), places: u64::MAX, most, charges: AtomicU64::new(0) }
+        let buckets = (units > 0).then(|| Buckets {
+            rate: units,
+            most: (units.saturating_mul(burst_seconds) / 2).max(1),
+            hasher: RandomState::new(),
+            places: u64::MAX,
+            filling: Mutex::default(),
+            clock,
         });
         Self { buckets }
     }
@@ -79,34 +81,52 @@ impl Quota {
     /// # Errors
     /// How long it takes until so many are in it; then none are taken.
     pub fn charge(&self, holder: &(impl Hash + ?Sized), units: u32) -> Result<(), Duration> {
-        let (Some(buckets), Some(units)) = (&self.buckets, NonZeroU32::new(units)) else { return Ok(()) };
-        if buckets.charges.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            buckets.limiter.retain_recent();
-        }
-        let holder = buckets.place(holder);
-        match buckets.limiter.check_key_n(&holder, units.min(buckets.most)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refused)) => Err(buckets.wait(&refused)),
-            // More than a bucket holds, which `min` rules out.
-            Err(_) => Err(Duration::from_secs(1)),
+        let Some(buckets) = &self.buckets else { return Ok(()) };
+        let due = buckets.due(units);
+        buckets.change(holder, |level| {
+            if due > 0 && *level < due {
+                return Err(buckets.wait(*level, due));
+            }
+            *level -= due;
+            Ok(())
+        })
+    }
+
+    /// The same for what was let in and turned out to cost `units` more: what is not in the bucket is owed.
+    ///
+    /// # Errors
+    /// How long it takes until there is a unit for another head, if more than half a bucket would be owed; then none are taken.
+    pub fn owe(&self, holder: &(impl Hash + ?Sized), units: u32) -> Result<(), Duration> {
+        let Some(buckets) = &self.buckets else { return Ok(()) };
+        let (due, credit) = (buckets.due(units), buckets.due(u32::MAX));
+        buckets.change(holder, |level| {
+            if *level - due < -credit {
+                return Err(buckets.wait(*level, UNIT));
+            }
+            *level -= due;
+            Ok(())
+        })
+    }
+
+    /// Puts back what [`Quota::charge`] or [`Quota::owe`] took for so many `units`.
+    pub fn give_back(&self, holder: &(impl Hash + ?Sized), units: u32) {
+        if let Some(buckets) = &self.buckets {
+            buckets.change(holder, |level| *level += buckets.due(units));
         }
     }
 
-    /// Takes `units` out of the bucket of `holder`, or all that is in it.
+    /// Takes `units` out of the bucket of `holder`, or all that are in it.
     ///
     /// # Errors
     /// How long it takes until there is one again, if there were not so many.
     pub fn fine(&self, holder: &(impl Hash + ?Sized), units: u32) -> Result<(), Duration> {
-        let (mut due, mut next) = (units, units);
-        while due > 0 {
-            match self.charge(holder, next) {
-                Ok(()) => due -= next,
-                Err(wait) if next == 1 => return Err(wait),
-                Err(_) => next /= 2,
-            }
-            next = next.min(due);
-        }
-        Ok(())
+        let Some(buckets) = &self.buckets else { return Ok(()) };
+        let due = buckets.due(units);
+        buckets.change(holder, |level| {
+            let there = level.div_euclid(UNIT).max(0) * UNIT;
+            *level -= due.min(there);
+            if due > there { Err(buckets.wait(*level, UNIT)) } else { Ok(()) }
+        })
     }
 }
 
@@ -115,8 +135,41 @@ impl Buckets {
         self.hasher.hash_one(holder) & self.places
     }
 
-    fn wait(&self, refused: &NotUntil<Nanos>) -> Duration {
-        refused.wait_time_from(self.limiter.clock().now())
+    /// What so many units take out of a bucket.
+    fn due(&self, units: u32) -> i64 {
+        i64::from(units.min(self.most)) * UNIT
+    }
+
+    /// Until a bucket at `level` is at `wanted`.
+    fn wait(&self, level: i64, wanted: i64) -> Duration {
+        let missing = u64::try_from(wanted - level).unwrap_or_default();
+        Duration::from_millis(missing.div_ceil(u64::from(self.rate)))
+    }
+
+    /// Has `change` done to what is in the bucket of `holder` now.
+    fn change<T>(&self, holder: &(impl Hash + ?Sized), change: impl FnOnce(&mut i64) -> T) -> T {
+        let place = self.place(holder);
+        let filling = &mut *self.filling.lock();
+        // Read under the lock, so that nobody comes with a time before that of whoever came first.
+        let now = self.clock.steady_ms();
+        filling.charges += 1;
+        if filling.charges.is_multiple_of(SWEEP_EVERY) {
+            filling.levels.retain(|_, level| self.at(*level, now) < self.full());
+        }
+        let mut thousandths = filling.levels.get(&place).map_or(self.full(), |level| self.at(*level, now));
+        let changed = change(&mut thousandths);
+        filling.levels.insert(place, Level { thousandths, at_ms: now });
+        changed
+    }
+
+    /// What is in a bucket by now.
+    fn at(&self, level: Level, now_ms: u64) -> i64 {
+        let passed = i64::try_from(now_ms.saturating_sub(level.at_ms)).unwrap_or(i64::MAX);
+        level.thousandths.saturating_add(passed.saturating_mul(i64::from(self.rate))).min(self.full())
+    }
+
+    fn full(&self) -> i64 {
+        2 * i64::from(self.most) * UNIT
     }
 }
 

@@ -252,7 +252,7 @@ pub async fn delete(
     Body(body): Body<DeleteBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.units())?;
+    app.owe(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &body.on(&collection)?))
@@ -271,7 +271,7 @@ pub async fn update(
     Body(body): Body<UpdateBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.units())?;
+    app.owe(body.units())?;
     app.run(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &body.on(&collection)?))

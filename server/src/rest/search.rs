@@ -310,7 +310,7 @@ pub async fn search(
     Body(body): Body<SearchBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.units())?;
+    app.owe(body.units())?;
     app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))
@@ -329,7 +329,7 @@ pub async fn scroll(
     Body(body): Body<ScrollBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.units())?;
+    app.owe(body.units())?;
     app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         Ok(answer(StatusCode::OK, &ScrollAnswer::from(body.on(&collection)?)))
@@ -348,7 +348,7 @@ pub async fn count(
     Body(body): Body<CountBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.units())?;
+    app.owe(body.units())?;
     app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let Counted { count, as_of, partial, damaged } = body.on(&collection)?;

@@ -86,7 +86,7 @@ pub async fn batch(
     Body(body): Body<BatchBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(body.searches.iter().fold(0, |sum, search| sum.saturating_add(search.0.units())))?;
+    app.owe(body.searches.iter().fold(0, |sum, search| sum.saturating_add(search.0.units())))?;
     app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let searches: Result<Vec<_>, Problem> = body.searches.iter().map(|search| search.0.on(&collection)).collect();
@@ -108,7 +108,7 @@ pub async fn groups(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     let each = body.group_size.unwrap_or_default().saturating_mul(body.search.0.given());
-    app.charge(body.search.0.units().saturating_add(cost::records(each)))?;
+    app.owe(body.search.0.units().saturating_add(cost::records(each)))?;
     app.search(move |database| {
         let collection = tenant.open(database)?.open_collection(&collection)?;
         let mut grouping = body.search.0.on(&collection)?.group_by(&body.group_by);

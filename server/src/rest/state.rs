@@ -4,7 +4,6 @@
 //! them. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -22,13 +21,12 @@ use super::lines;
 use super::metrics::Metrics;
 use super::once::Once;
 use super::pantry::Pantry;
+use super::purses::Purses;
 use super::queue::{Crowded, Lane};
-use super::quota::Quota;
 use super::readers::Readers;
 use super::regulars::Regulars;
 use super::seal::Seal;
 use super::shares::Shares;
-use super::subscriber::Subscriber;
 use super::turns::{Lost, Turns, Waiting};
 use super::visit::Visit;
 use crate::config::Config;
@@ -43,8 +41,6 @@ const REQUESTS_A_CORE: usize = 4;
 /// Searches that work in the engine at once for each core, if the settings do not say: they wait for nothing, so that more
 /// of them would only take longer each, and take the core from the threads that read and write sockets.
 const SEARCHES_A_CORE: usize = 1;
-/// Places for buckets of end users, as a power of two: of a thousand who ask at once, one in a thousand shares a bucket.
-const END_USERS_BITS: u32 = 20;
 
 /// The shared state; a cheap clone.
 #[derive(Clone)]
@@ -61,20 +57,12 @@ struct Shared {
     readers: Arc<Readers>,
     shares: Shares,
     pantry: Arc<Pantry>,
-    quotas: Quotas,
+    purses: Purses,
     metrics: Metrics,
     draining: watch::Sender<bool>,
     token_keys: Keys,
     once: Once,
     traces: OnceLock<Traces>,
-}
-
-/// Buckets for each kind of caller.
-struct Quotas {
-    end_user: Quota,
-    key: Quota,
-    environment: Quota,
-    address: Quota,
 }
 
 impl App {
@@ -108,10 +96,7 @@ impl App {
         let pantry = Pantry::new(config.limits.bodies_bytes_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let once = Once::new(Arc::clone(&clock));
-        let quota = |units| Quota::new(units, limits.burst_seconds, Arc::clone(&clock));
-        let (key, environment) = (quota(limits.key_units), quota(limits.environment_units));
-        let end_user = quota(limits.end_user_units).with_places(END_USERS_BITS);
-        let quotas = Quotas { end_user, key, environment, address: quota(limits.address_units) };
+        let purses = Purses::new(limits, &clock);
         let (seal, regulars, metrics) = (Arc::new(seal), Regulars::default(), Metrics::default());
         let (readers, shares) = (Arc::default(), Shares::default());
         let (draining, traces) = (watch::Sender::new(false), OnceLock::new());
@@ -124,7 +109,7 @@ impl App {
             readers,
             shares,
             pantry,
-            quotas,
+            purses,
             metrics,
             draining,
             token_keys,
@@ -208,39 +193,25 @@ impl App {
         &self.shared.pantry
     }
 
-    /// Has the running request pay `units`, out of the buckets of its end user, of its key and of its environment: that of
-    /// the fewest first, so that who has spent theirs takes nothing from the others.
+    /// Has the running request pay `units`, before anything is done for it.
     ///
     /// # Errors
     /// `rate_limited`.
     pub fn charge(&self, units: u32) -> Result<(), Problem> {
-        let Some(visit) = Visit::current() else { return Ok(()) };
-        let quotas = &self.shared.quotas;
-        if let Some(end_user) = visit.end_user {
-            quotas.end_user.charge(&end_user, units).map_err(|wait| beyond("this end user", wait))?;
-        }
-        if let Some(key) = visit.key {
-            quotas.key.charge(&key, units).map_err(|wait| beyond("this API key", wait))?;
-        }
-        quotas.environment.charge(&*visit.lane, units).map_err(|wait| beyond("this environment", wait))
+        Visit::current().map_or(Ok(()), |visit| self.shared.purses.charge(&visit, units))
     }
 
-    /// Has an address pay `units`.
+    /// Has the running request, which was let in, pay `units` for what its head did not tell, or owe them.
     ///
     /// # Errors
-    /// `rate_limited`.
-    pub fn charge_address(&self, address: IpAddr, units: u32) -> Result<(), Problem> {
-        let charged = self.shared.quotas.address.charge(&Subscriber::from(address), units);
-        charged.map_err(|wait| beyond("this address", wait))
+    /// `rate_limited`, if its caller owes too much already.
+    pub fn owe(&self, units: u32) -> Result<(), Problem> {
+        Visit::current().map_or(Ok(()), |visit| self.shared.purses.owe(&visit, units))
     }
 
-    /// Has an address pay `units`, or all it has.
-    ///
-    /// # Errors
-    /// `rate_limited`, if it did not have so many.
-    pub fn fine_address(&self, address: IpAddr, units: u32) -> Result<(), Problem> {
-        let fined = self.shared.quotas.address.fine(&Subscriber::from(address), units);
-        fined.map_err(|wait| beyond("this address", wait))
+    /// What callers may spend.
+    pub fn purses(&self) -> &Purses {
+        &self.shared.purses
     }
 
     /// The turns of searches, or of everything else.
@@ -368,10 +339,4 @@ fn over_https(config: &Config) -> Keys {
 /// Where the running request waits.
 fn lane() -> Lane {
     Visit::current().map_or_else(|| "".into(), |visit| visit.lane)
-}
-
-fn beyond(whose: &str, wait: Duration) -> Problem {
-    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-    let detail = format!("{whose} spent its units; ask again in {seconds} s");
-    Problem::new(Refusal::RateLimited, detail).retry_after(seconds)
 }

@@ -87,7 +87,7 @@ pub async fn facet(
     Body(body): Body<FacetBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.charge(cost::SCAN)?;
+    app.owe(cost::SCAN)?;
     app.search(move |database| {
         let mut facet = tenant.open(database)?.open_collection(&collection)?.facet(&body.key);
         if let Some(limit) = body.limit {
@@ -115,7 +115,7 @@ pub async fn sample(
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
     let looked = if body.filter.is_some() { cost::SCAN } else { 0 };
-    app.charge(cost::records(body.limit.unwrap_or_default()).saturating_add(looked))?;
+    app.owe(cost::records(body.limit.unwrap_or_default()).saturating_add(looked))?;
     app.search(move |database| {
         let mut sample = tenant.open(database)?.open_collection(&collection)?.sample(body.limit.unwrap_or(10));
         if let Some(filter) = body.filter {

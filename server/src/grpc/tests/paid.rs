@@ -117,6 +117,24 @@ async fn bytes_of_batches_are_paid_for_as_they_come_and_take_room_until_they_are
 }
 
 #[tokio::test]
+async fn what_a_stream_begins_with_may_be_owed_and_the_rest_of_it_waits() {
+    let scan = json!({"collection": "docs", "limit": 2, "order_by": {"key": "n"}});
+    let almost_spent = async || {
+        let (server, calls) = limited(|limits| (limits.environment_units, limits.burst_seconds) = (1, 60)).await;
+        for _ in 0..59 {
+            let count = calls.call(calls.rpc("Count"), &json!({"collection": "docs"}), &[]).await;
+            assert_eq!(count.code(), Code::Ok, "{}", count.text());
+        }
+        (server, calls)
+    };
+    // Four units, of which the one for its head is there.
+    let (_server, calls) = almost_spent().await;
+    is_limited(&upserts(&calls, batches(&calls, 3, 60 << 10)).await, 1..=1);
+    let (_server, calls) = almost_spent().await;
+    is_limited(&calls.call(calls.rpc("ScrollStream"), &scan, &[]).await, 1..=1);
+}
+
+#[tokio::test]
 async fn pages_and_batches_are_counted_each() {
     let (server, calls) = limited(|_| {}).await;
     assert_eq!(

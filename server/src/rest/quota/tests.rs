@@ -1,6 +1,10 @@
-//! The buckets on a clock that the test turns.
+//! The buckets on a clock that the test turns: fixed cases, and floods that are played through.
 
-use std::sync::atomic::AtomicU64;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 
@@ -21,6 +25,10 @@ fn quota(units: u32, burst_seconds: u32) -> (Quota, impl Fn(u64)) {
     let clock = Arc::new(Turned::default());
     let turned = clock.clone();
     (Quota::new(units, burst_seconds, clock), move |ms| _ = turned.0.fetch_add(ms, Ordering::Relaxed))
+}
+
+fn kept(quota: &Quota) -> usize {
+    quota.buckets.as_ref().unwrap().filling.lock().levels.len()
 }
 
 #[test]
@@ -86,7 +94,7 @@ fn buckets_that_are_full_again_are_forgotten() {
         quota.charge(&n, 1).unwrap();
         pass(1);
     }
-    let kept = quota.buckets.as_ref().unwrap().limiter.len();
+    let kept = kept(&quota);
     assert!(kept <= SWEEP_EVERY as usize + 1000, "{kept} buckets of 100,000 holders");
 }
 
@@ -97,8 +105,7 @@ fn where_places_are_bounded_holders_share_rather_than_fill_memory() {
     for n in 0..100_000 {
         _ = quota.charge(&n, 1);
     }
-    let buckets = quota.buckets.as_ref().unwrap();
-    assert!(buckets.limiter.len() <= 64, "{} buckets", buckets.limiter.len());
+    assert!(kept(&quota) <= 64, "{} buckets", kept(&quota));
     // Each has what its place gives, whoever else is there.
     let (quota, _) = self::quota(1, 10);
     let quota = quota.with_places(6);
@@ -107,4 +114,129 @@ fn where_places_are_bounded_holders_share_rather_than_fill_memory() {
     let same = (1..).find(|same| place(same) == place(&0)).unwrap();
     assert_eq!((0..100).filter(|_| quota.charge(&0_u64, 1).is_ok()).count(), 10);
     assert!(quota.charge(&same, 1).is_err() && quota.charge(&other, 1).is_ok());
+}
+
+#[test]
+fn what_is_missing_is_owed_and_paid_before_anybody_is_let_in() {
+    let (quota, pass) = quota(10, 2);
+    assert!(quota.charge("a", 10).is_ok() && quota.charge("a", 8).is_ok(), "18 of 20");
+    assert!(quota.owe("a", 6).is_ok(), "four of them are missing");
+    assert!(quota.owe("a", 0).is_ok(), "nothing is always there");
+    assert_eq!(quota.charge("a", 1), Err(Duration::from_millis(500)), "four owed and one for itself");
+    assert_eq!(quota.owe("a", 7), Err(Duration::from_millis(500)), "eleven are more than half of a bucket");
+    assert!(quota.owe("a", 6).is_ok() && quota.owe("a", 1).is_err(), "ten are not");
+    assert!(quota.charge("b", 10).is_ok() && quota.charge("b", 10).is_ok(), "whoever else owes nothing");
+    assert!(quota.owe("b", u32::MAX).is_ok(), "who owes nothing may owe for any body");
+    pass(1099);
+    assert_eq!(quota.charge("a", 1), Err(Duration::from_millis(1)));
+    pass(1);
+    assert!(quota.charge("a", 1).is_ok() && quota.charge("a", 1).is_err());
+    pass(3_600_000);
+    assert_eq!((0..100).filter(|_| quota.charge("a", 1).is_ok()).count(), 20, "who comes back later has a bucket");
+}
+
+#[test]
+fn what_is_given_back_is_there_again_and_no_more_than_a_bucket() {
+    let (quota, pass) = quota(10, 1);
+    assert!(quota.charge("a", 5).is_ok() && quota.owe("a", u32::MAX).is_ok() && quota.charge("a", 1).is_err());
+    quota.give_back("a", u32::MAX);
+    assert!(quota.charge("a", 5).is_ok() && quota.charge("a", 1).is_err(), "as much as was taken");
+    pass(1000);
+    quota.give_back("a", 5);
+    quota.give_back("nobody", 5);
+    for holder in ["a", "nobody"] {
+        assert_eq!((0..100).filter(|_| quota.charge(holder, 1).is_ok()).count(), 10);
+    }
+}
+
+/// A holder who asks for ten times the quota, beside one who asks for a tenth of it.
+#[derive(Clone, Copy, Debug)]
+struct Flood {
+    rate: u32,
+    burst_seconds: u32,
+    /// What bodies cost beside a unit for their head, one as often as the other.
+    bodies: &'static [u32],
+    /// How long after its head a body has come, at most.
+    late_ms: u64,
+}
+
+/// What came of it, in units.
+#[derive(Debug)]
+struct Played {
+    /// The fewest that were served in ten times the seconds of a burst, once the bucket was spent, beside what the rate gives.
+    served: f64,
+    /// The most that were spent in any time beyond what the rate gives for it, in thousandths.
+    over: i64,
+    /// Those of heads whose body was read and refused, beside those that were served.
+    vain: f64,
+    calm_refused: u32,
+}
+
+impl Flood {
+    fn play(self) -> Played {
+        let (quota, pass) = quota(self.rate, self.burst_seconds);
+        let (rng, each_ms) = (&mut StdRng::seed_from_u64(1), f64::from(self.rate) / 1000.0);
+        let most = self.rate * self.burst_seconds / 2;
+        let bodies: u32 = self.bodies.iter().map(|body| *body.min(&most)).sum();
+        let mean = 1.0 + f64::from(bodies) / self.bodies.len() as f64;
+        let window = u64::from(self.burst_seconds) * 10_000;
+        let mut bodies = BTreeMap::<u64, Vec<u32>>::new();
+        let (mut due, mut calm, mut over, mut vain, mut whole) = (0.0, 0.0, 0_i64, 0.0, 0.0);
+        let (mut served, mut played) = (0.0, Played { served: f64::MAX, over: 0, vain: 0.0, calm_refused: 0 });
+        for now in 0..4 * window {
+            (due, calm) = (due + 10.0 * each_ms / mean, calm + each_ms / 40.0);
+            over = (over - i64::from(self.rate)).max(0);
+            while due >= 1.0 {
+                due -= 1.0;
+                let body = self.bodies[rng.random_range(0..self.bodies.len())];
+                if quota.charge("flood", 1).is_ok() {
+                    over += UNIT;
+                    bodies.entry(now + rng.random_range(0..=self.late_ms)).or_default().push(body);
+                }
+            }
+            for body in bodies.remove(&now).unwrap_or_default() {
+                let units = body.min(most);
+                match quota.owe("flood", body) {
+                    Ok(()) => {
+                        over += i64::from(units) * UNIT;
+                        served += 1.0 + f64::from(units);
+                    }
+                    Err(_) => vain += 1.0,
+                }
+            }
+            played.over = played.over.max(over);
+            while calm >= 1.0 {
+                calm -= 1.0;
+                let is_served = quota.charge("calm", 1).is_ok() && quota.owe("calm", 3).is_ok();
+                played.calm_refused += u32::from(!is_served);
+            }
+            if now % window == window - 1 {
+                // The first is that of the bucket.
+                if now > window {
+                    played.served = played.served.min(served / (each_ms * window as f64));
+                }
+                (served, whole) = (0.0, whole + served);
+            }
+            pass(1);
+        }
+        Played { vain: vain / whole, ..played }
+    }
+}
+
+#[test]
+fn who_floods_is_served_the_rate_and_never_more_for_long() {
+    for (rate, burst_seconds) in [(10, 10), (100, 10), (1000, 2), (40, 3)] {
+        for bodies in [&[0][..], &[3], &[40], &[0, 3, 40], &[0, 0, 0, 0, 0, 1000]] {
+            for late_ms in [0, 5, 200] {
+                let flood = Flood { rate, burst_seconds, bodies, late_ms };
+                let played = flood.play();
+                let bucket = i64::from(rate * burst_seconds) * UNIT;
+                // At the end of a window half a bucket may be owed for what was served in it, a twentieth of what it gives.
+                assert!((0.8..=1.05).contains(&played.served), "{flood:?}: {played:?}");
+                assert!(played.over <= bucket * 3 / 2, "a bucket, and half of one that is owed: {flood:?}: {played:?}");
+                assert!(played.vain < 0.02, "who is refused is refused by the head: {flood:?}: {played:?}");
+                assert_eq!(played.calm_refused, 0, "{flood:?}");
+            }
+        }
+    }
 }

@@ -345,8 +345,8 @@ const DEAR: &str = r#"{"filter": {"key": "org", "match": {"value": "acme"}}}"#;
 #[tokio::test]
 async fn an_end_user_who_spent_their_units_takes_nothing_from_another() {
     let mut config = Config::default();
-    // Ten counts, and a minute until there is another.
-    (config.limits.end_user_units, config.limits.burst_seconds) = (1, 650);
+    // Ten counts, of which thirty units are owed, and half a minute until there is another.
+    (config.limits.end_user_units, config.limits.burst_seconds) = (1, 620);
     let world = World::with(config);
     let (public, other) = (world.key(ApiKeyClass::Public, "ReadOnly"), world.key(ApiKeyClass::Public, "ReadOnly"));
     let of = |more: Value| {
