@@ -1,7 +1,7 @@
 //! What all requests share: the database behind its seal, the limits, and the queue in front of the engine.
 //!
-//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once and `searches_max` beside
-//! them. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
+//! Invariant: engine calls block, so they run where that is allowed for, at most `requests_max` at once and `searches_max`
+//! beside them. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,7 @@ use super::readers::Readers;
 use super::regulars::Regulars;
 use super::seal::Seal;
 use super::shares::Shares;
-use super::turns::{Lost, Turns, Waiting};
+use super::turns::{Kind, Lost, Turns, Waiting};
 use super::visit::Visit;
 use crate::config::Config;
 use crate::telemetry::{Stage, Stopwatch, Traces};
@@ -87,12 +87,12 @@ impl App {
     fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let patience = Duration::from_millis(config.limits.standing_ms);
-        let turns = |max, a_core| {
+        let turns = |kind, max, a_core| {
             let places = if max == 0 { a_core * cores } else { max };
-            Turns::new(places, config.limits.waiting_max, patience)
+            Turns::new(kind, places, config.limits.waiting_max, patience)
         };
-        let (requests_max, searches_max) = (config.server.requests_max, config.server.searches_max);
-        let (turns, searches) = (turns(requests_max, REQUESTS_A_CORE), turns(searches_max, SEARCHES_A_CORE));
+        let turns_of_any = turns(Kind::Any, config.server.requests_max, REQUESTS_A_CORE);
+        let searches = turns(Kind::Short, config.server.searches_max, SEARCHES_A_CORE);
         let pantry = Pantry::new(config.limits.bodies_bytes_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let once = Once::new(Arc::clone(&clock));
@@ -103,7 +103,7 @@ impl App {
         let shared = Shared {
             seal,
             config,
-            turns,
+            turns: turns_of_any,
             searches,
             regulars,
             readers,

@@ -4,6 +4,11 @@
 //! that runs. Whoever ends a piece of work does the next that waits himself, since handing a turn through the threads that
 //! read and write sockets would leave its place empty for as long as they are busy with sending others away.
 //!
+//! Short work that waits for nothing, as searches are, is done by those threads themselves: where both share a core, the
+//! system would give it to either for milliseconds at a time, in which hundreds of requests pile up at the sockets or a
+//! dozen searches wait. Here a search is followed by a look at the sockets, and what they had by as much time of searches
+//! as that took. Should work turn out to be long, all goes to threads of its own for a while.
+//!
 //! Whose turn it is decides the [`queue`](super::queue).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +17,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot::Receiver;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, timeout};
 
 use super::queue::{Crowded, Entered, Lane, Queue};
 
+/// Work that takes longer is long: others whom its thread serves wait meanwhile.
+const LONG: Duration = Duration::from_millis(20);
+/// For so long after long work all goes to other threads.
+const APART_FOR: Duration = Duration::from_secs(10);
+
 type Work = Box<dyn FnOnce() + Send>;
+
+/// Of what kind work is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Mostly short, and never waiting for anything.
+    Short,
+    /// Of any length, and it may wait for the disk or for a client.
+    Any,
+}
 
 /// The turns; shared.
 pub struct Turns {
     queue: Mutex<Queue<Work>>,
+    kind: Kind,
+    /// Until when even short work is done apart from the threads that read and write sockets.
+    apart_until: Mutex<Option<Instant>>,
 }
 
 /// Work that has a turn, or waits for one and is taken back when this is dropped.
@@ -46,10 +69,11 @@ pub enum Lost {
 }
 
 impl Turns {
-    /// `places` turns, at least one, and room for so many to wait, with so much patience while the queue stands, zero for
-    /// any.
-    pub fn new(places: usize, waiting_max: usize, patience: Duration) -> Arc<Self> {
-        Arc::new(Self { queue: Mutex::new(Queue::new(places, waiting_max, patience)) })
+    /// `places` turns for work of this `kind`, at least one, and room for so many to wait, with so much patience while the
+    /// queue stands, zero for any.
+    pub fn new(kind: Kind, places: usize, waiting_max: usize, patience: Duration) -> Arc<Self> {
+        let queue = Mutex::new(Queue::new(places, waiting_max, patience));
+        Arc::new(Self { queue, kind, apart_until: Mutex::default() })
     }
 
     /// How many wait.
@@ -62,7 +86,7 @@ impl Turns {
         self.queue.lock().is_hopeless(lane, Instant::now())
     }
 
-    /// Has `work` done when its turn comes, on a thread where it may block. Must run inside a runtime of tokio.
+    /// Has `work` done when its turn comes. Must run inside a runtime of tokio, as must the end of all work.
     ///
     /// # Errors
     /// [`Crowded`].
@@ -77,23 +101,75 @@ impl Turns {
         let number = match entered {
             Entered::Waits(number) => Some(number),
             Entered::Turn(work) => {
-                let turns = Arc::clone(self);
-                // A thread of the runtime, which ends with it; what comes of the work is told by the work.
-                drop(spawn_blocking(move || turns.work(work)));
+                Arc::clone(self).begin(work);
                 None
             }
         };
         Ok(Waiting { turns: Arc::clone(self), lane, number, has_begun })
     }
 
-    /// Does `work`, and what is next, until nobody waits.
-    fn work(&self, work: Work) {
-        let mut next = Some(work);
-        while let Some(work) = next {
-            // The panic was reported; who asked hears nothing any more, and the turn goes on.
-            _ = catch_unwind(AssertUnwindSafe(work));
-            next = self.queue.lock().next(Instant::now());
+    /// Has `work` and what is next done, in turns with the sockets or apart from them. Either ends with the runtime; what
+    /// comes of work is told by the work.
+    fn begin(self: Arc<Self>, work: Work) {
+        if self.is_among(Instant::now()) {
+            drop(tokio::spawn(self.work_among(work)));
+        } else {
+            drop(spawn_blocking(move || self.work_apart(work)));
         }
+    }
+
+    /// Whether work is done by the threads that read and write sockets: not by the only one that a runtime has for
+    /// everything.
+    fn is_among(&self, now: Instant) -> bool {
+        self.kind == Kind::Short
+            && self.apart_until.lock().is_none_or(|until| until <= now)
+            && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
+    }
+
+    /// Does `work`, and what is next, until nobody waits: for as long at a time as the sockets took, or one piece.
+    async fn work_among(self: Arc<Self>, mut work: Work) {
+        let mut left = Instant::now();
+        loop {
+            let begun = Instant::now();
+            let due = begun.duration_since(left);
+            loop {
+                left = self.finish(work);
+                let Some(next) = self.queue.lock().next(left) else { return };
+                work = next;
+                if left.duration_since(begun) >= due {
+                    break;
+                }
+            }
+            if !self.is_among(left) {
+                return self.begin(work);
+            }
+            // Once the sockets were looked at, and behind those that had something.
+            yield_now().await;
+        }
+    }
+
+    /// The same on a thread of its own, until work is short again.
+    fn work_apart(self: Arc<Self>, mut work: Work) {
+        loop {
+            let now = self.finish(work);
+            let Some(next) = self.queue.lock().next(now) else { return };
+            if self.is_among(now) {
+                return self.begin(next);
+            }
+            work = next;
+        }
+    }
+
+    /// Does `work`; when it was done.
+    fn finish(&self, work: Work) -> Instant {
+        let begun = Instant::now();
+        // The panic was reported; who asked hears nothing any more, and the turn goes on.
+        _ = catch_unwind(AssertUnwindSafe(work));
+        let now = Instant::now();
+        if now.duration_since(begun) > LONG {
+            *self.apart_until.lock() = Some(now + APART_FOR);
+        }
+        now
     }
 }
 

@@ -1,7 +1,10 @@
 //! Turns on real threads: who runs, who is taken back, and what a panic leaves behind.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
+use std::thread::{self, ThreadId};
 
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::advance;
@@ -25,7 +28,7 @@ fn held(turns: &Arc<Turns>, name: &'static str) -> (Waiting, Receiver<&'static s
 
 #[tokio::test(start_paused = true)]
 async fn who_waited_is_served_by_whoever_ends() {
-    let turns = Turns::new(1, 2, Duration::ZERO);
+    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
     let (first, first_told, end_first) = held(&turns, "first");
     let (second, second_told, end_second) = held(&turns, "second");
     assert_eq!(turns.waiting(), 1);
@@ -37,7 +40,7 @@ async fn who_waited_is_served_by_whoever_ends() {
 
 #[tokio::test]
 async fn work_whose_asker_is_gone_is_not_begun_but_finished() {
-    let turns = Turns::new(1, 2, Duration::ZERO);
+    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
     let (running, told, end) = held(&turns, "running");
     let (waiting, never, _end) = held(&turns, "waiting");
     drop((running, waiting));
@@ -49,7 +52,7 @@ async fn work_whose_asker_is_gone_is_not_begun_but_finished() {
 
 #[tokio::test]
 async fn who_waits_for_too_long_is_told_so_and_taken_back() {
-    let turns = Turns::new(1, 2, Duration::ZERO);
+    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
     let (running, told, end) = held(&turns, "running");
     let (waiting, never, _end) = held(&turns, "waiting");
     let heard = timeout(NEVER, waiting.hear(never, Duration::from_millis(1))).await;
@@ -63,7 +66,7 @@ async fn who_waits_for_too_long_is_told_so_and_taken_back() {
 /// Whoever listens late hears it all the same, and who had a turn in time may take longer than anybody waits for one.
 #[tokio::test(start_paused = true)]
 async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
-    let turns = Turns::new(1, 2, Duration::ZERO);
+    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
     let (first, first_told, end_first) = held(&turns, "first");
     let (begin, begun) = mpsc::channel();
     let ((tell, second_told), (end_second, ended)) = (oneshot::channel(), mpsc::channel::<()>());
@@ -91,7 +94,7 @@ async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
     const ASKERS: usize = 20;
-    let turns = Turns::new(1, ASKERS, Duration::from_millis(5));
+    let turns = Turns::new(Kind::Any, 1, ASKERS, Duration::from_millis(5));
     let (begin, begun) = mpsc::channel();
     let enter = |n: usize| {
         let ((tell, told), (end, ended)) = (oneshot::channel(), mpsc::channel::<()>());
@@ -125,7 +128,7 @@ async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_sent_away_for_others_is_told_so() {
-    let turns = Turns::new(1, 2, Duration::ZERO);
+    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
     let (_running, _told, _end) = held(&turns, "running");
     let (_first, _, _) = held(&turns, "first");
     let (second, second_told, _) = held(&turns, "second");
@@ -136,7 +139,7 @@ async fn who_is_sent_away_for_others_is_told_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_its_asker_the_answer_and_nobody_the_turn() {
-    let turns = Turns::new(1, 2, Duration::ZERO);
+    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
     let (tell, told) = oneshot::channel::<()>();
     let (go_on, going) = mpsc::channel::<()>();
     let work = move || {
@@ -150,4 +153,98 @@ async fn a_panic_costs_its_asker_the_answer_and_nobody_the_turn() {
     go_on.send(()).unwrap();
     assert_eq!(broken.hear(told, EVER).await, Err(Lost::Broken));
     assert_eq!(next.hear(next_told, EVER).await, Ok("next"));
+}
+
+/// The thread that work in `turns` is done by, and that which looks at the sockets.
+async fn threads(turns: &Arc<Turns>) -> [ThreadId; 2] {
+    let (tell, told) = oneshot::channel();
+    let waiting = turns.enter("a".into(), move || _ = tell.send(thread::current().id())).unwrap();
+    [waiting.hear(told, EVER).await.unwrap(), tokio::spawn(async { thread::current().id() }).await.unwrap()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn short_work_is_done_by_the_thread_of_the_sockets_until_some_is_long_and_again_later() {
+    let [short, any] = [Kind::Short, Kind::Any].map(|kind| Turns::new(kind, 1, 2, Duration::ZERO));
+    let [worked, sockets] = threads(&short).await;
+    assert_eq!(worked, sockets);
+    let [worked, sockets] = threads(&any).await;
+    assert_ne!(worked, sockets);
+
+    let (tell, told) = oneshot::channel();
+    let long = move || {
+        thread::sleep(LONG + Duration::from_millis(1));
+        _ = tell.send(());
+    };
+    short.enter("a".into(), long).unwrap().hear(told, EVER).await.unwrap();
+    let [worked, sockets] = threads(&short).await;
+    assert_ne!(worked, sockets, "all of it is done elsewhere after that");
+    assert!(short.apart_until.lock().unwrap() > Instant::now() + APART_FOR / 2);
+    *short.apart_until.lock() = Some(Instant::now());
+    let [worked, sockets] = threads(&short).await;
+    assert_eq!(worked, sockets, "for a while");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_waits_moves_to_where_work_is_done_from_now_on() {
+    for is_apart in [true, false] {
+        let turns = Turns::new(Kind::Short, 1, 2, Duration::ZERO);
+        let until = |is_apart: bool| is_apart.then(|| Instant::now() + APART_FOR);
+        *turns.apart_until.lock() = until(!is_apart);
+        let (moved, (go_on, going)) = (Arc::clone(&turns), mpsc::channel::<()>());
+        let first = move || {
+            // Work that is done apart waits until somebody else waits for its turn; the other is not begun before.
+            _ = is_apart || going.recv().is_ok();
+            *moved.apart_until.lock() = until(is_apart);
+        };
+        let [worked, sockets] = tokio::spawn(async move {
+            let _first = turns.enter("a".into(), first).unwrap();
+            let second = threads(&turns);
+            go_on.send(()).unwrap();
+            second.await
+        })
+        .await
+        .unwrap();
+        assert_eq!(worked != sockets, is_apart);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn others_are_looked_at_between_pieces_of_short_work() {
+    const PIECES: usize = 20;
+    let looks = Arc::new(AtomicUsize::new(0));
+    let looking = Arc::clone(&looks);
+    let other = tokio::spawn(async move {
+        loop {
+            looking.fetch_add(1, Ordering::Relaxed);
+            yield_now().await;
+        }
+    });
+    let asking = async move {
+        // A machine that stalls owes the work as much time, so that it may all be done at once: not every time.
+        for _ in 0..1000 {
+            let turns = Turns::new(Kind::Short, 1, PIECES, Duration::ZERO);
+            let (tell, mut told) = unbounded_channel();
+            let enter = |_| {
+                let (tell, looks) = (tell.clone(), Arc::clone(&looks));
+                let work = move || {
+                    thread::sleep(Duration::from_millis(1));
+                    _ = tell.send(looks.load(Ordering::Relaxed));
+                };
+                turns.enter("a".into(), work).unwrap()
+            };
+            let waiting: Vec<_> = (0..PIECES).map(enter).collect();
+            let mut seen = Vec::new();
+            while seen.len() < PIECES {
+                seen.extend(told.recv().await);
+            }
+            drop(waiting);
+            seen.dedup();
+            if seen.len() > PIECES / 2 {
+                return;
+            }
+        }
+        panic!("nobody else was looked at");
+    };
+    tokio::spawn(asking).await.unwrap();
+    other.abort();
 }
