@@ -7,9 +7,10 @@
 //!
 //! What a head tells of the [`cost`] is paid here, as is what its caller owes; the rest once the body was read ([`App::owe`]).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -27,15 +28,25 @@ use super::state::{App, crowded};
 use super::tenant;
 use super::visit::Visit;
 
-/// Refuses an address that asks for more than it may.
-pub async fn only_within_means(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else { return next.run(request).await };
+/// The address that pays for a request at its door, and how much.
+pub fn entry(request: &Request) -> Option<(IpAddr, u32)> {
+    let Peer(address) = request.extensions().get::<Peer>()?;
     // Before its signature is looked at, which is far more work than anything else that needs no key.
     let token = if request.headers().contains_key(USER_TOKEN) { cost::TOKEN } else { 0 };
-    if let Err(problem) = app.purses().charge_address(address, 1 + token) {
+    Some((*address, 1 + token))
+}
+
+/// Refuses an address that asks for more than it may; for another, does what `answers`.
+pub async fn only_within_means(
+    app: &App,
+    entry: Option<(IpAddr, u32)>,
+    answers: impl Future<Output = Response>,
+) -> Response {
+    let Some((address, units)) = entry else { return answers.await };
+    if let Err(problem) = app.purses().charge_address(address, units) {
         return problem.into_response();
     }
-    let response = next.run(request).await;
+    let response = answers.await;
     if response.status() == StatusCode::UNAUTHORIZED
         && let Err(problem) = app.purses().fine_address(address, cost::BAD_KEY)
     {
@@ -45,10 +56,10 @@ pub async fn only_within_means(State(app): State<App>, request: Request, next: N
 }
 
 /// Refuses a key and an environment that ask for more than they may, and stops waiting for what takes too long.
-pub async fn only_in_measure(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(visit) = visit(&app, &request) else { return next.run(request).await };
-    let (cost, patience) = (units(&request), patience(&app, &request));
-    gate::remember(&app, request.headers(), &visit.lane);
+pub async fn only_in_measure(app: &App, request: Request, next: Next) -> Response {
+    let Some(visit) = visit(app, &request) else { return next.run(request).await };
+    let (cost, patience) = (units(&request), patience(app, &request));
+    gate::remember(app, request.headers(), &visit.lane);
     let turns = (!may_wait(request.method())).then(|| app.turns_of(is_search(path_of(&request))));
     let lane = Lane::clone(&visit.lane);
     let answered = visit.scope(async {

@@ -6,10 +6,9 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Extensions, HeaderMap};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::{Credentials, Database, ErrorKind, Session, Source};
 use tokio::task::spawn_blocking;
@@ -46,25 +45,27 @@ pub struct Caller {
     pub source: Source,
 }
 
-/// Lets requests in that show a key, or need none, and tells the handlers whose they are.
-pub async fn only_authorised(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if OPEN.contains(&path_of(&request)) {
-        return next.run(request).await;
+/// Lets a request in that shows a key, or needs none, and tells the handlers whose it is.
+///
+/// # Errors
+/// Those of [`admitted`]; see [`asked_for_a_key`].
+pub async fn authorised(app: &App, request: &mut Request) -> Result<(), Problem> {
+    if OPEN.contains(&path_of(request)) {
+        return Ok(());
     }
-    match admitted(&app, request.headers(), request.extensions()).await {
-        Ok(caller) => {
-            if caller.session.as_ref().is_some_and(|session| !session.is_public()) {
-                Timeline::has_key();
-            }
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => {
-            let mut response = problem.into_response();
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            response
-        }
+    let caller = admitted(app, request.headers(), request.extensions()).await?;
+    if caller.session.as_ref().is_some_and(|session| !session.is_public()) {
+        Timeline::has_key();
     }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// The answer to who was not let in.
+pub fn asked_for_a_key(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 /// Whose a request with these headers is, if they are let in: of one that goes on for long, to be asked again and again.

@@ -207,7 +207,8 @@ impl House {
             let guest = Guest {
                 app: self.app.clone(),
                 speaks: door.speaks.clone(),
-                routes: door.routes.clone().layer(Extension(Peer(peer.ip()))),
+                routes: door.routes.clone(),
+                peer: Peer(peer.ip()),
                 head: self.head,
                 write: self.write,
                 stopped: self.stopping.subscribe(),
@@ -229,6 +230,7 @@ struct Guest {
     app: App,
     speaks: Speaks,
     routes: Router,
+    peer: Peer,
     head: Duration,
     write: Duration,
     stopped: watch::Receiver<()>,
@@ -278,7 +280,7 @@ impl Guest {
         };
         let ended = match self.speaks {
             Speaks::Http1(http) => {
-                let mut served = pin!(http.serve_connection(stream, gate::before(self.app, self.routes)));
+                let mut served = pin!(http.serve_connection(stream, gate::before(self.app, self.routes, self.peer)));
                 tokio::select! {
                     ended = served.as_mut() => ended,
                     patience = ending => {
@@ -289,7 +291,7 @@ impl Guest {
             }
             Speaks::Http2(http) => {
                 let calls = http2::Calls::default();
-                let routes = TowerToHyperService::new(calls.counted(self.routes));
+                let routes = TowerToHyperService::new(calls.counted(self.routes.layer(Extension(self.peer))));
                 let mut served = pin!(http.serve_connection(stream, routes));
                 let patience = tokio::select! {
                     ended = served.as_mut() => return log_end(ended),

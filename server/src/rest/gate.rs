@@ -24,7 +24,7 @@ use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 
-use super::auth::{API_KEY, OPEN};
+use super::auth::{API_KEY, OPEN, Peer};
 use super::error::{MEDIA_TYPE, Problem, Refusal};
 use super::observe;
 use super::queue::Lane;
@@ -91,16 +91,21 @@ fn told<B>(app: &App, request: &Request<B>) -> Option<Response> {
     Some(response)
 }
 
-/// `routes`, for who is not sent away before.
+/// `routes`, for who of this address is not sent away before. Told to each request: a layer of a connection's own would have
+/// all routes made anew for it.
 pub fn before(
     app: App,
     routes: Router,
+    peer: Peer,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> {
     let routes = TowerToHyperService::new(routes);
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |mut request: Request<Incoming>| {
         let answer = match told(&app, &request) {
             Some(answer) => Ok(answer),
-            None => Err(routes.call(request)),
+            None => {
+                request.extensions_mut().insert(peer);
+                Err(routes.call(request))
+            }
         };
         async move {
             match answer {

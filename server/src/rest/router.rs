@@ -17,8 +17,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
 
-use super::admission::{only_in_measure, only_within_means};
-use super::auth::only_authorised;
+use super::admission::{entry, only_in_measure, only_within_means};
+use super::auth::{asked_for_a_key, authorised};
 use super::error::{Problem, Refusal, only_problems};
 use super::filter::{MinShould, Nested};
 use super::observe::{answered, observed, span};
@@ -188,14 +188,10 @@ pub fn handlers(app: App) -> Router {
     routes().layer(from_fn(only_problems)).with_state(app)
 }
 
-/// `routes` behind everything that decides whether a request is let in.
+/// `routes` behind everything that decides whether a request is let in. One layer: each clones, twice for every request,
+/// whatever lies below it.
 pub fn guarded(routes: Router<App>, app: &App) -> Router<App> {
-    routes
-        .layer(from_fn_with_state(app.clone(), only_in_measure))
-        .layer(from_fn_with_state(app.clone(), only_authorised))
-        .layer(from_fn_with_state(app.clone(), only_unsealed))
-        .layer(from_fn_with_state(app.clone(), only_our_host))
-        .layer(from_fn_with_state(app.clone(), only_within_means))
+    routes.layer(from_fn_with_state(app.clone(), only_welcome))
 }
 
 /// `routes` with a line in the log and a count for every request.
@@ -206,22 +202,29 @@ pub fn watched(routes: Router<App>, app: &App) -> Router<App> {
         .layer(from_fn_with_state(app.clone(), observed))
 }
 
-/// Refuses, before anything of it is read, what needs the database while that is sealed.
-async fn only_unsealed(State(app): State<App>, request: Request, next: Next) -> Response {
-    match app.seal().database() {
-        Err(sealed) if !WHILE_SEALED.contains(&path_of(&request)) => sealed.into_response(),
-        _ => next.run(request).await,
-    }
+async fn only_welcome(State(app): State<App>, request: Request, next: Next) -> Response {
+    only_within_means(&app, entry(&request), let_in(&app, request, next)).await
 }
 
-/// Refuses requests that were meant for another host: a web page may resolve its own name to this machine and would
-/// otherwise read everything through its visitor's browser (DNS rebinding). No page can do that with an address.
-async fn only_our_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    if is_for_us(&request, &app.config().server.hosts) {
-        return next.run(request).await;
+async fn let_in(app: &App, mut request: Request, next: Next) -> Response {
+    if let Err(problem) = can_be_served(app, &request) {
+        return problem.into_response();
     }
-    let detail = "Host must be an address, localhost, or a name listed in server.hosts";
-    Problem::new(Refusal::ForeignHost, detail).into_response()
+    if let Err(problem) = authorised(app, &mut request).await {
+        return asked_for_a_key(problem);
+    }
+    only_in_measure(app, request, next).await
+}
+
+/// Refuses, before anything of it is read, what needs the database while that is sealed, and requests that were meant for
+/// another host: a web page may resolve its own name to this machine and would otherwise read everything through its
+/// visitor's browser (DNS rebinding). No page can do that with an address.
+fn can_be_served(app: &App, request: &Request) -> Result<(), Problem> {
+    if !is_for_us(request, &app.config().server.hosts) {
+        let detail = "Host must be an address, localhost, or a name listed in server.hosts";
+        return Err(Problem::new(Refusal::ForeignHost, detail));
+    }
+    if WHILE_SEALED.contains(&path_of(request)) { Ok(()) } else { app.seal().database().map(|_| ()) }
 }
 
 /// Whether every host that `request` names is ours, and it names one.
