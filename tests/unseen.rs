@@ -27,11 +27,12 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/client/lethedb.v1.rs"));
 }
 
-/// The organisation and the person that the token names, whose records these are; what is in one; and a coordinate.
+/// The organisation and the person that the token names, whose records these are; what is in one; and a coordinate, with more
+/// digits before its point than a second of a time in a log has.
 const ORG: &str = "org-c4n4ry";
 const PERSON: &str = "person-c4n4ry";
 const TEXT: &str = "text-c4n4ry";
-const NUMBER: &str = "0.271828";
+const NUMBER: &str = "27182.8";
 const SEARCH: &str = "/v1/collections/docs/search";
 
 /// Signs the tokens of end users.
@@ -75,7 +76,7 @@ impl Scene {
         };
         let [records, keys] = ["records.jsonl", "keys.json"].map(|name| dir.path().join(name));
         let record =
-            |id: u64| json!({"id": id, "entity": PERSON, "vector": [1, 0.271828], "payload": {"org": ORG, "t": TEXT}});
+            |id: u64| json!({"id": id, "entity": PERSON, "vector": [1, 27182.8], "payload": {"org": ORG, "t": TEXT}});
         fs::write(&records, (0..3).map(|id| format!("{}\n", record(id))).collect::<String>()).unwrap();
         fs::write(&keys, key_set().to_string()).unwrap();
         run(&["collections", "create", "--collection", "docs", "--dimension", "2"]);
@@ -127,7 +128,7 @@ impl Scene {
         let counted = records.count(with(count, &key, &token)).await.unwrap();
         assert_eq!(counted.get_ref().count, 3);
         let bare = Query { with_payload: Some(false), with_entity: Some(false), ..Query::default() };
-        let query = Query { vector: vec![1.0, 0.271828], ..bare };
+        let query = Query { vector: vec![1.0, 27182.8], ..bare };
         let search = SearchRequest { collection: "docs".into(), search: Some(query) };
         let found = records.search(with(search, &key, &token)).await.unwrap();
         assert_eq!(found.get_ref().hits.len(), 3);
@@ -135,7 +136,7 @@ impl Scene {
         let mut pages = records.scroll_stream(with(scroll, &key, &token)).await.unwrap();
         let headers = format!("{:?}", pages.metadata());
         while pages.get_mut().message().await.unwrap().is_some() {}
-        let wrong = Query { vector: vec![0.271828; 3], ..Query::default() };
+        let wrong = Query { vector: vec![27182.8; 3], ..Query::default() };
         let wrong = SearchRequest { collection: "docs".into(), search: Some(wrong) };
         let refused = records.search(with(wrong, &key, &token)).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
@@ -152,11 +153,11 @@ async fn what_a_good_token_says_is_seen_by_nobody() {
     for (method, path, body, status) in [
         ("POST", "/v1/collections/docs/count", "{}", 200),
         ("POST", SEARCH, &*near, 200),
-        ("POST", SEARCH, r#"{"vector": [0.271828, 1, 1]}"#, 400),
+        ("POST", SEARCH, r#"{"vector": [27182.8, 1, 1]}"#, 400),
         ("POST", SEARCH, r#"{"vector": [1, 0], "filter": {"key": "text-c4n4ry[", "match": {"value": 1}}}"#, 400),
         ("POST", SEARCH, r#"{"text-c4n4ry": "#, 400),
         ("POST", "/v1/collections/docs/records/delete", r#"{"filter": {"entity": "person-c4n4ry"}}"#, 403),
-        ("PUT", "/v1/collections/docs/records", r#"{"records": [{"id": 9, "vector": [1, 0.271828]}]}"#, 403),
+        ("PUT", "/v1/collections/docs/records", r#"{"records": [{"id": 9, "vector": [1, 27182.8]}]}"#, 403),
         ("GET", "/v1/collections/text-c4n4ry/records/9", "", 404),
         ("DELETE", "/v1/admin/entity/person-c4n4ry", "", 403),
     ] {

@@ -121,9 +121,11 @@ pub async fn serve<Stop: Future<Output = ()>>(
         }
     };
     let accept = async || _ = tokio::join!(house.accept(&rest), second());
+    // Who was answered finds the signal listened for: it is, before anybody is let in.
     tokio::select! {
-        () = accept() => {}
+        biased;
         () = stop() => {}
+        () = accept() => {}
     }
     app.drain();
     let unready = Duration::from_secs(server.unready_seconds);
