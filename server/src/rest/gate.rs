@@ -203,7 +203,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_for_most_is_sent_away_while_requests_wait_to_be_looked_at() {
-        let server = Server::new(Config::default());
+        let mut config = Config::default();
+        config.limits.standing_ms = 5;
+        let server = Server::new(config);
         let app = server.app.clone();
         let search = |who| asks("POST", SEARCH, &[(tenant::HEADER, who)]);
         let tells = |who| told(&app, &search(who)).is_some();

@@ -155,6 +155,12 @@ async fn a_panic_costs_its_asker_the_answer_and_nobody_the_turn() {
     assert_eq!(next.hear(next_told, EVER).await, Ok("next"));
 }
 
+/// Has the processor for so long.
+fn last(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {}
+}
+
 /// The thread that work in `turns` is done by, and that which looks at the sockets.
 async fn threads(turns: &Arc<Turns>) -> [ThreadId; 2] {
     let (tell, told) = oneshot::channel();
@@ -172,7 +178,7 @@ async fn short_work_is_done_by_the_thread_of_the_sockets_until_some_is_long_and_
 
     let (tell, told) = oneshot::channel();
     let long = move || {
-        thread::sleep(LONG + Duration::from_millis(1));
+        last(LONG + Duration::from_millis(1));
         _ = tell.send(());
     };
     short.enter("a".into(), long).unwrap().hear(told, EVER).await.unwrap();
@@ -227,7 +233,7 @@ async fn others_are_looked_at_between_pieces_of_short_work() {
             let enter = |_| {
                 let (tell, looks) = (tell.clone(), Arc::clone(&looks));
                 let work = move || {
-                    thread::sleep(Duration::from_millis(1));
+                    last(Duration::from_millis(1));
                     _ = tell.send(looks.load(Ordering::Relaxed));
                 };
                 turns.enter("a".into(), work).unwrap()
