@@ -182,7 +182,7 @@ mod tests {
         assert!(acknowledged > 0 && missing == 0);
         let neighbour = found.neighbour.as_ref().unwrap();
         // How many are refused and how long they wait depends on what else the machine does.
-        assert!(neighbour.flood > neighbour.flood_served, "{found}");
+        assert!(neighbour.flood > neighbour.flood_served && neighbour.flood_served > 0.0, "{found}");
         assert!(found.wire.len() >= 6 && found.wire.iter().all(|wire| wire.per_second > 0.0 && wire.others == 0));
         for word in ["closed loop", "sent +ms", "acknowledged", "quota", "in-process", "rest", "grpc", "p99"] {
             assert!(found.to_string().contains(word), "{word} is not in\n{found}");

@@ -47,6 +47,14 @@ pub struct Size {
     pub ef: usize,
 }
 
+/// The searches of an environment.
+struct Questions {
+    /// Each as it is sent.
+    searches: Vec<Vec<u8>>,
+    /// How the answer to each begins. Environments turn the same vectors in other ways, and scores differ in their last digits.
+    answers: Vec<Vec<u8>>,
+}
+
 /// A database and questions about it.
 pub struct Scene {
     /// It, for whoever serves it.
@@ -56,9 +64,9 @@ pub struct Scene {
     searched: Collection,
     written: Collection,
     queries: Matrix,
-    /// By environment, each search as it is sent.
-    searches: BTreeMap<&'static str, Vec<Vec<u8>>>,
-    /// How the answer to each begins.
+    /// By environment.
+    questions: BTreeMap<&'static str, Questions>,
+    /// How the answer to each search of the first environment begins.
     answers: Vec<Vec<u8>>,
     /// Storing a record of the first environment, for each query, and where its id stands.
     upserts: Vec<(Vec<u8>, Range<usize>)>,
@@ -104,14 +112,18 @@ impl Scene {
         let environment = database.open_environment(environments.first().ok_or_else(none)?)?;
         let searched = environment.open_collection(SEARCHED)?;
         let written = environment.collection(WRITTEN).dimension(dimension).open_or_create()?;
-        let (searches, answers, upserts) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (questions, answers, upserts) = (BTreeMap::new(), Vec::new(), Vec::new());
         let acknowledged = Mutex::default();
-        let mut scene = Self { database, size, searched, written, queries, searches, answers, upserts, acknowledged };
-        scene.answers = (0..QUERIES).map(|number| scene.answer(number)).collect::<Result<_, Failure>>()?;
+        let mut scene = Self { database, size, searched, written, queries, questions, answers, upserts, acknowledged };
         for name in environments {
-            scene.searches.insert(name, (0..QUERIES).map(|number| scene.render_search(name, number)).collect());
+            let collection = scene.database.open_environment(name)?.open_collection(SEARCHED)?;
+            let searches = (0..QUERIES).map(|number| scene.render_search(name, number)).collect();
+            let answers =
+                (0..QUERIES).map(|number| scene.answer(&collection, number)).collect::<Result<_, Failure>>()?;
+            scene.questions.insert(name, Questions { searches, answers });
         }
         let first = environments.first().copied().unwrap_or_default();
+        scene.answers = scene.questions.get(first).map(|of| of.answers.clone()).unwrap_or_default();
         scene.upserts = (0..QUERIES).map(|number| scene.render_upsert(first, number)).collect();
         Ok(scene)
     }
@@ -141,13 +153,17 @@ impl Scene {
 
     /// What the engine finds near to it.
     pub fn hits(&self, number: usize) -> Result<Hits, Failure> {
-        let search = self.searched.search(self.query(number)).limit(self.size.k).ef(self.size.ef);
+        self.hits_in(&self.searched, number)
+    }
+
+    fn hits_in(&self, collection: &Collection, number: usize) -> Result<Hits, Failure> {
+        let search = collection.search(self.query(number)).limit(self.size.k).ef(self.size.ef);
         Ok(search.with_payload(false).run()?)
     }
 
     /// What the engine answers, as far as that is the same every time.
-    fn answer(&self, number: usize) -> Result<Vec<u8>, Failure> {
-        let text = serde_json::to_string(&SearchAnswer::from(self.hits(number)?)).unwrap_or_default();
+    fn answer(&self, collection: &Collection, number: usize) -> Result<Vec<u8>, Failure> {
+        let text = serde_json::to_string(&SearchAnswer::from(self.hits_in(collection, number)?)).unwrap_or_default();
         let stable = text.split("\"as_of\"").next().unwrap_or_default();
         Ok(stable.as_bytes().to_vec())
     }
@@ -155,13 +171,13 @@ impl Scene {
     /// The searches of `environment`, and between them, one of so many, the storing of a record; 0 for none.
     pub fn asked<'a>(&'a self, environment: &str, upsert_every: u64) -> Result<Asked<'a>, Failure> {
         let none = || Failure::Usage("there is no such environment".into());
-        let searches = self.searches.get(environment).ok_or_else(none)?;
-        Ok(Asked { scene: self, searches, upsert_every })
+        let questions = self.questions.get(environment).ok_or_else(none)?;
+        Ok(Asked { scene: self, questions, upsert_every })
     }
 
     /// The search of this number in this process; whether the answer is right.
     pub fn search_here(&self, number: u64) -> Told {
-        match self.answer(number as usize) {
+        match self.answer(&self.searched, number as usize) {
             Ok(answer) if answer == self.answers[number as usize % QUERIES] => Told::Right,
             Ok(_) => Told::Wrong,
             Err(_) => Told::Failed,
@@ -190,7 +206,7 @@ impl Scene {
 /// What is asked of one environment.
 pub struct Asked<'a> {
     scene: &'a Scene,
-    searches: &'a [Vec<u8>],
+    questions: &'a Questions,
     upsert_every: u64,
 }
 
@@ -204,7 +220,7 @@ impl Asks for Asked<'_> {
     fn write(&self, number: u64, request: &mut Vec<u8>) {
         let query = number as usize % QUERIES;
         if !self.is_upsert(number) {
-            return request.extend_from_slice(&self.searches[query]);
+            return request.extend_from_slice(&self.questions.searches[query]);
         }
         let (rendered, id) = &self.scene.upserts[query];
         request.extend_from_slice(&rendered[..id.start]);
@@ -219,7 +235,7 @@ impl Asks for Asked<'_> {
                 self.scene.acknowledged.lock().push(ID_MIN + number);
                 Told::Right
             }
-            200 if body.starts_with(&self.scene.answers[number as usize % QUERIES]) => Told::Right,
+            200 if body.starts_with(&self.questions.answers[number as usize % QUERIES]) => Told::Right,
             200 => Told::Wrong,
             429 => Told::Limited,
             503 => Told::Overloaded,
