@@ -40,7 +40,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             waiting_max: 256,
-            standing_ms: 3,
+            standing_ms: 5,
             bodies_bytes_max: 256 << 20,
             request_seconds: 60,
             key_units: 0,

@@ -54,6 +54,22 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().global_queue_interval(1).build()
 }
 
+/// Until the sockets were looked at, and whatever had something then was read.
+pub async fn behind_sockets() {
+    // Until the sockets were looked at.
+    yield_now().await;
+    // Behind those that had something: a task that wakes itself is the last.
+    let mut is_last = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_last, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 impl Readers {
     /// How long who comes waits until they are looked at, if somebody often waits; else zero. Must run inside
     /// a runtime of tokio.
@@ -70,18 +86,7 @@ impl Readers {
     }
 
     async fn stand_in_line(&self, since: Instant) {
-        // Until the sockets were looked at.
-        yield_now().await;
-        // Behind those that had something: a task that wakes itself is the last.
-        let mut is_last = false;
-        poll_fn(|context| {
-            if std::mem::replace(&mut is_last, true) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        behind_sockets().await;
         self.line.lock().leave(since, Instant::now());
     }
 }

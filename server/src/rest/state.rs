@@ -1,6 +1,6 @@
 //! What all requests share: the database behind its seal, the limits, and the queue in front of the engine.
 //!
-//! Invariant: engine calls block, so they run where that is allowed for, at most `requests_max` at once and `searches_max`
+//! Invariant: engine calls block, so they run on threads made for it unless settings say otherwise of searches, at most `requests_max` at once and `searches_max`
 //! beside them. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
 
 use std::io;
@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use axum::response::Response;
-use engine::{Clock, Database, RootKey, SystemClock};
+use engine::{AuditReads, Clock, Database, RootKey, SystemClock};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -92,7 +92,9 @@ impl App {
             Turns::new(kind, places, config.limits.waiting_max, patience)
         };
         let turns_of_any = turns(Kind::Any, config.server.requests_max, REQUESTS_A_CORE);
-        let searches = turns(Kind::Short, config.server.searches_max, SEARCHES_A_CORE);
+        let is_inline = config.server.searches_inline && config.engine.audit_reads != AuditReads::Each;
+        let kind = if is_inline { Kind::Short } else { Kind::Any };
+        let searches = turns(kind, config.server.searches_max, SEARCHES_A_CORE);
         let pantry = Pantry::new(config.limits.bodies_bytes_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let once = Once::new(Arc::clone(&clock));

@@ -4,10 +4,11 @@
 //! that runs. Whoever ends a piece of work does the next that waits himself, since handing a turn through the threads that
 //! read and write sockets would leave its place empty for as long as they are busy with sending others away.
 //!
-//! Short work that waits for nothing, as searches are, is done by those threads themselves: where both share a core, the
-//! system would give it to either for milliseconds at a time, in which hundreds of requests pile up at the sockets or a
-//! dozen searches wait. Here a search is followed by a look at the sockets, and what they had by as much time of searches
-//! as that took. Should work turn out to be long, all goes to threads of its own for a while.
+//! Short work that waits for nothing may be done by those threads themselves: where both share a core, the system would
+//! give it to either for milliseconds at a time, in which hundreds of requests pile up at the sockets or a dozen searches
+//! wait. Here a search is followed by a look at the sockets, and what they had by as much time of searches as that took.
+//! Should work turn out to be long, all goes to threads of its own for a while; what is long keeps its thread meanwhile, so
+//! that this is for who knows that hardly anything is.
 //!
 //! Whose turn it is decides the [`queue`](super::queue).
 
@@ -19,10 +20,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot::Receiver;
-use tokio::task::{spawn_blocking, yield_now};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::queue::{Crowded, Entered, Lane, Queue};
+use super::readers::behind_sockets;
 
 /// Work that takes longer is long: others whom its thread serves wait meanwhile.
 const LONG: Duration = Duration::from_millis(20);
@@ -131,20 +133,20 @@ impl Turns {
         let mut left = Instant::now();
         loop {
             let begun = Instant::now();
-            let due = begun.duration_since(left);
+            // No more than is bearable, however long the machine stood still.
+            let due = begun.duration_since(left).min(LONG);
             loop {
                 left = self.finish(work);
                 let Some(next) = self.queue.lock().next(left) else { return };
                 work = next;
-                if left.duration_since(begun) >= due {
+                if left.duration_since(begun) >= due || !self.is_among(left) {
                     break;
                 }
             }
             if !self.is_among(left) {
                 return self.begin(work);
             }
-            // Once the sockets were looked at, and behind those that had something.
-            yield_now().await;
+            behind_sockets().await;
         }
     }
 
