@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::audit_event::AuditEvent;
 use crate::audit_line;
+use crate::balance::audit_field;
 use crate::error::{Error, Result};
 use crate::permit::Permit;
 use crate::state::EnvironmentState;
@@ -129,7 +130,10 @@ impl Audit {
                 }
                 at = told.sequence + 1;
                 let Some(event) = told.event else { continue };
-                let shown = AuditEvent::of(&event, &told.bytes, &told.chain);
+                let mut shown = AuditEvent::of(&event, &told.bytes, &told.chain);
+                for (name, value) in &mut shown.fields {
+                    *value = audit_field(name, value);
+                }
                 if self.is_asked_for(&shown) {
                     events.push(shown);
                 }

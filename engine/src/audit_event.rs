@@ -27,7 +27,8 @@ pub struct AuditEvent {
     /// What it is about, such as `collection:` and its id, or `subject:` and a pseudonym; none for what is about the
     /// environment as a whole.
     pub resource: Option<String>,
-    /// What the act tells more: numbers in decimal, bytes in hex.
+    /// What the act tells more: numbers in decimal, bytes in hex. An ε is in units of 2⁻²⁰ in lines, whose text is checked,
+    /// and the number that it is in answers.
     pub fields: Vec<(String, String)>,
     /// The value of the chain before it, in hex.
     pub previous: String,

@@ -47,6 +47,15 @@ pub(crate) fn standing(balance: &Balance) -> BudgetStanding {
     }
 }
 
+/// What a field of an audit event says in the unit that people know: the ε of a budget, which events and their lines in files
+/// have in units of 2⁻²⁰, as the number that it is; every other field as it is.
+pub fn audit_field(name: &str, value: &str) -> String {
+    match value.parse::<u64>() {
+        Ok(units) if name == "epsilon" => (units as f64 * EPSILON_UNIT).to_string(),
+        _ => value.to_owned(),
+    }
+}
+
 /// What a query is told that is not paid for.
 pub(crate) fn refused(refusal: Refusal) -> Error {
     let whose = |account| match account {

@@ -1,6 +1,5 @@
 //! One data directory: its lock, its identity, its environments and the thread that keeps them tidy.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +15,7 @@ use crate::anchors::Anchors;
 use crate::builder::Builder;
 use crate::entrance::Entrance;
 use crate::environment::Environment;
+use crate::environments::Environments;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
 use crate::home::{Homes, KeyHome, KeyHomes, Owner};
@@ -78,8 +78,7 @@ impl Builder {
         let database = Database {
             inner: Arc::new(Inner {
                 worker: Mutex::new(worker),
-                open,
-                environments: Mutex::default(),
+                environments: Environments::new(&shared, &open),
                 system: Mutex::default(),
                 path: self.path,
                 dir,
@@ -110,8 +109,7 @@ pub struct Database {
 pub(crate) struct Inner {
     // Dropped first, so that no step runs while the rest goes.
     worker: Mutex<Option<Worker>>,
-    open: Open,
-    environments: Mutex<BTreeMap<String, Arc<EnvironmentState>>>,
+    environments: Environments,
     /// API keys and roles, once somebody asked for them and they are there.
     system: Mutex<Option<Arc<System>>>,
     path: PathBuf,
@@ -173,6 +171,12 @@ impl Database {
         self.find(name, false)
     }
 
+    /// Whether the environment `name` is open in this process, as it is from its first use on until the database closes:
+    /// [`Database::open_environment`] waits for nothing then.
+    pub fn is_open(&self, name: &str) -> bool {
+        self.inner.environments.get(name).is_ok_and(|found| found.is_some())
+    }
+
     /// The names of all environments, in order.
     pub fn environments(&self) -> Result<Vec<String>> {
         let dir = self.inner.dir.sub(ENVIRONMENTS);
@@ -216,7 +220,8 @@ impl Database {
     pub fn close(self) -> Result<()> {
         self.inner.shared.closing.store(true, Ordering::Release);
         *self.inner.worker.lock() = None;
-        let mut environments = self.inner.environments.lock();
+        let _last = self.inner.environments.opening.lock();
+        let mut environments = self.inner.environments.by_name.lock();
         if let Some(system) = &*self.inner.system.lock() {
             environments.insert(SYSTEM.to_owned(), Arc::clone(&system.env));
         }
@@ -255,16 +260,14 @@ impl Database {
 
     /// The environments that are open in this process; waits for nobody who is opening one.
     pub(crate) fn entered(&self) -> Vec<Arc<EnvironmentState>> {
-        self.inner.open.lock().iter().filter_map(std::sync::Weak::upgrade).collect()
+        self.inner.environments.all()
     }
 
     /// The room of API keys and roles, made if there is none and it is `wanted`.
     pub(crate) fn system(&self, wanted: bool) -> Result<Option<Arc<System>>> {
         let inner = &self.inner;
         let mut system = inner.system.lock();
-        if inner.shared.lock.lock().is_none() {
-            return Err(Error::new(ErrorKind::Closed, "the database was closed"));
-        }
+        inner.shared.check_open()?;
         if system.is_none() {
             let dir = inner.dir.sub(SYSTEM_DIR);
             let home = inner.home(SYSTEM, &dir);
@@ -273,7 +276,7 @@ impl Database {
                 return Ok(None);
             }
             let opened = Arc::new(System::open(dir, home, &inner.shared, is_there)?);
-            inner.open.lock().push(Arc::downgrade(&opened.env));
+            inner.environments.add(&opened.env);
             *system = Some(opened);
         }
         Ok(system.clone())
@@ -304,19 +307,7 @@ impl Database {
     pub(crate) fn enter(&self, name: &str, open: impl FnOnce() -> Result<EnvironmentState>) -> Result<Environment> {
         name::check(name, "environment")?;
         let inner = &self.inner;
-        let mut environments = inner.environments.lock();
-        if inner.shared.lock.lock().is_none() {
-            return Err(Error::new(ErrorKind::Closed, "the database was closed"));
-        }
-        let state = match environments.get(name) {
-            Some(state) => Arc::clone(state),
-            None => {
-                let state = Arc::new(open()?);
-                environments.insert(name.to_owned(), Arc::clone(&state));
-                inner.open.lock().push(Arc::downgrade(&state));
-                state
-            }
-        };
+        let state = inner.environments.enter(name, open)?;
         Ok(Environment { state, permit: Permit::trusted_host(), bell: inner.bell.clone() })
     }
 }

@@ -16,11 +16,12 @@ const ROOM: usize = 256;
 /// Shares that were given, and too few of them.
 pub struct Gathering {
     shares: Vec<Share>,
+    is_repeated: bool,
 }
 
 impl Default for Gathering {
     fn default() -> Self {
-        Self { shares: Vec::with_capacity(ROOM) }
+        Self { shares: Vec::with_capacity(ROOM), is_repeated: false }
     }
 }
 
@@ -35,6 +36,12 @@ impl Gathering {
         self.shares.first().map(Share::threshold)
     }
 
+    /// Whether the share that was given last was there already. Only who has that share can bring it about: another of its
+    /// place is an altered one.
+    pub fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
     /// Takes a share, and gives the root key once there are enough; then none is kept. The same share twice counts once.
     ///
     /// # Errors
@@ -42,6 +49,7 @@ impl Gathering {
     /// key than the one that was split, so that all have to be given again.
     pub fn give(&mut self, share: Share) -> Result<Option<RootKey>> {
         let is_repeated = self.shares.iter().any(|other| other.place() == share.place());
+        self.is_repeated = false;
         self.shares.push(share);
         match combine_root_key(&self.shares) {
             Ok(_) => Ok(Some(RootKey::shares(mem::take(self).shares))),
@@ -49,6 +57,7 @@ impl Gathering {
                 if is_repeated {
                     self.shares.pop();
                 }
+                self.is_repeated = is_repeated;
                 Ok(None)
             }
             Err(error @ CombineError::Mixed) => {
@@ -89,9 +98,11 @@ mod tests {
             for (before, place) in order.into_iter().enumerate() {
                 if let [first, ..] = order[..before] {
                     assert!(gathering.give(again(&shares[first])).unwrap().is_none(), "twice is once");
+                    assert!(gathering.is_repeated(), "and told as such");
                 }
                 assert_eq!(gathering.given(), before);
                 assert_eq!(gathering.give(again(&shares[place])).unwrap().is_some(), before == 2);
+                assert!(!gathering.is_repeated());
             }
             assert_eq!((gathering.given(), gathering.needed()), (0, None), "nothing is kept");
         }

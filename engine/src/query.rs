@@ -2,6 +2,7 @@
 //!
 //! Invariant: `Debug` of an answer prints ids and scores alone.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 
@@ -288,7 +289,7 @@ pub(crate) struct SearchQuery<'a> {
     pub offset: usize,
     pub score_threshold: Option<f32>,
     /// Records that are no hits.
-    pub except: Vec<RecordId>,
+    pub except: BTreeSet<RecordId>,
     pub ef: Option<usize>,
     pub exact: bool,
     pub rerank: Rerank,

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use index::Space;
 use privacy::audit::Act;
-use privacy::erasure::{Expired, Stage};
 use rayon::ThreadPool;
 use roaring::RoaringBitmap;
 use storage::id::Sequence;
@@ -17,7 +16,7 @@ use storage::journal::Subject;
 use storage::manifest::{CollectionEntry, Manifest, SegmentEntry, read_newest};
 use storage::recovery::{Findings, LOGS, SEGMENTS, examine, list};
 use storage::segment::{layout::rows_name, read_tombstones};
-use storage::wal::{Entry, Loss, Salvaged, replay, salvage};
+use storage::wal::Loss;
 
 use crate::budget_book::BudgetBook;
 use crate::catalog::Catalog;
@@ -28,17 +27,16 @@ use crate::erase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::remove;
 use crate::hold_book::HoldBook;
-use crate::job::{self, JOBS, Job};
+use crate::job::{self, JOBS};
 use crate::judge::Judge;
 use crate::keys::{Home, Keys};
 use crate::metric_code::metric_of;
-use crate::pending::Write;
 use crate::permit::Permit;
 use crate::receipt::{self, RECEIPTS};
 use crate::relog::{move_log, remove_old_logs};
+use crate::replay::{self, Damaged};
 use crate::rewrite::rewrite_sound;
 use crate::rules::Rules;
-use crate::run::encode;
 use crate::segment::{Segment, is_damage};
 use crate::site::Site;
 use crate::snapshot::{SegmentView, View};
@@ -73,15 +71,6 @@ pub(crate) fn create(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> 
 /// Opens the environment in `dir`.
 pub(crate) fn open(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>) -> Result<EnvironmentState> {
     read(name, dir, home, shared, Damaged::Refused)?.settle()
-}
-
-/// What happens where a log is damaged or missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Damaged {
-    /// The environment is not opened.
-    Refused,
-    /// What is left is taken, and what is not is told.
-    Salvaged,
 }
 
 /// An environment as its files say, nothing on disk having been changed yet.
@@ -131,7 +120,7 @@ pub(crate) fn read(name: &str, dir: Dir, home: Home, shared: &Arc<Shared>, damag
     let mut untold = Tally::default();
     let told = |collection: &[u8; 16]| manifest.last_sequence.max(trail.told(collection));
     let (last, losses) =
-        replay_logs(&dir, &keys, &manifest, &catalog, (&mut interrupted, shared), damaged, |sequence, entry| {
+        replay::logs(&dir, &keys, &manifest, &catalog, (&mut interrupted, shared), damaged, |sequence, entry| {
             if sequence > told(&entry.collection().0) {
                 let (kind, records) = Kind::of(entry);
                 let (by, place) = (Permit::engine().by(), (entry.collection().0, kind));
@@ -187,6 +176,7 @@ pub(crate) fn assemble(
         shared: Arc::clone(shared),
         trail,
         tally: Mutex::default(),
+        telling: Mutex::new(()),
         denials: Mutex::default(),
         catalog: RwLock::new(catalog),
         building: Mutex::new(()),
@@ -266,76 +256,6 @@ fn load_segment(
         }
     }
     Ok(SegmentView { segment: Arc::new(segment), dead: Arc::new(dead) })
-}
-
-/// Applies every logged write that is in no segment yet; returns the last sequence ever given out, and what is lost.
-fn replay_logs(
-    dir: &Dir,
-    keys: &Keys,
-    manifest: &Manifest,
-    catalog: &Catalog,
-    (interrupted, shared): (&mut [Job], &Shared),
-    damaged: Damaged,
-    mut replayed: impl FnMut(Sequence, &Entry),
-) -> Result<(Sequence, Vec<(u64, Loss)>)> {
-    let flushed = manifest.collections.iter().map(|entry| entry.flushed).max().unwrap_or_default();
-    let mut last = manifest.last_sequence.max(flushed);
-    interrupted.sort_unstable_by_key(|job| job.through());
-    let mut jobs = interrupted.iter_mut().peekable();
-    let mask = |job: &mut Job| mask(keys, catalog, job, shared.clock.now_ms());
-    let (scope, logs) = (keys.read().scope(), dir.sub(LOGS));
-    let mut losses = Vec::new();
-    for number in &manifest.logs {
-        let key = keys
-            .read()
-            .log_key(*number)
-            .ok_or_else(|| Error::corrupt(format!("the key of log {number} is missing from the keyring")))?;
-        let Salvaged { entries, loss } = match damaged {
-            Damaged::Refused => Salvaged { entries: replay(&logs, *number, &key, scope)?.entries, loss: None },
-            Damaged::Salvaged => salvage(&logs, *number, &key, scope)?,
-        };
-        if let Some(loss) = loss {
-            last = last.max(loss.last);
-            losses.push((*number, loss));
-        }
-        for (sequence, entry) in entries {
-            while let Some(job) = jobs.next_if(|job| job.through() < sequence) {
-                mask(job)?;
-            }
-            last = last.max(sequence);
-            replayed(sequence, &entry);
-            let Some(state) = catalog.collections().find(|state| state.id == entry.collection()) else { continue };
-            let mut view = (*state.view()).clone();
-            let flushed = manifest.collection(state.id).map_or(0, |entry| entry.flushed);
-            if sequence > flushed {
-                let codes = encode(&state.space, entry.records());
-                Write::replayed(sequence, entry, codes).apply(&mut view, keys)?;
-                view.memtable.merge(&state.space)?;
-                state.publish(view);
-            }
-        }
-    }
-    jobs.try_for_each(mask)?;
-    Ok((last, losses))
-}
-
-/// Hides whom or what a job erases; how many records that were, if the job did not say it yet.
-fn mask(keys: &Keys, catalog: &Catalog, job: &mut Job, now_ms: u64) -> Result<()> {
-    let (mut counts, mut expired) = (vec![0; job.entities.len()], Vec::new());
-    for state in catalog.collections() {
-        let mut view = (*state.view()).clone();
-        for (entity, count) in job.entities.iter().zip(&mut counts) {
-            *count += view.mask(entity, &state.space, keys)?;
-        }
-        expired.push(Expired { collection: state.id.0, records: view.mask_keys(&job.keys, keys)? });
-        state.publish(view);
-    }
-    expired.retain(|one| one.records > 0);
-    match job.progress.expired() {
-        _ if job.progress.due() != Some(Stage::Hidden) => Ok(()),
-        Some(_) => job.hide_expired(now_ms, expired),
-        None => job.hide(now_ms, &counts),
-    }
 }
 
 fn settle(env: &EnvironmentState, findings: &Findings) -> Result<()> {

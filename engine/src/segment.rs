@@ -248,6 +248,11 @@ impl Segment {
         }
     }
 
+    /// Whether reads find everything open: they load and open nothing first.
+    pub fn is_warm(&self) -> bool {
+        self.resident().is_some() && self.rows.get().is_some()
+    }
+
     /// Whether there is an index file and a key for it; otherwise it must be rebuilt from the rows.
     pub fn has_index(&self, keys: &Keys) -> bool {
         // A file that cannot even be looked up is as good as none.

@@ -2,8 +2,8 @@
 //!
 //! Lock order, outermost first: a budget book's `releasing` (one private answer is made at a time), `building` (one piece of
 //! upkeep is built aside at a time), `maintenance` (one flush, erasure, drop or commit at a time), `structure`, a journal's, `apply` (writes become visible in
-//! sequence order), `queue` (sequences are given out), `manifest`, a collection's view. `tally`, `denials` and the trail's own lock are
-//! taken last.
+//! sequence order), `queue` (sequences are given out), `manifest`, a collection's view. `telling`, `tally`, `denials` and the trail's
+//! own lock are taken last.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -73,6 +73,16 @@ pub(crate) struct Shared {
     pub audit_sink: Option<SinkPlace>,
 }
 
+impl Shared {
+    /// Whether the database is open still.
+    pub fn check_open(&self) -> Result<()> {
+        match *self.lock.lock() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::Closed, "the database was closed")),
+        }
+    }
+}
+
 /// See [`EnvironmentState::approved`].
 pub(crate) type Approver = Box<dyn Fn(&Permit, &str, Critical, &str) -> Result<()> + Send + Sync>;
 
@@ -121,6 +131,9 @@ pub(crate) struct EnvironmentState {
     pub trail: Trail,
     /// Batches that were written, and looks that were taken, that are not told yet.
     pub tally: Mutex<Tally>,
+    /// Held while what was counted is told, so that it is told in order and whoever needs it told waits until it is. Taken
+    /// before `tally`, which nobody holds meanwhile: looks are counted without waiting for the disk.
+    pub telling: Mutex<()>,
     pub denials: Mutex<Denials>,
     pub catalog: RwLock<Catalog>,
     pub building: Mutex<()>,

@@ -42,17 +42,17 @@ impl EnvironmentState {
     /// Tells the batches that were counted. To be called before any of the log of writes that holds them goes.
     pub fn tell_batches(&self) -> Result<()> {
         self.tell_denials();
-        let mut tally = self.tally.lock();
-        let acts = tally.take();
-        self.append_counted(&acts).inspect_err(|_| tally.put_back(&acts, self.shared.clock.now_ms()))
+        let _one = self.telling.lock();
+        let acts = self.tally.lock().take();
+        self.append_counted(&acts).inspect_err(|_| self.tally.lock().put_back(&acts, self.shared.clock.now_ms()))
     }
 
     /// Tells all that was counted.
     pub fn tell_counts(&self) -> Result<()> {
         self.tell_batches()?;
-        let mut tally = self.tally.lock();
-        let acts = tally.take_reads();
-        self.append_counted(&acts).inspect_err(|_| tally.put_back(&acts, self.shared.clock.now_ms()))
+        let _one = self.telling.lock();
+        let acts = self.tally.lock().take_reads();
+        self.append_counted(&acts).inspect_err(|_| self.tally.lock().put_back(&acts, self.shared.clock.now_ms()))
     }
 
     /// Tells, or counts, that `permit`'s holder looks `times` times at what `permission` lets them see.

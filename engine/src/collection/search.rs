@@ -1,6 +1,9 @@
 //! Searching a collection, from its handle: near a vector, near records, several at once, by groups.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use privacy::access::Permission;
 
 use super::Collection;
 use crate::error::{Error, Result};
@@ -11,6 +14,7 @@ use crate::query::{Groups, Hits, SearchQuery, With};
 use crate::record::RecordId;
 use crate::rerank::Rerank;
 use crate::search;
+use crate::settings::AuditReads;
 
 impl Collection {
     /// Looks for the records nearest to `vector`.
@@ -51,6 +55,20 @@ impl Collection {
         search::search_batch(&self.env, &self.state, &self.permit, &queries)
     }
 
+    /// Whether a search near a vector here that names no filter would wait for nothing now but the memory and the mapped files
+    /// that it reads: indexes are loaded, files open, no upkeep holds anything, nothing is to be written, and the holder may
+    /// search and is shown every record. For a caller whose thread others wait for; it may turn out otherwise by the time that
+    /// the search runs.
+    pub fn is_warm(&self) -> bool {
+        let env = &self.env;
+        self.permit.shows_all()
+            && self.permit.check_read(Permission::SearchQuery, &self.state.name).is_ok()
+            && !env.tally.lock().is_full()
+            && env.shared.settings.audit_reads == AuditReads::Counted
+            && env.maintenance.try_lock().is_some()
+            && self.state.view().segments.iter().all(|view| view.segment.is_warm())
+    }
+
     fn search_for<'a>(&self, near: Near<'a>) -> Search<'a> {
         let query = SearchQuery {
             near,
@@ -58,7 +76,7 @@ impl Collection {
             limit: 10,
             offset: 0,
             score_threshold: None,
-            except: Vec::new(),
+            except: BTreeSet::new(),
             ef: None,
             exact: false,
             rerank: Rerank::default(),

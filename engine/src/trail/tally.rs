@@ -68,6 +68,11 @@ impl Tally {
         self.begin(now_ms);
         let count = self.looks.entry((by, look, now_ms / PATIENCE_MS)).or_default();
         *count = count.saturating_add(times);
+        self.is_full()
+    }
+
+    /// Whether there are so many different counts of looks that they are to be told.
+    pub fn is_full(&self) -> bool {
         self.looks.len() > LOOKS_MAX
     }
 
