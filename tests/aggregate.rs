@@ -506,8 +506,8 @@ fn the_audit_log_tells_of_every_debit_and_of_no_question() {
     let of = |action: &str| events.iter().find(|event| event.action == action).unwrap().fields.clone();
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert!(of("aggregate.released").contains(&field("ledger", "1")));
-    assert!(of("aggregate.released").contains(&field("epsilon", "524288")));
-    assert!(of("budget.set").contains(&field("ledger", "2")));
+    assert!(of("aggregate.released").contains(&field("epsilon", "0.5")), "as it was asked for");
+    assert!(of("budget.set").contains(&field("ledger", "2")) && of("budget.set").contains(&field("epsilon", "12")));
     let medium = disk.medium();
     for path in medium.paths() {
         let bytes = medium.read(path).unwrap();

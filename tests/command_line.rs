@@ -412,6 +412,19 @@ fn the_audit_log_is_exported_checked_and_shown() {
     let (code, tail, said) = place.run(&["audit", "tail", "-n", "2"], "");
     assert!(code == 0 && tail.lines().count() == 2 && tail.contains("audit.read"), "{tail} {said}");
 
+    // An ε is told as it was given, and a file of the log goes on saying what is signed.
+    place.ok("budget raise --collection films --epsilon 12.5");
+    assert!(place.shows("audit list --action budget.set").contains("epsilon=12.5"));
+    let epsilon = json!(["epsilon", "12.5"]);
+    let listed = place.ok("audit list --action budget.set");
+    assert!(listed["events"][0]["fields"].as_array().unwrap().contains(&epsilon), "{listed}");
+    let (_, tail, _) = place.run(&["audit", "tail", "--output", "json"], "");
+    assert!(tail.contains(&epsilon.to_string()), "{tail}");
+    place.run(&["audit", "export", "--out", "spent.jsonl"], "");
+    let spent = fs::read_to_string(place.0.path().join("spent.jsonl")).unwrap();
+    assert!(spent.contains(&json!(["epsilon", (25 << 19).to_string()]).to_string()), "{spent}");
+    place.ok(&check("spent.jsonl"));
+
     let text = fs::read_to_string(place.0.path().join("acme.jsonl")).unwrap();
     // As whole values: hashes and signatures may hold the letters of either by chance.
     assert!(["\"ada\"", "\"bob\""].iter().all(|name| !text.contains(name)) && text.contains("\"host\""));

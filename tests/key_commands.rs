@@ -181,10 +181,14 @@ fn sealed_with(place: &Place, settings: &[(&str, String)]) -> Server {
 
 /// `keys unseal --server`, with `input` piped in.
 fn unseal(place: &Place, server: &Server, line: &str, input: &str) -> (bool, String) {
+    unseal_as("json", place, server, line, input)
+}
+
+fn unseal_as(output: &str, place: &Place, server: &Server, line: &str, input: &str) -> (bool, String) {
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_lethedb")));
     command.current_dir(place.dir.path()).env_clear().env("LETHEDB__SERVER__LISTEN", server.address());
     command
-        .args(["keys", "unseal", "--server", "--output", "json"])
+        .args(["keys", "unseal", "--server", "--output", output])
         .args(line.split(' ').filter(|word| !word.is_empty()));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // One that needs no input may have ended.
@@ -210,8 +214,12 @@ fn shares_open_a_server_that_was_started_sealed() {
     assert_eq!(server.send("GET", "/livez", "", b"").map(|(status, ..)| status), Some(200));
 
     let (given, said) = unseal(&place, &server, "", &shares[0]);
-    assert!(given && said.contains("\"given\":1,\"needed\":2,\"sealed\":true"), "{said}");
+    assert!(given && said.contains("\"given\":1,\"given_before\":false,\"needed\":2,\"sealed\":true"), "{said}");
     let mut told = said;
+    let (given, said) = unseal(&place, &server, "", &shares[0]);
+    assert!(given && said.contains("\"given\":1,\"given_before\":true"), "{said}");
+    let (given, said) = unseal_as("table", &place, &server, "", &shares[0]);
+    assert!(given && said.contains("This share was given already; 1 of 2 are there."), "{said}");
     for wrong in ["", "lethe-share-nonsense", &other, &shares[1][..shares[1].len() / 2]] {
         let (given, said) = unseal(&place, &server, "", wrong);
         assert!(!given, "{said}");
@@ -283,7 +291,7 @@ fn a_share_goes_over_tls_to_the_server_that_is_vouched_for() {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         fs::write(place.path(&format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
-        fs::write(place.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        place.secret(&format!("{name}.key"), &key.serialize_pem());
     }
     let path = |name: &str| place.path(name).display().to_string();
     let server =
@@ -304,7 +312,7 @@ fn a_share_goes_over_tls_to_the_server_that_is_vouched_for() {
         assert!(!given && said.contains("not who it should be"), "{said}");
     }
     let (given, said) = give(&url, "server.pem", files[0]);
-    assert!(given && said.contains("\"given\":1,\"needed\":2"), "nobody else got it: {said}");
+    assert!(given && said.contains("\"given\":1,\"given_before\":false,\"needed\":2"), "nobody else got it: {said}");
     let (given, said) = give(&url, "server.pem", files[1]);
     assert!(given && said.contains("\"sealed\":false"), "{said}");
 }

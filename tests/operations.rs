@@ -9,6 +9,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -98,10 +99,17 @@ fn what_the_files_to_deploy_with_say_is_understood() {
 
 /// A certificate for localhost that is its own authority, and its key, written to `dir`.
 fn certificate(dir: &Path) -> String {
+    certificate_of(dir, [2000, 4000])
+}
+
+/// A certificate from the first of these years on until the second.
+fn certificate_of(dir: &Path, [since, until]: [i32; 2]) -> String {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(since, 1, 1), rcgen::date_time_ymd(until, 1, 1));
     let pem = params.self_signed(&key).unwrap().pem();
     fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+    fs::set_permissions(dir.join("key.pem"), PermissionsExt::from_mode(0o600)).unwrap();
     fs::write(dir.join("chain.pem"), &pem).unwrap();
     pem
 }
@@ -128,6 +136,40 @@ fn beyond_loopback_the_server_wants_tls_and_keys() {
     refused(&["--tls-cert", &chain, "--tls-key", "absent.pem"], 1, "tls.key");
     refused(&["--tls-cert", &key, "--tls-key", &key], 1, "tls.cert");
     refused(&["--tls-min", "1.1"], 2, "1.1");
+    // Those of root a group may read.
+    let is_roots = fs::metadata(&key).unwrap().uid() == 0;
+    for mode in [0o604, 0o620, if is_roots { 0o660 } else { 0o640 }] {
+        fs::set_permissions(&key, PermissionsExt::from_mode(mode)).unwrap();
+        refused(&tls, 1, &format!("chmod 600 {key}"));
+    }
+}
+
+/// It may be the clock that is wrong.
+#[test]
+fn a_certificate_out_of_its_days_is_served_and_told_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    certificate_of(dir.path(), [2000, 2001]);
+    let (file, log) = (dir.path().join("chain.pem"), dir.path().join("log"));
+    let mut command = logging(&dir.path().join("data"), &log);
+    command.env("LETHEDB__TLS__CERT", &file).env("LETHEDB__TLS__KEY", dir.path().join("key.pem"));
+    let server = Server::start(&mut command).unwrap();
+    let answers = || server.send("GET", "/livez", "", b"").unwrap().2.contains("wants_tls");
+    let told = |what: &str| {
+        let log = fs::read_to_string(&log).unwrap();
+        let of = |line: &&str| line.contains("WARN") && line.contains(file.to_str().unwrap()) && line.contains(what);
+        log.lines().filter(of).count()
+    };
+    assert!(answers());
+    assert_eq!(told("expired at 2001-01-01T00:00:00.000Z"), 1);
+    certificate_of(dir.path(), [3000, 3001]);
+    let asks = || {
+        signal(&server.child, Signal::HUP).unwrap();
+        answers()
+    };
+    assert!((0..TRIES).any(|_| asks() && told("not valid before 3000-01-01T00:00:00.000Z") > 0));
+    // Looked at over and over, and told of no more.
+    assert!((0..100).all(|_| asks()));
+    assert_eq!((told("expired at"), told("not valid before")), (1, 1));
 }
 
 /// Asks over TLS whether the server lives; gives the certificate that it showed.
@@ -193,6 +235,15 @@ fn a_server_that_is_told_to_stop_finishes_what_runs_and_wants_no_more() {
     assert_eq!(again.json("GET", "/v1/collections/docs/records/1", &Value::Null).unwrap().0, 200);
 }
 
+/// Ends a flood, also where what it is beside fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_flood_is_refused_and_costs_its_neighbour_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -245,10 +296,10 @@ fn a_flood_is_refused_and_costs_its_neighbour_nothing() {
                 }
             });
         }
+        let _over = Over(&over);
         for n in 0..CALM {
             assert_eq!(ask("calm", 2, n % 40), 200, "the {n}th of the calm one was refused");
         }
-        over.store(true, Ordering::Relaxed);
     });
     let (served, refused) = (served.into_inner(), refused.into_inner());
     assert!(served >= 100 && refused >= CALM, "{served} of the flood were served, {refused} refused");

@@ -111,11 +111,11 @@ pub struct Server {
     pub requests_max: usize,
     /// Searches, scrolls, counts and other reads that work in the engine at once; as many wait again. 0 for one on each core.
     pub searches_max: usize,
-    /// Whether searches and other reads are done by the threads that read sockets, which look at these after each. Under more
-    /// load than there are cores for, neither waits for the other then. Meant for where all environments stay open and nearly
-    /// all searches take a millisecond or less: one that takes long, or opens something first, keeps sockets waiting for as
-    /// long. After one of more than 20 ms all are done by other threads for ten seconds; so are they always where each look is
-    /// told to the audit log.
+    /// Whether searches of which the engine tells beforehand that they are short and wait for nothing are done by the threads
+    /// that read sockets, which look at these after each: those near a vector without a filter, for few hits, where everything is
+    /// open and loaded, looks are counted rather than told each, and no record is hidden from who asks. Under more load than
+    /// there are cores for, neither waits for the other then. After one of more than 20 ms, which damage or a slow disk may
+    /// cause, all are done by other threads for ten seconds.
     pub searches_inline: bool,
     /// How long a request may wait for its turn before it is refused, in seconds.
     pub wait_seconds: u64,
@@ -152,7 +152,7 @@ impl Default for Server {
             connections_per_address_max: 256,
             requests_max: 0,
             searches_max: 0,
-            searches_inline: false,
+            searches_inline: true,
             wait_seconds: 5,
             head_seconds: 10,
             body_seconds: 30,

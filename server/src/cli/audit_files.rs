@@ -261,7 +261,12 @@ fn lines_from(path: &Path, offset: &mut u64) -> Result<Vec<String>, Failure> {
 }
 
 fn show(terminal: &Terminal, line: &str) -> Result<(), Failure> {
-    let value: Value = serde_json::from_str(line).unwrap_or_default();
+    let mut value: Value = serde_json::from_str(line).unwrap_or_default();
+    for field in value.get_mut("fields").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let (Some(name), Some(text)) = (field[0].as_str(), field[1].as_str()) {
+            field[1] = engine::audit_field(name, text).into();
+        }
+    }
     let word = |name: &str| value[name].as_str().unwrap_or("-").to_owned();
     let time = rfc3339(value["time_ms"].as_u64().unwrap_or_default());
     let text = [value["sequence"].to_string(), time, word("action"), word("actor"), word("outcome"), word("resource")];

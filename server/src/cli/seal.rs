@@ -140,6 +140,9 @@ pub fn unseal(context: &Context, server: &Server, mut shares: Vec<Share>, resets
     let told = match (answer["sealed"].as_bool(), number("needed")) {
         (Some(false), _) => "The server is unsealed.".to_owned(),
         (_, 0) => "The server is sealed and has no shares.".to_owned(),
+        (_, needed) if answer["given_before"] == true => {
+            format!("This share was given already; {} of {needed} are there.", number("given"))
+        }
         (_, needed) => format!("The server is sealed: {} of {needed} shares are there.", number("given")),
     };
     context.terminal.show(&answer, told)

@@ -45,7 +45,7 @@ pub struct Args {
     /// The server's certificate and those between it and the authority, as PEM. Read again when it changes, or at SIGHUP.
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
-    /// The key of the certificate, as PEM.
+    /// The key of the certificate, as PEM, in a file that its owner alone may read.
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
     /// Let only clients in that show a certificate of these authorities, as PEM.
@@ -69,6 +69,7 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
     tls.key = args.tls_key.or(tls.key.take());
     tls.client_ca = args.tls_client_ca.or(tls.client_ca.take());
     tls.min = args.tls_min.unwrap_or(tls.min);
+    start_log(context.config.server.log);
     // What can be refused is refused before the database is opened, which may take long.
     let certificates = certificates::of(&context.config.tls)?;
     let server = &context.config.server;
@@ -78,7 +79,6 @@ pub fn run(mut context: Context, args: Args) -> Result<(), Failure> {
         }
     }
     let traces = traces::of(&context.config.telemetry)?;
-    start_log(context.config.server.log);
     let terminal = context.terminal;
     let look_every = Duration::from_secs(context.config.tls.look_seconds.max(1));
     let app = app(context)?;

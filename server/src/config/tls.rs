@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Tls {
     /// The server's certificate and those between it and the authority, as PEM.
     pub cert: Option<PathBuf>,
-    /// The key of the certificate, as PEM.
+    /// The key of the certificate, as PEM, in a file that its owner alone may read; of one of root's, its group, too.
     pub key: Option<PathBuf>,
     /// Authorities whose certificates clients must show, as PEM; without it, clients need none.
     pub client_ca: Option<PathBuf>,

@@ -15,7 +15,7 @@ use super::schema::proto::{
     UpsertRequest, UpsertResponse,
 };
 use super::{forms, streams};
-use crate::rest::{App, Caller, CountsAs, Problem, Refusal, Tenant, is_search};
+use crate::rest::{App, Caller, CountsAs, Kind, Problem, Refusal, Tenant, is_search};
 
 /// The service.
 pub struct Service {
@@ -43,7 +43,7 @@ impl Service {
         let tenant = tenant(&self.app, metadata, &extensions)?;
         let work = move |database: &Database| work(&tenant.open(database)?.open_collection(&name)?);
         let searches = extensions.get::<CountsAs>().is_some_and(|route| is_search(&route.path));
-        Ok(Response::new(self.app.turn(self.app.turns_of(searches), work).await?))
+        Ok(Response::new(self.app.turn(self.app.turns_of(searches), Kind::Any, work).await?))
     }
 }
 
@@ -102,10 +102,9 @@ impl Records for Service {
     }
 
     async fn search(&self, request: Request<SearchRequest>) -> Result<Response<SearchResponse>, Status> {
-        let (around, message) = split(request);
-        let body = forms::query(message.search)?;
-        self.app.owe(body.units())?;
-        self.run(around, message.collection, move |collection| Ok(body.on(collection)?.run()?.into())).await
+        let ((metadata, extensions), message) = split(request);
+        let (body, tenant) = (forms::query(message.search)?, tenant(&self.app, metadata, &extensions)?);
+        Ok(Response::new(body.run(&self.app, tenant, message.collection, Into::into).await?))
     }
 
     async fn search_batch(

@@ -36,8 +36,10 @@ impl UnaryService<UnsealRequest> for Unsealing {
         let UnsealRequest { share, reset } = request.into_inner();
         let share = share.map(Zeroizing::new);
         Box::pin(async move {
-            let UnsealAnswer { needed, given, sealed } = give_share(&app, share, reset.unwrap_or_default()).await?;
-            Ok(tonic::Response::new(UnsealResponse { needed: needed.map(u32::from), given: given as u64, sealed }))
+            let answer = give_share(&app, share, reset.unwrap_or_default()).await?;
+            let UnsealAnswer { needed, given, sealed, given_before } = answer;
+            let (needed, given) = (needed.map(u32::from), given as u64);
+            Ok(tonic::Response::new(UnsealResponse { needed, given, sealed, given_before }))
         })
     }
 }

@@ -59,7 +59,7 @@ pub async fn only_within_means(
 pub async fn only_in_measure(app: &App, request: Request, next: Next) -> Response {
     let Some(visit) = visit(app, &request) else { return next.run(request).await };
     let (cost, patience) = (units(&request), patience(app, &request));
-    gate::remember(app, request.headers(), &visit.lane);
+    gate::remember(app, &request, (&visit).into());
     let turns = (!may_wait(request.method())).then(|| app.turns_of(is_search(path_of(&request))));
     let lane = Lane::clone(&visit.lane);
     let answered = visit.scope(async {

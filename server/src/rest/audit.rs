@@ -72,7 +72,7 @@ pub struct AuditEventAnswer {
     resource: Option<String>,
     source: &'static str,
     outcome: &'static str,
-    /// What the act tells more.
+    /// What the act tells more: an `epsilon` as a number, null for none; all else as text.
     #[schema(value_type = Object)]
     details: serde_json::Map<String, serde_json::Value>,
     /// The value of the chain before it, in hex.
@@ -110,12 +110,18 @@ impl From<AuditEvent> for AuditEventAnswer {
             resource: event.resource,
             source: event.source,
             outcome: event.outcome,
-            details: event.fields.into_iter().map(|(name, value)| (name, value.into())).collect(),
+            details: event.fields.into_iter().map(detail).collect(),
             previous: event.previous,
             leaf: event.leaf,
             chain_hash: event.chain_hash,
         }
     }
+}
+
+/// A field: an ε as a number, as answers about budgets have it.
+fn detail((name, value): (String, String)) -> (String, serde_json::Value) {
+    let value = if name == "epsilon" { value.parse::<f64>().ok().into() } else { value.into() };
+    (name, value)
 }
 
 /// What privileged acts there were. Every event is verified for the answer; that it was read is told as well.

@@ -122,18 +122,23 @@ fn authorise(database: &Database, text: &str, address: Option<IpAddr>) -> Result
     }
 }
 
-/// The key that the headers show, if they show one.
-fn key_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
-    let wrong = |detail| Problem::new(Refusal::Unauthenticated, detail);
+/// What the headers show for keys, in the one spelling of each; none for what is not one.
+pub fn shown_in(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
     let bearer = headers.get_all(AUTHORIZATION).iter().map(|value| {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key)
     });
     let named = headers.get_all(API_KEY).iter().map(|value| value.to_str().ok());
-    let mut shown = bearer.chain(named);
+    bearer.chain(named).map(|shown| shown.map(str::trim))
+}
+
+/// The key that the headers show, if they show one.
+fn key_in(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Problem> {
+    let wrong = |detail| Problem::new(Refusal::Unauthenticated, detail);
+    let mut shown = shown_in(headers);
     match (shown.next(), shown.next()) {
         (None, _) => Ok(None),
-        (Some(Some(key)), None) => Ok(Some(Zeroizing::new(key.trim().to_owned()))),
+        (Some(Some(key)), None) => Ok(Some(Zeroizing::new(key.to_owned()))),
         (Some(None), None) => Err(wrong("the header must read Authorization: Bearer lethe_…")),
         (Some(_), Some(_)) => Err(wrong("show one key, in one header")),
     }

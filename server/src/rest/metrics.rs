@@ -80,7 +80,7 @@ pub struct Metrics {
     problems: Family<Code, Counter>,
     spans: Family<Outcome, Counter>,
     connections_refused: Counter,
-    sent_away: Counter,
+    sent_away: Family<Code, Counter>,
     running: Gauge,
     waiting: Gauge,
     bodies: Gauge,
@@ -105,8 +105,9 @@ impl Default for Metrics {
         let connections_refused = Counter::default();
         let help = "Connections closed at once, because their address has as many as it may";
         registry.register("connections_refused", help, connections_refused.clone());
-        let sent_away = Counter::default();
-        let help = "Requests refused at sight of their head, because no turn would come in time; counted nowhere else";
+        let sent_away = Family::<Code, Counter>::default();
+        let help =
+            "Requests refused at sight of their head, by the code of their problem; no request, answer or time beside";
         registry.register("requests_sent_away", help, sent_away.clone());
         let bodies = Gauge::default();
         let help = "Memory that the bodies of requests take until they are answered";
@@ -163,9 +164,10 @@ impl Metrics {
         self.connections_refused.inc();
     }
 
-    /// A request was sent away before anything was done for it; how many were by now.
-    pub fn sent_away(&self) -> u64 {
-        self.sent_away.inc() + 1
+    /// A request was sent away before anything was done for it, and told this code of ours; how many were by now.
+    pub fn sent_away(&self, code: &'static str) -> u64 {
+        self.problems.get_or_create(&Code { code }).inc();
+        self.sent_away.get_or_create(&Code { code }).inc() + 1
     }
 
     /// A request was answered after so long. `route` is the router's own, and `problem` a code of ours.

@@ -96,6 +96,7 @@ pub use search::{CountBody, OrderBody, ScrollBody, SearchAnswer, SearchBody};
 pub use state::App;
 pub use tenant::Tenant;
 pub use tls::{Certificates, Pem, TlsError, keep_fresh};
+pub use turns::Kind;
 pub use visit::Visit;
 
 #[cfg(test)]

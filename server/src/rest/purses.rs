@@ -11,10 +11,13 @@ use engine::Clock;
 
 use super::error::{Problem, Refusal};
 use super::quota::Quota;
+use super::regulars::Regular;
 use super::subscriber::Subscriber;
 use super::visit::Visit;
 use crate::config::Limits;
 
+const KEY: &str = "this API key";
+const ENVIRONMENT: &str = "this environment";
 /// Places for buckets of end users, as a power of two: of a thousand who ask at once, one in a thousand shares a bucket.
 const END_USERS_BITS: u32 = 20;
 
@@ -58,6 +61,16 @@ impl Purses {
         self.pay(visit, units, Quota::charge)
     }
 
+    /// Whether a regular could pay anything now; nothing is paid.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn look(&self, regular: &Regular) -> Result<(), Problem> {
+        let key = regular.key.and_then(|of| Some((KEY, self.key.lacks(&Holder::Number(of))?)));
+        let lacks = || Some((ENVIRONMENT, self.environment.lacks(&Holder::Name(&regular.lane))?));
+        key.or_else(lacks).map_or(Ok(()), |(whose, wait)| Err(beyond(whose, wait)))
+    }
+
     /// Has this caller, who was let in, pay `units` more, or owe them.
     ///
     /// # Errors
@@ -87,8 +100,8 @@ impl Purses {
     fn pay<'a>(&'a self, visit: &'a Visit, units: u32, pay: Pay<'a>) -> Result<(), Problem> {
         let end_user: Option<Purse<'_>> =
             visit.end_user.map(|of| (&self.end_user, Holder::Number(of), "this end user"));
-        let key = visit.key.map(|of| (&self.key, Holder::Number(of), "this API key"));
-        let environment = Some((&self.environment, Holder::Name(&visit.lane), "this environment"));
+        let key = visit.key.map(|of| (&self.key, Holder::Number(of), KEY));
+        let environment = Some((&self.environment, Holder::Name(&visit.lane), ENVIRONMENT));
         let purses = [end_user, key, environment];
         for (at, (quota, holder, whose)) in purses.iter().flatten().enumerate() {
             pay(quota, holder, units).map_err(|wait| {

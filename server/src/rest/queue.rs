@@ -126,7 +126,8 @@ impl<W> Queue<W> {
     }
 
     /// Gives a turn that ended to who is next; if there is nobody, its place is free. Who waited for a round longer than
-    /// was to be expected is sent away instead, unless nobody else is left to be served.
+    /// was to be expected is sent away instead, unless nobody else waits in the same lane: whose lane holds one is no flood,
+    /// and waits for others (as CoDel, RFC 8289, drops none of a queue that holds one packet).
     pub fn next(&mut self, now: Instant) -> Option<W> {
         loop {
             let Some(lane) = self.order.pop_front() else {
@@ -138,7 +139,8 @@ impl<W> Queue<W> {
             let most = self.lanes.get(&lane).and_then(|line| self.most(line, lanes, now));
             let most = most.map(|most| most + self.round(lanes));
             let Some(ticket) = self.take(&lane, now) else { continue };
-            if self.waiting > 0 && most.is_some_and(|most| now.duration_since(ticket.since) > most) {
+            let is_last = self.lanes.get(&lane).is_none_or(|line| line.tickets.is_empty());
+            if !is_last && most.is_some_and(|most| now.duration_since(ticket.since) > most) {
                 continue;
             }
             self.pace.passed(now);

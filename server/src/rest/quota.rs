@@ -108,6 +108,12 @@ impl Quota {
         })
     }
 
+    /// How long it takes until there is a unit for a head in the bucket of `holder`, if there is none.
+    pub fn lacks(&self, holder: &(impl Hash + ?Sized)) -> Option<Duration> {
+        let buckets = self.buckets.as_ref()?;
+        buckets.change(holder, |level| (*level < UNIT).then(|| buckets.wait(*level, UNIT)))
+    }
+
     /// Puts back what [`Quota::charge`] or [`Quota::owe`] took for so many `units`.
     pub fn give_back(&self, holder: &(impl Hash + ?Sized), units: u32) {
         if let Some(buckets) = &self.buckets {

@@ -40,6 +40,8 @@ pub struct UnsealAnswer {
     pub given: usize,
     /// Whether the server still waits for shares.
     pub sealed: bool,
+    /// Whether this very share was given already, so that nothing changed.
+    pub given_before: bool,
 }
 
 impl Seal {
@@ -108,11 +110,12 @@ impl Seal {
         resets: bool,
     ) -> Result<UnsealAnswer, Problem> {
         let Some((open, name)) = self.open.as_ref().filter(|_| self.database.get().is_none()) else {
-            return Ok(UnsealAnswer { needed: None, given: 0, sealed: false });
+            return Ok(UnsealAnswer { needed: None, given: 0, sealed: false, given_before: false });
         };
         if resets {
             *gathering = Gathering::default();
         }
+        let has_share = share.is_some();
         let root_key = match share {
             Some(text) => {
                 let share = Share::parse(&text).map_err(|e| Problem::new(Refusal::InvalidShare, e.to_string()))?;
@@ -127,7 +130,8 @@ impl Seal {
             tracing::info!("unsealed: enough shares were given");
         }
         let sealed = self.database.get().is_none();
-        Ok(UnsealAnswer { needed: gathering.needed(), given: gathering.given(), sealed })
+        let given_before = has_share && gathering.is_repeated();
+        Ok(UnsealAnswer { needed: gathering.needed(), given: gathering.given(), sealed, given_before })
     }
 }
 

@@ -6,7 +6,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use engine::{Collection, Counted, Example, Filter, Hits, Operand, Order, Page, RecordId, Rerank, Scroll, Search};
+use engine::{
+    Collection, Counted, Database, Example, Filter, Hits, Operand, Order, Page, RecordId, Rerank, Scroll, Search,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +19,11 @@ use super::filter::FilterBody;
 use super::state::App;
 use super::tenant::{Header, Tenant};
 use crate::json::{AsOfAnswer, ExampleBody, ExampleChoice, ExplainAnswer, HitAnswer, Id, Object, RecordAnswer};
+
+/// So many hits are few: each has a payload to open.
+const NARROW_HITS: usize = 64;
+/// So wide a search takes a millisecond or less.
+const NARROW_EF: usize = 2048;
 
 /// What to search for.
 #[derive(Deserialize, ToSchema)]
@@ -68,8 +75,41 @@ impl SearchBody {
 
     /// What it costs beside what its head told.
     pub fn units(&self) -> u32 {
+        let examples = self.like.as_ref().map_or(0, Vec::len) + self.unlike.len();
         let looked = self.given().saturating_add(self.ef.filter(|_| !self.exact).unwrap_or_default());
-        cost::records(looked).saturating_add(if self.exact { cost::SCAN } else { 0 })
+        cost::records(looked.saturating_add(examples)).saturating_add(if self.exact { cost::SCAN } else { 0 })
+    }
+
+    /// Whether it looks at few records, whatever there are, and gives few: so none that has to open records to know whether
+    /// they may be found, or vectors to know what to search near to.
+    fn is_narrow(&self) -> bool {
+        let gives = self.limit.unwrap_or_default().saturating_add(self.offset.unwrap_or_default());
+        let looks = gives <= NARROW_HITS && self.ef.is_none_or(|ef| ef <= NARROW_EF) && self.rerank != Rerank::All;
+        let opens = self.filter.is_some() || self.exact || self.like.is_some() || !self.unlike.is_empty();
+        looks && !opens && self.with_vector != Some(true)
+    }
+
+    /// What it finds, as told by `tell`, when its turn comes.
+    ///
+    /// # Errors
+    /// Those of [`App::owe`], [`App::run`], of what is named, and of the search.
+    pub async fn run<A: Send + 'static>(
+        self,
+        app: &App,
+        tenant: Tenant,
+        collection: String,
+        tell: impl FnOnce(Hits) -> A + Send + 'static,
+    ) -> Result<A, Problem> {
+        app.owe(self.units())?;
+        let kind = app.kind(|database| {
+            let is_warm = || Ok::<_, Problem>(tenant.open(database)?.open_collection(&collection)?.is_warm());
+            self.is_narrow() && database.is_open(tenant.name()) && is_warm().unwrap_or_default()
+        })?;
+        let work = move |database: &Database| {
+            let collection = tenant.open(database)?.open_collection(&collection)?;
+            Ok(tell(self.on(&collection)?.run()?))
+        };
+        app.turn(app.turns_of(true), kind, work).await
     }
 
     /// The search that it describes.
@@ -310,12 +350,7 @@ pub async fn search(
     Body(body): Body<SearchBody>,
 ) -> Result<Response, Problem> {
     let Path(collection) = path?;
-    app.owe(body.units())?;
-    app.search(move |database| {
-        let collection = tenant.open(database)?.open_collection(&collection)?;
-        Ok(answer(StatusCode::OK, &SearchAnswer::from(body.on(&collection)?.run()?)))
-    })
-    .await
+    body.run(&app, tenant, collection, |found| answer(StatusCode::OK, &SearchAnswer::from(found))).await
 }
 
 /// Gives all records, page by page in the order of their ids.

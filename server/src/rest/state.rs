@@ -1,7 +1,7 @@
 //! What all requests share: the database behind its seal, the limits, and the queue in front of the engine.
 //!
-//! Invariant: engine calls block, so they run on threads made for it unless settings say otherwise of searches, at most `requests_max` at once and `searches_max`
-//! beside them. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
+//! Invariant: engine calls block, so they run on threads made for it, at most `requests_max` at once and `searches_max`
+//! beside them; but for searches of which the engine tells beforehand that they are short and wait for nothing. The turn belongs to the work, not to the client: a client that hangs up frees nothing that still runs.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use axum::response::Response;
-use engine::{AuditReads, Clock, Database, RootKey, SystemClock};
+use engine::{Clock, Database, RootKey, SystemClock};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -87,14 +87,12 @@ impl App {
     fn behind(seal: Seal, config: Config, token_keys: Keys) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let patience = Duration::from_millis(config.limits.standing_ms);
-        let turns = |kind, max, a_core| {
+        let turns = |max, a_core| {
             let places = if max == 0 { a_core * cores } else { max };
-            Turns::new(kind, places, config.limits.waiting_max, patience)
+            Turns::new(places, config.limits.waiting_max, patience)
         };
-        let turns_of_any = turns(Kind::Any, config.server.requests_max, REQUESTS_A_CORE);
-        let is_inline = config.server.searches_inline && config.engine.audit_reads != AuditReads::Each;
-        let kind = if is_inline { Kind::Short } else { Kind::Any };
-        let searches = turns(kind, config.server.searches_max, SEARCHES_A_CORE);
+        let turns_of_any = turns(config.server.requests_max, REQUESTS_A_CORE);
+        let searches = turns(config.server.searches_max, SEARCHES_A_CORE);
         let pantry = Pantry::new(config.limits.bodies_bytes_max);
         let (limits, clock): (_, Arc<dyn Clock>) = (&config.limits, Arc::new(SystemClock));
         let once = Once::new(Arc::clone(&clock));
@@ -229,7 +227,7 @@ impl App {
         &self,
         work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.turn(&self.shared.turns, work).await
+        self.turn(&self.shared.turns, Kind::Any, work).await
     }
 
     /// The same for work of a route that [`is_search`](super::route::is_search).
@@ -240,22 +238,33 @@ impl App {
         &self,
         work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.turn(&self.shared.searches, work).await
+        self.turn(&self.shared.searches, Kind::Any, work).await
     }
 
-    /// The same at a turn of these.
+    /// Of what kind a search is of which `is_short` says whether it is short and waits for nothing, where those are done by
+    /// the threads that read sockets.
+    ///
+    /// # Errors
+    /// `sealed` without a root key.
+    pub fn kind(&self, is_short: impl FnOnce(&Database) -> bool) -> Result<Kind, Problem> {
+        let is_short = self.shared.config.server.searches_inline && is_short(self.shared.seal.database()?);
+        Ok(if is_short { Kind::Short } else { Kind::Any })
+    }
+
+    /// Runs `work` of this `kind` at a turn of these.
     ///
     /// # Errors
     /// Those of [`App::run`].
     pub async fn turn<T: Send + 'static>(
         &self,
         turns: &Arc<Turns>,
+        kind: Kind,
         work: impl FnOnce(&Database) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let database = self.shared.seal.database()?.clone();
         let (tell, told) = oneshot::channel();
         let mut stopwatch = Stopwatch::start();
-        let waiting = turns.enter(lane(), move || {
+        let waiting = turns.enter(lane(), kind, move || {
             stopwatch.lap(Stage::Turn);
             let done = work(&database);
             stopwatch.lap(Stage::Engine);
@@ -278,7 +287,7 @@ impl App {
         let patience = Duration::from_secs(self.shared.config.server.body_seconds);
         let (begun, has_begun) = oneshot::channel();
         let mut stopwatch = Stopwatch::start();
-        let waiting = self.shared.turns.enter(lane(), move || {
+        let waiting = self.shared.turns.enter(lane(), Kind::Any, move || {
             stopwatch.lap(Stage::Turn);
             let lines = work(&database);
             stopwatch.lap(Stage::Engine);

@@ -6,15 +6,18 @@
 //! for.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use engine::{Clock, SystemClock};
+use parking_lot::{Mutex, RwLock};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{CertificateError, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -24,6 +27,7 @@ use zeroize::Zeroizing;
 
 use super::error::{Problem, Refusal};
 use crate::config::TlsVersion;
+use crate::json::rfc3339;
 
 /// The first byte of a TLS record that begins a handshake (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 0x16;
@@ -49,6 +53,9 @@ pub enum TlsError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others than its owner may read or write the key; or than its group may read it, if root owns it.
+    #[error("the file that tls.key names must be its owner's only, or root's and for a group to read: chmod 600 {}", .0.display())]
+    NotPrivate(PathBuf),
     /// A file is not PEM, or holds nothing of what it is for.
     #[error("the file that {0} names should hold a {1} as PEM")]
     NotPem(&'static str, &'static str, #[source] pem::Error),
@@ -70,6 +77,10 @@ pub struct Certificates {
     read: Read,
     min: TlsVersion,
     served: RwLock<Served>,
+    /// The file of the server's certificate, as the log names it.
+    file: PathBuf,
+    /// What the log was last told of the days of the certificate.
+    told: Mutex<Option<String>>,
     /// Told whenever other authorities of clients are trusted, while `served` is held.
     distrusting: watch::Sender<()>,
 }
@@ -92,16 +103,19 @@ impl From<rustls::Error> for TlsError {
 }
 
 impl Certificates {
-    /// What `read` gives, with nothing older than `min` spoken.
+    /// What `read` gives, whose certificate is that of `file`, with nothing older than `min` spoken.
     ///
     /// # Errors
     /// Whatever is wrong with the files: a server does not start without a certificate that it was told to show.
     pub fn load(
         read: impl Fn() -> Result<Pem, TlsError> + Send + Sync + 'static,
+        file: PathBuf,
         min: TlsVersion,
     ) -> Result<Self, TlsError> {
-        let served = RwLock::new(Served::of(read()?, min)?);
-        Ok(Self { read: Box::new(read), min, served, distrusting: watch::Sender::new(()) })
+        let (served, told) = (RwLock::new(Served::of(read()?, min)?), Mutex::default());
+        let loaded = Self { read: Box::new(read), min, served, file, told, distrusting: watch::Sender::new(()) };
+        loaded.tell_days();
+        Ok(loaded)
     }
 
     /// Shakes hands with the certificate of this moment, and what is told once its authorities are trusted no more.
@@ -135,7 +149,20 @@ impl Certificates {
                 self.distrusting.send_replace(());
             }
         }
+        self.tell_days();
         Ok(!is_same)
+    }
+
+    /// Warns of a certificate whose days are over or not there yet, once. It is served all the same: it may be the clock
+    /// that is wrong.
+    fn tell_days(&self) {
+        let days = untimely(&self.served.read().public.0, SystemClock.now_ms());
+        let mut told = self.told.lock();
+        if let Some(days) = days.as_ref().filter(|days| told.as_ref() != Some(days)) {
+            let file = self.file.display();
+            tracing::warn!(%file, "the certificate in the file that tls.cert names {days}; it is served, and clients refuse it");
+        }
+        *told = days;
     }
 }
 
@@ -206,6 +233,25 @@ fn certificates(setting: &'static str, text: &[u8]) -> Result<Vec<CertificateDer
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(TlsError::NotPem(setting, CERTIFICATE, error)),
     }
+}
+
+/// What is wrong with the days of these certificates at this time, if anything.
+fn untimely(chain: &[u8], now_ms: u64) -> Option<String> {
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(now_ms));
+    // The days are looked at before anything else, so nobody has to be trusted.
+    let days = |certificate: CertificateDer<'static>| {
+        let parsed = ParsedCertificate::try_from(&certificate).ok()?;
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], now, &[]) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                Some(format!("expired at {}", rfc3339(not_after.as_secs().saturating_mul(1000))))
+            }
+            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+                Some(format!("is not valid before {}", rfc3339(not_before.as_secs().saturating_mul(1000))))
+            }
+            _ => None,
+        }
+    };
+    certificates("tls.cert", chain).ok()?.into_iter().find_map(days)
 }
 
 /// Whether a client began with plain text instead of a handshake; then it was told to use TLS.

@@ -7,8 +7,7 @@
 //! Short work that waits for nothing may be done by those threads themselves: where both share a core, the system would
 //! give it to either for milliseconds at a time, in which hundreds of requests pile up at the sockets or a dozen searches
 //! wait. Here a search is followed by a look at the sockets, and what they had by as much time of searches as that took.
-//! Should work turn out to be long, all goes to threads of its own for a while; what is long keeps its thread meanwhile, so
-//! that this is for who knows that hardly anything is.
+//! Should short work turn out to be long, all goes to threads of its own for a while.
 //!
 //! Whose turn it is decides the [`queue`](super::queue).
 
@@ -31,21 +30,23 @@ const LONG: Duration = Duration::from_millis(20);
 /// For so long after long work all goes to other threads.
 const APART_FOR: Duration = Duration::from_secs(10);
 
-type Work = Box<dyn FnOnce() + Send>;
-
 /// Of what kind work is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Mostly short, and never waiting for anything.
+    /// Short, as far as anybody can tell beforehand, and waiting for nothing.
     Short,
     /// Of any length, and it may wait for the disk or for a client.
     Any,
 }
 
+struct Work {
+    kind: Kind,
+    does: Box<dyn FnOnce() + Send>,
+}
+
 /// The turns; shared.
 pub struct Turns {
     queue: Mutex<Queue<Work>>,
-    kind: Kind,
     /// Until when even short work is done apart from the threads that read and write sockets.
     apart_until: Mutex<Option<Instant>>,
 }
@@ -71,11 +72,10 @@ pub enum Lost {
 }
 
 impl Turns {
-    /// `places` turns for work of this `kind`, at least one, and room for so many to wait, with so much patience while the
-    /// queue stands, zero for any.
-    pub fn new(kind: Kind, places: usize, waiting_max: usize, patience: Duration) -> Arc<Self> {
+    /// `places` turns, at least one, and room for so many to wait, with so much patience while the queue stands, zero for any.
+    pub fn new(places: usize, waiting_max: usize, patience: Duration) -> Arc<Self> {
         let queue = Mutex::new(Queue::new(places, waiting_max, patience));
-        Arc::new(Self { queue, kind, apart_until: Mutex::default() })
+        Arc::new(Self { queue, apart_until: Mutex::default() })
     }
 
     /// How many wait.
@@ -88,18 +88,23 @@ impl Turns {
         self.queue.lock().is_hopeless(lane, Instant::now())
     }
 
-    /// Has `work` done when its turn comes. Must run inside a runtime of tokio, as must the end of all work.
+    /// Has `work` of this `kind` done when its turn comes. Must run inside a runtime of tokio, as must the end of all work.
     ///
     /// # Errors
     /// [`Crowded`].
-    pub fn enter(self: &Arc<Self>, lane: Lane, work: impl FnOnce() + Send + 'static) -> Result<Waiting, Crowded> {
+    pub fn enter(
+        self: &Arc<Self>,
+        lane: Lane,
+        kind: Kind,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<Waiting, Crowded> {
         let has_begun = Arc::new(AtomicBool::new(false));
         let begun = Arc::clone(&has_begun);
-        let work: Work = Box::new(move || {
+        let does = Box::new(move || {
             begun.store(true, Ordering::Release);
             work();
         });
-        let entered = self.queue.lock().enter(&lane, work, Instant::now())?;
+        let entered = self.queue.lock().enter(&lane, Work { kind, does }, Instant::now())?;
         let number = match entered {
             Entered::Waits(number) => Some(number),
             Entered::Turn(work) => {
@@ -113,17 +118,20 @@ impl Turns {
     /// Has `work` and what is next done, in turns with the sockets or apart from them. Either ends with the runtime; what
     /// comes of work is told by the work.
     fn begin(self: Arc<Self>, work: Work) {
-        if self.is_among(Instant::now()) {
+        if self.is_among(&work, Instant::now()) {
+            // Of two tasks the runtime offers the first to a thread that sleeps, which then looks at the sockets meanwhile; the
+            // second is what this thread does next.
+            drop(tokio::spawn(async {}));
             drop(tokio::spawn(self.work_among(work)));
         } else {
             drop(spawn_blocking(move || self.work_apart(work)));
         }
     }
 
-    /// Whether work is done by the threads that read and write sockets: not by the only one that a runtime has for
+    /// Whether `work` is done by the threads that read and write sockets: not by the only one that a runtime has for
     /// everything.
-    fn is_among(&self, now: Instant) -> bool {
-        self.kind == Kind::Short
+    fn is_among(&self, work: &Work, now: Instant) -> bool {
+        work.kind == Kind::Short
             && self.apart_until.lock().is_none_or(|until| until <= now)
             && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
     }
@@ -139,12 +147,12 @@ impl Turns {
                 left = self.finish(work);
                 let Some(next) = self.queue.lock().next(left) else { return };
                 work = next;
-                if left.duration_since(begun) >= due || !self.is_among(left) {
+                if !self.is_among(&work, left) {
+                    return self.begin(work);
+                }
+                if left.duration_since(begun) >= due {
                     break;
                 }
-            }
-            if !self.is_among(left) {
-                return self.begin(work);
             }
             behind_sockets().await;
         }
@@ -155,7 +163,7 @@ impl Turns {
         loop {
             let now = self.finish(work);
             let Some(next) = self.queue.lock().next(now) else { return };
-            if self.is_among(now) {
+            if self.is_among(&next, now) {
                 return self.begin(next);
             }
             work = next;
@@ -164,11 +172,11 @@ impl Turns {
 
     /// Does `work`; when it was done.
     fn finish(&self, work: Work) -> Instant {
-        let begun = Instant::now();
+        let (begun, kind) = (Instant::now(), work.kind);
         // The panic was reported; who asked hears nothing any more, and the turn goes on.
-        _ = catch_unwind(AssertUnwindSafe(work));
+        _ = catch_unwind(AssertUnwindSafe(work.does));
         let now = Instant::now();
-        if now.duration_since(begun) > LONG {
+        if kind == Kind::Short && now.duration_since(begun) > LONG {
             *self.apart_until.lock() = Some(now + APART_FOR);
         }
         now

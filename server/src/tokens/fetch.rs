@@ -83,27 +83,31 @@ impl Fetch for Https {
             tracing::warn!("the keys of an issuer of tokens are not where the settings let them be fetched from");
             FetchError
         })?;
-        let config = Agent::config_builder()
-            .https_only(!is_private)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_global(Some(PATIENCE))
-            .max_response_header_size(16 << 10)
-            .max_idle_connections(0)
-            .build();
-        let resolver = Outside { is_private, system: DefaultResolver::default() };
-        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         let failed = |error: ureq::Error| {
             tracing::warn!(%error, "the keys of an issuer of tokens could not be fetched");
             FetchError
         };
-        let mut response = agent.get(url).call().map_err(failed)?;
+        let mut response = agent(is_private).get(url).call().map_err(failed)?;
         if response.status() != 200 {
             tracing::warn!(status = response.status().as_u16(), "the keys of an issuer of tokens are not there");
             return Err(FetchError);
         }
         response.body_mut().with_config().limit(BYTES_MAX).read_to_vec().map_err(failed)
     }
+}
+
+/// What asks, for one URL.
+fn agent(is_private: bool) -> Agent {
+    let config = Agent::config_builder()
+        .https_only(!is_private)
+        .max_redirects(0)
+        .proxy(None)
+        .timeout_global(Some(PATIENCE))
+        .max_response_header_size(16 << 10)
+        .max_idle_connections(0)
+        .build();
+    let resolver = Outside { is_private, system: DefaultResolver::default() };
+    Agent::with_parts(config, DefaultConnector::default(), resolver)
 }
 
 /// Resolves names, and refuses what is not of the whole world.
@@ -159,10 +163,27 @@ fn is_worldwide_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+
     use ureq::Timeout;
     use ureq::unversioned::transport::time::Duration as Left;
 
     use super::*;
+
+    /// Twice over: by what is checked before, and by what asks, before it resolves anything.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the other end of a fetch")]
+    fn nobody_is_connected_to_without_tls_unless_the_settings_name_them() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let place = listener.local_addr().unwrap().to_string();
+        let url = format!("http://{place}/keys");
+        assert_eq!(Https(Reach::default()).fetch(&url), Err(FetchError));
+        assert!(matches!(agent(false).get(&url).call(), Err(ureq::Error::RequireHttpsOnly(_))));
+        let knocks = || listener.accept().map(drop).map_err(|error| error.kind());
+        assert_eq!(knocks(), Err(ErrorKind::WouldBlock), "nobody ever connected");
+    }
 
     /// What a name resolves to when it is connected to decides, not what its text looks like.
     #[test]

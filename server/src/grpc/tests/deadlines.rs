@@ -21,7 +21,7 @@ async fn who_waits_for_a_turn_no_longer_than_it_said_takes_none() {
                 _ = ended.recv();
                 Ok(())
             };
-            app.turn(app.turns_of(searches), work).await
+            app.turn(app.turns_of(searches), crate::rest::Kind::Any, work).await
         });
         has_begun.await.unwrap();
         long.push((end, working));

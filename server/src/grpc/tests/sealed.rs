@@ -25,6 +25,8 @@ async fn calls_open_a_sealed_server_and_who_watches_is_told() {
     assert_eq!((none.code(), &none.messages[..]), (Code::Ok, &[json!({"sealed": true})][..]));
     let first = give(json!({ "share": shares[0] })).await;
     assert_eq!(first.messages, [json!({"needed": 2, "given": 1, "sealed": true})], "{}", first.text());
+    let again = give(json!({ "share": shares[0] })).await;
+    assert_eq!(again.messages, [json!({"needed": 2, "given": 1, "sealed": true, "given_before": true})]);
     let wrong = give(json!({"share": "s3cr3t"})).await;
     assert_eq!((wrong.code(), wrong.reason().as_str()), (Code::InvalidArgument, "invalid_share"));
     let large = give(json!({ "share": "x".repeat(65 << 10) })).await;

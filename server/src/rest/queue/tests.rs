@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use tokio::time::advance;
 
 use super::*;
 
@@ -71,6 +72,32 @@ async fn who_gives_up_keeps_nothing() {
     assert_eq!((queue.waiting(), next(&mut queue)), (1, Some("b 1")));
     assert!(!queue.leave(&lane("b"), second, now), "it has its turn");
     assert_eq!((next(&mut queue), queue.free, queue.waiting, queue.order.len()), (None, 1, 0, 0));
+}
+
+/// Whatever held everybody up: of those of a flood nearly all are sent away then.
+#[tokio::test(start_paused = true)]
+async fn who_waits_alone_in_a_lane_is_served_however_long_that_took() {
+    let mut queue = Queue::new(1, 100, 5 * MS);
+    enter(&mut queue, "x").unwrap();
+    for n in 0..400 {
+        // Who would wait for too long does not come.
+        _ = enter(&mut queue, "flood");
+        if !queue.order.contains(&lane("calm")) {
+            enter(&mut queue, "calm").unwrap();
+        }
+        advance(MS).await;
+        assert!(n < 200 || queue.lanes.values().all(|line| line.presence.stands(Instant::now())));
+        next(&mut queue).unwrap();
+    }
+    for name in ["flood", "flood", "flood", "calm"] {
+        _ = enter(&mut queue, name);
+    }
+    let waiting = queue.waiting();
+    assert!(waiting > 3, "{waiting}");
+    advance(1000 * MS).await;
+    let served: Vec<_> = std::iter::from_fn(|| next(&mut queue)).collect();
+    assert_eq!(BTreeSet::from_iter(&served), BTreeSet::from([&"calm", &"flood"]));
+    assert!(served.len() < waiting, "{served:?} of {waiting}");
 }
 
 /// What a server does with its time: milliseconds are far too long, so that all times are in microseconds.
@@ -205,7 +232,7 @@ async fn a_burst_is_served_whole_however_short_the_patience() {
         enter(&mut queue, "burst").unwrap();
     }
     for _ in 0..90 {
-        tokio::time::advance(MS).await;
+        advance(MS).await;
         assert!(next(&mut queue).is_some());
     }
 }
@@ -217,7 +244,7 @@ async fn long_work_may_be_waited_for_however_short_the_patience() {
     for _ in 0..20 {
         // Two come in the time of one turn, so that somebody always waits.
         _ = (enter(&mut queue, "slow"), enter(&mut queue, "slow"));
-        tokio::time::advance(Duration::from_secs(1)).await;
+        advance(Duration::from_secs(1)).await;
         assert!(next(&mut queue).is_some(), "the place is empty while somebody wants it");
     }
 }
@@ -231,7 +258,7 @@ async fn long_work_of_a_flood_keeps_nobody_else_out() {
         let came = ["flood", "calm", "flood", "other", "flood"].map(|name| enter(&mut queue, name));
         assert!(came[1].is_ok() && came[3].is_ok(), "who waits alone in a lane is sent away");
         for _ in 0..3 {
-            tokio::time::advance(Duration::from_secs(1)).await;
+            advance(Duration::from_secs(1)).await;
             served += usize::from(next(&mut queue).is_some_and(|name| name != "flood"));
         }
     }
@@ -244,7 +271,7 @@ async fn names_of_lanes_cost_nothing_for_long() {
     queue.enter(&lane("first"), 0, Instant::now()).unwrap();
     for n in 0..10_000 {
         queue.enter(&n.to_string().into(), n, Instant::now()).unwrap();
-        tokio::time::advance(MS).await;
+        advance(MS).await;
         assert_eq!(queue.next(Instant::now()), Some(n));
         assert!(queue.lanes.len() <= EMPTY_LANES + 2, "{}", queue.lanes.len());
     }

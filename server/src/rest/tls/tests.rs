@@ -73,7 +73,7 @@ fn loaded(files: &Files, min: TlsVersion) -> Result<Certificates, TlsError> {
         let (chain, key, client_ca) = files.lock().clone();
         Ok(Pem { chain: chain.into(), key: Zeroizing::new(key.into()), client_ca: client_ca.map(String::into_bytes) })
     };
-    Certificates::load(read, min)
+    Certificates::load(read, "chain.pem".into(), min)
 }
 
 impl Running {
@@ -157,6 +157,36 @@ async fn ask(stream: &mut TlsStream<TcpStream>) -> Option<String> {
 
 fn shown(stream: &TlsStream<TcpStream>) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// The first certificate of a file that is out of its days is told of, whichever it is; the last second is still in them.
+#[test]
+fn a_certificate_is_told_of_outside_its_days_alone() {
+    let issued = |since: i32, until: i32| {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(since, 1, 1), rcgen::date_time_ymd(until, 1, 1));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    let ms = |time: &str| crate::json::millis(time).unwrap();
+    let (early, late) = (issued(2010, 2020), issued(2015, 2030));
+    let both = format!("{late}{early}");
+    let over = |when: &str| Some(format!("expired at {when}"));
+    let ahead = |when: &str| Some(format!("is not valid before {when}"));
+    for (chain, now, told) in [
+        (&early, "2009-12-31T23:59:59Z", ahead("2010-01-01T00:00:00.000Z")),
+        (&early, "2010-01-01T00:00:00Z", None),
+        (&early, "2020-01-01T00:00:00Z", None),
+        (&early, "2020-01-01T00:00:01Z", over("2020-01-01T00:00:00.000Z")),
+        (&both, "2016-01-01T00:00:00Z", None),
+        (&both, "2025-01-01T00:00:00Z", over("2020-01-01T00:00:00.000Z")),
+        (&both, "2012-01-01T00:00:00Z", ahead("2015-01-01T00:00:00.000Z")),
+    ] {
+        assert_eq!(untimely(chain.as_bytes(), ms(now)), told, "{now}");
+    }
+    let authority = Authority::new();
+    let (issued, _) = authority.server();
+    let chain = format!("{issued}{}", authority.pem);
+    assert_eq!(untimely(chain.as_bytes(), ms("2026-01-01T00:00:00Z")), None, "an authority above it is no fault");
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Turns on real threads: who runs, who is taken back, and what a panic leaves behind.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::thread::{self, ThreadId};
 
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -23,12 +26,12 @@ fn held(turns: &Arc<Turns>, name: &'static str) -> (Waiting, Receiver<&'static s
         _ = ended.recv();
         _ = tell.send(name);
     };
-    (turns.enter("a".into(), work).unwrap(), told, end)
+    (turns.enter("a".into(), Kind::Any, work).unwrap(), told, end)
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waited_is_served_by_whoever_ends() {
-    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
+    let turns = Turns::new(1, 2, Duration::ZERO);
     let (first, first_told, end_first) = held(&turns, "first");
     let (second, second_told, end_second) = held(&turns, "second");
     assert_eq!(turns.waiting(), 1);
@@ -40,7 +43,7 @@ async fn who_waited_is_served_by_whoever_ends() {
 
 #[tokio::test]
 async fn work_whose_asker_is_gone_is_not_begun_but_finished() {
-    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
+    let turns = Turns::new(1, 2, Duration::ZERO);
     let (running, told, end) = held(&turns, "running");
     let (waiting, never, _end) = held(&turns, "waiting");
     drop((running, waiting));
@@ -52,7 +55,7 @@ async fn work_whose_asker_is_gone_is_not_begun_but_finished() {
 
 #[tokio::test]
 async fn who_waits_for_too_long_is_told_so_and_taken_back() {
-    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
+    let turns = Turns::new(1, 2, Duration::ZERO);
     let (running, told, end) = held(&turns, "running");
     let (waiting, never, _end) = held(&turns, "waiting");
     let heard = timeout(NEVER, waiting.hear(never, Duration::from_millis(1))).await;
@@ -66,7 +69,7 @@ async fn who_waits_for_too_long_is_told_so_and_taken_back() {
 /// Whoever listens late hears it all the same, and who had a turn in time may take longer than anybody waits for one.
 #[tokio::test(start_paused = true)]
 async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
-    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
+    let turns = Turns::new(1, 2, Duration::ZERO);
     let (first, first_told, end_first) = held(&turns, "first");
     let (begin, begun) = mpsc::channel();
     let ((tell, second_told), (end_second, ended)) = (oneshot::channel(), mpsc::channel::<()>());
@@ -75,7 +78,7 @@ async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
         _ = ended.recv();
         _ = tell.send("second");
     };
-    let second = turns.enter("a".into(), work).unwrap();
+    let second = turns.enter("a".into(), Kind::Any, work).unwrap();
     end_first.send(()).unwrap();
     assert_eq!(first.hear(first_told, EVER).await, Ok("first"));
     begun.recv_timeout(NEVER).expect("nobody has the turn");
@@ -94,7 +97,7 @@ async fn who_got_a_turn_in_time_is_heard_however_long_it_takes() {
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
     const ASKERS: usize = 20;
-    let turns = Turns::new(Kind::Any, 1, ASKERS, Duration::from_millis(5));
+    let turns = Turns::new(1, ASKERS, Duration::from_millis(5));
     let (begin, begun) = mpsc::channel();
     let enter = |n: usize| {
         let ((tell, told), (end, ended)) = (oneshot::channel(), mpsc::channel::<()>());
@@ -104,7 +107,7 @@ async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
             _ = ended.recv();
             _ = tell.send(n);
         };
-        (turns.enter("a".into(), work).unwrap(), told, Some(end))
+        (turns.enter("a".into(), Kind::Any, work).unwrap(), told, Some(end))
     };
     let mut asked: Vec<_> = (0..ASKERS).map(enter).collect();
     drop(begin);
@@ -128,18 +131,18 @@ async fn who_waited_for_longer_than_one_may_is_passed_over_and_told_so() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_sent_away_for_others_is_told_so() {
-    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
+    let turns = Turns::new(1, 2, Duration::ZERO);
     let (_running, _told, _end) = held(&turns, "running");
     let (_first, _, _) = held(&turns, "first");
     let (second, second_told, _) = held(&turns, "second");
-    assert!(matches!(turns.enter("a".into(), || ()), Err(Crowded)));
-    let _other = turns.enter("b".into(), || ()).unwrap();
+    assert!(matches!(turns.enter("a".into(), Kind::Any, || ()), Err(Crowded)));
+    let _other = turns.enter("b".into(), Kind::Any, || ()).unwrap();
     assert_eq!(second.hear(second_told, EVER).await, Err(Lost::SentAway));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_its_asker_the_answer_and_nobody_the_turn() {
-    let turns = Turns::new(Kind::Any, 1, 2, Duration::ZERO);
+    let turns = Turns::new(1, 2, Duration::ZERO);
     let (tell, told) = oneshot::channel::<()>();
     let (go_on, going) = mpsc::channel::<()>();
     let work = move || {
@@ -147,7 +150,7 @@ async fn a_panic_costs_its_asker_the_answer_and_nobody_the_turn() {
         drop(tell);
         panic!("as it should");
     };
-    let broken = turns.enter("a".into(), work).unwrap();
+    let broken = turns.enter("a".into(), Kind::Any, work).unwrap();
     let (next, next_told, end) = held(&turns, "next");
     end.send(()).unwrap();
     go_on.send(()).unwrap();
@@ -161,19 +164,19 @@ fn last(time: Duration) {
     while begun.elapsed() < time {}
 }
 
-/// The thread that work in `turns` is done by, and that which looks at the sockets.
-async fn threads(turns: &Arc<Turns>) -> [ThreadId; 2] {
+/// The thread that work of this `kind` in `turns` is done by, and that which looks at the sockets.
+async fn threads(turns: &Arc<Turns>, kind: Kind) -> [ThreadId; 2] {
     let (tell, told) = oneshot::channel();
-    let waiting = turns.enter("a".into(), move || _ = tell.send(thread::current().id())).unwrap();
+    let waiting = turns.enter("a".into(), kind, move || _ = tell.send(thread::current().id())).unwrap();
     [waiting.hear(told, EVER).await.unwrap(), tokio::spawn(async { thread::current().id() }).await.unwrap()]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn short_work_is_done_by_the_thread_of_the_sockets_until_some_is_long_and_again_later() {
-    let [short, any] = [Kind::Short, Kind::Any].map(|kind| Turns::new(kind, 1, 2, Duration::ZERO));
-    let [worked, sockets] = threads(&short).await;
+    let turns = Turns::new(1, 2, Duration::ZERO);
+    let [worked, sockets] = threads(&turns, Kind::Short).await;
     assert_eq!(worked, sockets);
-    let [worked, sockets] = threads(&any).await;
+    let [worked, sockets] = threads(&turns, Kind::Any).await;
     assert_ne!(worked, sockets);
 
     let (tell, told) = oneshot::channel();
@@ -181,19 +184,19 @@ async fn short_work_is_done_by_the_thread_of_the_sockets_until_some_is_long_and_
         last(LONG + Duration::from_millis(1));
         _ = tell.send(());
     };
-    short.enter("a".into(), long).unwrap().hear(told, EVER).await.unwrap();
-    let [worked, sockets] = threads(&short).await;
+    turns.enter("a".into(), Kind::Short, long).unwrap().hear(told, EVER).await.unwrap();
+    let [worked, sockets] = threads(&turns, Kind::Short).await;
     assert_ne!(worked, sockets, "all of it is done elsewhere after that");
-    assert!(short.apart_until.lock().unwrap() > Instant::now() + APART_FOR / 2);
-    *short.apart_until.lock() = Some(Instant::now());
-    let [worked, sockets] = threads(&short).await;
+    assert!(turns.apart_until.lock().unwrap() > Instant::now() + APART_FOR / 2);
+    *turns.apart_until.lock() = Some(Instant::now());
+    let [worked, sockets] = threads(&turns, Kind::Short).await;
     assert_eq!(worked, sockets, "for a while");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_waits_moves_to_where_work_is_done_from_now_on() {
     for is_apart in [true, false] {
-        let turns = Turns::new(Kind::Short, 1, 2, Duration::ZERO);
+        let turns = Turns::new(1, 2, Duration::ZERO);
         let until = |is_apart: bool| is_apart.then(|| Instant::now() + APART_FOR);
         *turns.apart_until.lock() = until(!is_apart);
         let (moved, (go_on, going)) = (Arc::clone(&turns), mpsc::channel::<()>());
@@ -203,14 +206,56 @@ async fn what_waits_moves_to_where_work_is_done_from_now_on() {
             *moved.apart_until.lock() = until(is_apart);
         };
         let [worked, sockets] = tokio::spawn(async move {
-            let _first = turns.enter("a".into(), first).unwrap();
-            let second = threads(&turns);
+            let _first = turns.enter("a".into(), Kind::Short, first).unwrap();
+            let second = threads(&turns, Kind::Short);
             go_on.send(()).unwrap();
             second.await
         })
         .await
         .unwrap();
         assert_eq!(worked != sockets, is_apart);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn work_of_each_kind_finds_its_thread_whatever_was_before() {
+    use Kind::{Any, Short};
+    let turns = Turns::new(1, 8, Duration::ZERO);
+    let threads = tokio::spawn(async move {
+        let (go_on, going) = mpsc::channel::<()>();
+        let _first = turns.enter("a".into(), Any, move || _ = going.recv()).unwrap();
+        let [a, b, c, d, e] = [Short, Any, Any, Short, Short].map(|kind| threads(&turns, kind));
+        let (a, b, c, d, e, ()) = tokio::join!(a, b, c, d, e, async { go_on.send(()).unwrap() });
+        [a, b, c, d, e, threads(&turns, Any).await]
+    });
+    let are_among = threads.await.unwrap().map(|[worked, sockets]| worked == sockets);
+    assert_eq!(are_among, [true, false, false, true, true, false]);
+}
+
+/// As many threads as there are may do short work; where one sleeps, it looks at the sockets meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_are_looked_at_while_short_work_is_done_if_a_thread_is_idle() {
+    for _ in 0..50 {
+        let turns = Turns::new(1, 1, Duration::ZERO);
+        let ((mut asker, asked), (mut other, heard)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        let [mut asked, mut heard] = [asked, heard].map(|stream| {
+            stream.set_nonblocking(true).unwrap();
+            tokio::net::UnixStream::from_std(stream).unwrap()
+        });
+        let (tell, told) = mpsc::channel();
+        tokio::spawn(async move { tell.send(heard.read_u8().await) });
+        let asking = tokio::spawn(async move {
+            // Who looked at the sockets last goes on with this.
+            asked.read_u8().await.unwrap();
+            let (tell_work, told_work) = oneshot::channel();
+            let work = move || {
+                other.write_all(b"!").unwrap();
+                _ = tell_work.send(told.recv_timeout(NEVER).is_ok());
+            };
+            turns.enter("a".into(), Kind::Short, work).unwrap().hear(told_work, EVER).await
+        });
+        asker.write_all(b"?").unwrap();
+        assert_eq!(asking.await.unwrap(), Ok(true), "nobody looks at the sockets");
     }
 }
 
@@ -228,7 +273,7 @@ async fn others_are_looked_at_between_pieces_of_short_work() {
     let asking = async move {
         // A machine that stalls owes the work as much time, so that it may all be done at once: not every time.
         for _ in 0..1000 {
-            let turns = Turns::new(Kind::Short, 1, PIECES, Duration::ZERO);
+            let turns = Turns::new(1, PIECES, Duration::ZERO);
             let (tell, mut told) = unbounded_channel();
             let enter = |_| {
                 let (tell, looks) = (tell.clone(), Arc::clone(&looks));
@@ -236,7 +281,7 @@ async fn others_are_looked_at_between_pieces_of_short_work() {
                     last(Duration::from_millis(1));
                     _ = tell.send(looks.load(Ordering::Relaxed));
                 };
-                turns.enter("a".into(), work).unwrap()
+                turns.enter("a".into(), Kind::Short, work).unwrap()
             };
             let waiting: Vec<_> = (0..PIECES).map(enter).collect();
             let mut seen = Vec::new();

@@ -1,6 +1,9 @@
 //! Approval of critical operations: what is refused, what is done, and that nothing is done twice.
 
-use engine::{Approval, ErrorKind, Operation, VoterKey, new_voter_key, quorum_of};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine::{Approval, Clock, ErrorKind, Operation, VoterKey, new_voter_key, quorum_of};
 
 use super::*;
 
@@ -12,7 +15,10 @@ struct Council {
 impl Council {
     /// A server whose budgets two of three approve.
     async fn new() -> Self {
-        let server = Server::with_docs(Config::default()).await;
+        Self::of(Server::with_docs(Config::default()).await).await
+    }
+
+    async fn of(server: Server) -> Self {
         let voters: Vec<VoterKey> = (0..3).map(|_| new_voter_key().unwrap()).collect();
         let council = Self { server, voters };
         let (status, answer) = council.send(Method::PUT, "/v1/admin/approvers", council.quorum(2), "").await;
@@ -83,6 +89,44 @@ async fn a_budget_is_raised_by_enough_votes_once() {
     let told = council.server.database.access().approvers("default").unwrap().unwrap();
     assert_eq!(told.threshold(), 2);
     assert_eq!(env.audit().action("budget.set").limit(100).run().unwrap().events.len(), 3, "told as often as done");
+}
+
+/// A clock that the test turns.
+struct Hand(AtomicU64);
+
+impl Clock for Hand {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Votes are good for a day: up to the last millisecond, and in none after it, however often they are shown.
+#[tokio::test]
+async fn votes_are_refused_after_their_day() {
+    const START_MS: u64 = 1_700_000_000_000;
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let (data, hand) = (tempfile::tempdir().unwrap(), Arc::new(Hand(AtomicU64::new(START_MS))));
+    let builder = Database::builder(data.path().join("data")).root_key(RootKey::bytes([7; 32]));
+    let database = builder.clock(Arc::clone(&hand) as Arc<dyn Clock>).open().unwrap();
+    database.environment("default").unwrap();
+    let app = App::new(database.clone(), Config::default());
+    let council = Council::of(Server { data, database, routes: router(app.clone()), app }).await;
+    let docs = json!({"dimension": 2, "metric": "cosine"});
+    assert_eq!(council.send(Method::PUT, "/v1/collections/docs", docs, "").await.0, 201);
+    let refused = async |epsilon: f64| council.votes(&council.raise(epsilon, "").await.1, &[0, 1]);
+    let (first, second) = (refused(20.0).await, refused(30.0).await);
+    let turn = |ms: u64| hand.0.store(START_MS + ms, Ordering::Relaxed);
+    turn(DAY_MS - 1);
+    assert_eq!(council.raise(20.0, &first).await.0, 200, "the last millisecond of the day");
+    for late in [DAY_MS, DAY_MS + 1, 100 * DAY_MS] {
+        turn(late);
+        let answer = council.raise(30.0, &second).await;
+        is_problem(&(StatusCode::FORBIDDEN, answer.1.clone()), 403, "unapproved");
+        assert!(answer.0 == 403 && answer.1["detail"].as_str().unwrap().contains("has expired"), "{answer:?}");
+    }
+    let standing = council.server.ask(Method::GET, "/v1/admin/budget", Value::Null).await.1;
+    assert!(standing.to_string().contains("\"epsilon\":20.0"), "{standing}");
+    assert_eq!(council.raise(30.0, &refused(30.0).await).await.0, 200, "other votes, of this day");
 }
 
 #[tokio::test]

@@ -57,6 +57,10 @@ async fn a_private_question_is_answered_once_and_paid_once() {
     assert_eq!((status, &spent["code"]), (StatusCode::FORBIDDEN, &json!("budget_exhausted")));
     let (status, raised) = server.ask(Method::PUT, budget, json!({"collection": "docs", "epsilon": 12.0})).await;
     assert_eq!((status, &raised["spent_epsilon"], &raised["remaining"]), (StatusCode::OK, &json!(7.5), &json!(4.5)));
+    for (action, epsilon) in [("aggregate.released", 4.0), ("budget.set", 12.0)] {
+        let (_, told) = server.ask(Method::GET, &format!("/v1/admin/audit?action={action}"), Value::Null).await;
+        assert_eq!(told["events"][0]["details"]["epsilon"], json!(epsilon), "{told}");
+    }
     assert_eq!(server.ask(Method::POST, centroid, json!({"epsilon": 3.0})).await.0, StatusCode::OK);
 }
 

@@ -67,7 +67,7 @@ impl Sealed {
 }
 
 fn told(needed: Option<u8>, given: u8, sealed: bool) -> (StatusCode, Value) {
-    (StatusCode::OK, json!({"needed": needed, "given": given, "sealed": sealed}))
+    (StatusCode::OK, json!({"needed": needed, "given": given, "sealed": sealed, "given_before": false}))
 }
 
 #[tokio::test]
@@ -87,7 +87,14 @@ async fn a_sealed_server_answers_nothing_until_there_are_enough_shares() {
     let step = async |share: usize| sealed.give(&sealed.shares[share]).await;
     assert_eq!(sealed.ask(Method::POST, UNSEAL, json!({})).await, told(None, 0, true));
     assert_eq!(step(2).await, told(Some(2), 1, true));
-    assert_eq!(step(2).await, told(Some(2), 1, true), "the same share twice is one");
+    let mut again = told(Some(2), 1, true);
+    again.1["given_before"] = true.into();
+    assert_eq!((step(2).await, step(2).await), (again.clone(), again), "the same share twice is one, and told as such");
+    assert_eq!(
+        sealed.ask(Method::POST, UNSEAL, json!({})).await,
+        told(Some(2), 1, true),
+        "who has none learns nothing"
+    );
     let (_, problem) = sealed.ask(Method::GET, "/v1/collections/docs/records/1", Value::Null).await;
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("lethedb keys unseal")), "{problem}");
     assert_eq!(step(0).await, told(None, 0, false));
