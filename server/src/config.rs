@@ -114,8 +114,8 @@ pub struct Server {
     /// Whether searches of which the engine tells beforehand that they are short and wait for nothing are done by the threads
     /// that read sockets, which look at these after each: those near a vector without a filter, for few hits, where everything is
     /// open and loaded, looks are counted rather than told each, and no record is hidden from who asks. Under more load than
-    /// there are cores for, neither waits for the other then. After one of more than 20 ms, which damage or a slow disk may
-    /// cause, all are done by other threads for ten seconds.
+    /// there are cores for, neither waits for the other then. After two of more than 20 ms within a second, which damage or
+    /// a slow disk may cause, all are done by other threads for ten seconds.
     pub searches_inline: bool,
     /// How long a request may wait for its turn before it is refused, in seconds.
     pub wait_seconds: u64,

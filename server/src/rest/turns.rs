@@ -7,7 +7,8 @@
 //! Short work that waits for nothing may be done by those threads themselves: where both share a core, the system would
 //! give it to either for milliseconds at a time, in which hundreds of requests pile up at the sockets or a dozen searches
 //! wait. Here a search is followed by a look at the sockets, and what they had by as much time of searches as that took.
-//! Should short work turn out to be long, all goes to threads of its own for a while.
+//! Should short work turn out to be long again and again, all goes to threads of its own for a while; once is no reason, as a
+//! machine that stands still for a moment makes any work long.
 //!
 //! Whose turn it is decides the [`queue`](super::queue).
 
@@ -27,7 +28,9 @@ use super::readers::behind_sockets;
 
 /// Work that takes longer is long: others whom its thread serves wait meanwhile.
 const LONG: Duration = Duration::from_millis(20);
-/// For so long after long work all goes to other threads.
+/// Long work is long again if it begins within this after other long work has ended.
+const AGAIN_WITHIN: Duration = Duration::from_secs(1);
+/// For so long after work that is long again all goes to other threads.
 const APART_FOR: Duration = Duration::from_secs(10);
 
 /// Of what kind work is.
@@ -47,8 +50,16 @@ struct Work {
 /// The turns; shared.
 pub struct Turns {
     queue: Mutex<Queue<Work>>,
+    lengths: Mutex<Lengths>,
+}
+
+/// What came of work that was taken for short.
+#[derive(Default)]
+struct Lengths {
+    /// When some that was long ended last.
+    long: Option<Instant>,
     /// Until when even short work is done apart from the threads that read and write sockets.
-    apart_until: Mutex<Option<Instant>>,
+    apart_until: Option<Instant>,
 }
 
 /// Work that has a turn, or waits for one and is taken back when this is dropped.
@@ -75,7 +86,7 @@ impl Turns {
     /// `places` turns, at least one, and room for so many to wait, with so much patience while the queue stands, zero for any.
     pub fn new(places: usize, waiting_max: usize, patience: Duration) -> Arc<Self> {
         let queue = Mutex::new(Queue::new(places, waiting_max, patience));
-        Arc::new(Self { queue, apart_until: Mutex::default() })
+        Arc::new(Self { queue, lengths: Mutex::default() })
     }
 
     /// How many wait.
@@ -132,7 +143,7 @@ impl Turns {
     /// everything.
     fn is_among(&self, work: &Work, now: Instant) -> bool {
         work.kind == Kind::Short
-            && self.apart_until.lock().is_none_or(|until| until <= now)
+            && self.lengths.lock().apart_until.is_none_or(|until| until <= now)
             && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
     }
 
@@ -177,9 +188,20 @@ impl Turns {
         _ = catch_unwind(AssertUnwindSafe(work.does));
         let now = Instant::now();
         if kind == Kind::Short && now.duration_since(begun) > LONG {
-            *self.apart_until.lock() = Some(now + APART_FOR);
+            self.lengths.lock().note(begun, now);
         }
         now
+    }
+}
+
+impl Lengths {
+    /// Work that was taken for short was long. What was long at the same time says nothing more about work, since one
+    /// standstill of the machine makes everything long that is being done.
+    fn note(&mut self, begun: Instant, ended: Instant) {
+        if self.long.is_some_and(|long| long <= begun && begun.duration_since(long) <= AGAIN_WITHIN) {
+            self.apart_until = Some(ended + APART_FOR);
+        }
+        self.long = self.long.max(Some(ended));
     }
 }
 

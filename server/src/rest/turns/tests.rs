@@ -172,25 +172,41 @@ async fn threads(turns: &Arc<Turns>, kind: Kind) -> [ThreadId; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn short_work_is_done_by_the_thread_of_the_sockets_until_some_is_long_and_again_later() {
+async fn short_work_is_done_by_the_thread_of_the_sockets_until_some_is_long_again_and_later_once_more() {
     let turns = Turns::new(1, 2, Duration::ZERO);
     let [worked, sockets] = threads(&turns, Kind::Short).await;
     assert_eq!(worked, sockets);
     let [worked, sockets] = threads(&turns, Kind::Any).await;
     assert_ne!(worked, sockets);
 
-    let (tell, told) = oneshot::channel();
-    let long = move || {
-        last(LONG + Duration::from_millis(1));
-        _ = tell.send(());
-    };
-    turns.enter("a".into(), Kind::Short, long).unwrap().hear(told, EVER).await.unwrap();
-    let [worked, sockets] = threads(&turns, Kind::Short).await;
-    assert_ne!(worked, sockets, "all of it is done elsewhere after that");
-    assert!(turns.apart_until.lock().unwrap() > Instant::now() + APART_FOR / 2);
-    *turns.apart_until.lock() = Some(Instant::now());
+    for elsewhere in [false, true] {
+        let (tell, told) = oneshot::channel();
+        let long = move || {
+            last(LONG + Duration::from_millis(1));
+            _ = tell.send(());
+        };
+        turns.enter("a".into(), Kind::Short, long).unwrap().hear(told, EVER).await.unwrap();
+        let [worked, sockets] = threads(&turns, Kind::Short).await;
+        assert_eq!(worked != sockets, elsewhere, "once is no reason, twice is one");
+    }
+    assert!(turns.lengths.lock().apart_until.unwrap() > Instant::now() + APART_FOR / 2);
+    turns.lengths.lock().apart_until = Some(Instant::now());
     let [worked, sockets] = threads(&turns, Kind::Short).await;
     assert_eq!(worked, sockets, "for a while");
+}
+
+#[test]
+fn work_is_long_again_if_it_begins_soon_after_long_work_and_not_beside_it() {
+    let start = Instant::now();
+    for ([begun, ended], is_again) in [([10, 40], false), ([30, 60], true), ([1030, 1060], true), ([1031, 1061], false)]
+    {
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut lengths = Lengths::default();
+        lengths.note(at(0), at(30));
+        assert_eq!(lengths.apart_until, None);
+        lengths.note(at(begun), at(ended));
+        assert_eq!(lengths.apart_until, is_again.then(|| at(ended) + APART_FOR), "{begun}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -198,12 +214,12 @@ async fn what_waits_moves_to_where_work_is_done_from_now_on() {
     for is_apart in [true, false] {
         let turns = Turns::new(1, 2, Duration::ZERO);
         let until = |is_apart: bool| is_apart.then(|| Instant::now() + APART_FOR);
-        *turns.apart_until.lock() = until(!is_apart);
+        turns.lengths.lock().apart_until = until(!is_apart);
         let (moved, (go_on, going)) = (Arc::clone(&turns), mpsc::channel::<()>());
         let first = move || {
             // Work that is done apart waits until somebody else waits for its turn; the other is not begun before.
             _ = is_apart || going.recv().is_ok();
-            *moved.apart_until.lock() = until(is_apart);
+            moved.lengths.lock().apart_until = until(is_apart);
         };
         let [worked, sockets] = tokio::spawn(async move {
             let _first = turns.enter("a".into(), Kind::Short, first).unwrap();
